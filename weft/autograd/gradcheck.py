@@ -1,0 +1,151 @@
+"""Gradients checked against numerical differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import float64
+from ..errors import GradientError
+from ..tensors.core import TensorCore
+from ..tensors.creation import tensor
+from ..tensors.differentiate import grad
+from ..tensors.tensor import Tensor
+
+
+class GradcheckError(GradientError):
+    """An analytical gradient that differs from the numerical one."""
+
+
+def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
+    result = function(*inputs)
+    results = result if isinstance(result, (tuple, list)) else (result,)
+    return [r for r in results if isinstance(r, TensorCore) and r.is_floating_point()]  # type: ignore[attr-defined, misc]
+
+
+def _numerical(
+    function: Callable[..., Any], inputs: list[Any], k: int, eps: float
+) -> list[Any]:
+    """For each output, d(output)/d(inputs[k]): ``[input elements, output elements]``."""
+    base = inputs[k].detach().numpy()
+    columns: list[list[Any]] = []
+    for place in range(base.size):
+        ends = []
+        for step in (eps, -eps):
+            moved = base.copy().reshape(-1)
+            moved[place] += step
+            changed = list(inputs)
+            changed[k] = tensor(moved.reshape(base.shape), requires_grad=True)
+            ends.append([o.detach().numpy().reshape(-1) for o in _outputs(function, changed)])
+        columns.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
+    count = len(_outputs(function, inputs))
+    return [
+        np.stack([c[o] for c in columns]) if columns else np.zeros((0, 0)) for o in range(count)
+    ]
+
+
+def _analytical(output: Tensor, x: Tensor) -> Any:
+    rows = []
+    for place in range(output.numel()):
+        seed = np.zeros(output.numel())
+        seed[place] = 1
+        (g,) = grad(
+            [output],
+            [x],
+            [tensor(seed.reshape(output.shape), dtype=output.dtype)],
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        rows.append(g.detach().numpy().reshape(-1))
+    return np.stack(rows, axis=1) if rows else np.zeros((x.numel(), 0))
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+) -> bool:
+    """Do the gradients of ``func`` agree with central differences of step ``eps``?
+
+    Args:
+        inputs: Tensors (those that require grad are checked; use float64) and other arguments.
+
+    Raises:
+        GradcheckError: if not (unless ``raise_exception`` is False), naming output and input.
+        ValueError: if no input requires grad.
+    """
+    arguments = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    places = [k for k, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
+    if not places:
+        raise ValueError("gradcheck needs at least one input that requires grad")
+    for k in places:
+        if arguments[k].dtype is not float64:
+            raise ValueError(
+                f"gradcheck: input {k} is {arguments[k].dtype}; differences need float64, "
+                "x.double()"
+            )
+    outputs = _outputs(func, arguments)
+    for k in places:
+        numerical = _numerical(func, arguments, k, eps)
+        for o, output in enumerate(outputs):
+            found = (
+                _analytical(output, arguments[k])
+                if output.requires_grad
+                else np.zeros((arguments[k].numel(), output.numel()))
+            )
+            wanted = numerical[o].reshape(found.shape)
+            if not np.allclose(found, wanted, rtol, atol, equal_nan=True):
+                if not raise_exception:
+                    return False
+                raise GradcheckError(
+                    f"the gradient of output {o} with respect to input {k} is wrong by up to "
+                    f"{np.abs(found - wanted).max():.3g}\nnumerical:\n{wanted}\nanalytical:\n{found}"
+                )
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+) -> bool:
+    """:func:`gradcheck` of the gradients of ``func``: are second derivatives right?"""
+    arguments = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    places = [k for k, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
+    outputs = [o for o in _outputs(func, arguments) if o.requires_grad]
+    if grad_outputs is None:
+        draw = np.random.default_rng(0)
+        seeds = [tensor(draw.uniform(0.5, 1.5, o.shape), requires_grad=True) for o in outputs]
+    else:
+        seeds = list(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
+    count = len(arguments)
+
+    def first(*values: Any) -> tuple[Any, ...]:
+        results = [o for o in _outputs(func, values[:count]) if o.requires_grad]
+        return grad(
+            results,
+            [values[k] for k in places],
+            list(values[count:]),
+            create_graph=True,
+            materialize_grads=True,
+        )
+
+    return gradcheck(
+        first,
+        [*arguments, *seeds],
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+    )

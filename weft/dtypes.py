@@ -1,0 +1,174 @@
+"""Data types, and PyTorch's rules for what comes out when two of them meet."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, did_you_mean
+
+Number = bool | int | float
+
+
+class dtype:  # noqa: N801 (PyTorch's name)
+    """A data type of tensor elements: ``weft.float32`` and its like. One object per type."""
+
+    __slots__ = (
+        "_numpy",
+        "category",
+        "is_complex",
+        "is_floating_point",
+        "is_reduced",
+        "is_signed",
+        "itemsize",
+        "name",
+    )
+
+    def __init__(self, name: str, category: int, itemsize: int, numpy: str | None = None) -> None:
+        self.name = name
+        self.category = category  # 0 bool, 1 integer, 2 floating
+        self.itemsize = itemsize
+        self.is_floating_point = category == 2
+        self.is_complex = False
+        self.is_signed = name not in ("bool", "uint8")
+        self.is_reduced = self.is_floating_point and itemsize == 2  # stored short, computed in float32
+        self._numpy: np.dtype[Any] | None = np.dtype(numpy) if numpy else None
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy dtype of the same name (bfloat16 comes from ``ml_dtypes``)."""
+        if self._numpy is None:
+            import ml_dtypes  # here, not above: few programs need it and it costs start-up time
+
+            self._numpy = np.dtype(ml_dtypes.bfloat16)
+        return self._numpy
+
+    def __repr__(self) -> str:
+        return f"weft.{self.name}"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (_by_name, (self.name,))
+
+    def to_real(self) -> dtype:
+        return self
+
+
+bool_ = dtype("bool", 0, 1, "?")
+uint8 = dtype("uint8", 1, 1, "u1")
+int8 = dtype("int8", 1, 1, "i1")
+int16 = dtype("int16", 1, 2, "i2")
+int32 = dtype("int32", 1, 4, "i4")
+int64 = dtype("int64", 1, 8, "i8")
+float16 = dtype("float16", 2, 2, "f2")
+bfloat16 = dtype("bfloat16", 2, 2)
+float32 = dtype("float32", 2, 4, "f4")
+float64 = dtype("float64", 2, 8, "f8")
+
+ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+BY_NAME = {d.name: d for d in ALL}
+BY_NAME.update(
+    double=float64, float=float32, half=float16, long=int64, int=int32, short=int16
+)
+_PYTHON = {bool: bool_, int: int64, float: float32}
+_default = float32
+
+
+def _by_name(name: str) -> dtype:
+    return BY_NAME[name]
+
+
+def as_dtype(value: Any) -> dtype:
+    """A weft dtype from one, a name, a NumPy dtype or a Python type.
+
+    Raises:
+        DTypeError: for anything else, naming the nearest dtype.
+    """
+    if isinstance(value, dtype):
+        return value
+    if value is float:
+        return _default
+    if value in (bool, int):
+        return _PYTHON[value]
+    name = value if isinstance(value, str) else None
+    if name is None:
+        try:
+            name = np.dtype(value).name
+        except TypeError:
+            name = str(value)
+    name = name.removeprefix("weft.").removeprefix("torch.")
+    found = BY_NAME.get(name)
+    if found is None:
+        raise DTypeError(
+            f"weft has no dtype '{name}'.{did_you_mean(name, BY_NAME)}"
+            f" It has {', '.join(d.name for d in ALL)}."
+        )
+    return found
+
+
+def get_default_dtype() -> dtype:
+    """The dtype that Python floats become: float32 unless :func:`set_default_dtype` changed it."""
+    return _default
+
+
+def set_default_dtype(d: Any) -> None:
+    """Sets the dtype that Python floats become.
+
+    Raises:
+        DTypeError: if ``d`` is not a floating dtype.
+    """
+    global _default
+    d = as_dtype(d)
+    if not d.is_floating_point:
+        raise DTypeError(f"the default dtype must be a floating one, not {d}")
+    _default = d
+
+
+def of_number(value: Any) -> dtype:
+    """The dtype that a Python number has by itself: bool, int64 or the default float."""
+    kind = value.__class__
+    if kind is float:
+        return _default
+    found = _PYTHON.get(kind)
+    if found is not None:
+        return found
+    if isinstance(value, (bool, np.bool_)):
+        return bool_
+    if isinstance(value, (int, np.integer)):
+        return int64
+    if isinstance(value, (float, np.floating)):
+        return _default
+    raise DTypeError(f"a number is expected here, not {kind.__name__}")
+
+
+@cache
+def promote(a: dtype, b: dtype) -> dtype:
+    """The smallest dtype to which both convert (``torch.promote_types``)."""
+    if a is b:
+        return a
+    if a.category != b.category:
+        return a if a.category > b.category else b
+    if a.is_floating_point:
+        if a.itemsize == b.itemsize:  # float16 with bfloat16
+            return float32
+        return a if a.itemsize > b.itemsize else b
+    if uint8 in (a, b):  # integers: uint8 with a signed one needs one more bit
+        signed = b if a is uint8 else a
+        return int16 if signed is int8 else signed
+    return a if a.itemsize > b.itemsize else b
+
+
+def promote_ranked(a: dtype, a_ndim: int, b: dtype, b_ndim: int) -> dtype:
+    """Promotion of two operands, where a zero-dimensional one gives way within its category."""
+    if a_ndim == 0 and b_ndim > 0 and a.category <= b.category:
+        return b
+    if b_ndim == 0 and a_ndim > 0 and b.category <= a.category:
+        return a
+    return promote(a, b)
+
+
+def with_number(a: dtype, value: Any) -> dtype:
+    """The dtype of ``tensor op number``: the tensor's, unless the number's category is higher."""
+    n = of_number(value)
+    return a if n.category <= a.category else n

@@ -1,0 +1,83 @@
+"""What weft raises.
+
+    WeftError
+    ├── ShapeError          (RuntimeError, ValueError)  shapes that do not fit one another
+    ├── DTypeError          (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
+    ├── DeviceError         (RuntimeError)              a device that is not there, or two that differ
+    ├── GradientError       (RuntimeError)              backward() that cannot be done
+    ├── IndexOutOfRange     (IndexError)                an index beyond the end, also one found at run time
+    ├── UnsupportedOp       (NotImplementedError)       a feature that weft does not have (yet)
+    └── CheckpointError     (RuntimeError, ValueError)  a file that cannot be read or written whole
+
+Each also derives from the built-in exception that PyTorch raises in the same place, so that an
+``except RuntimeError`` written for PyTorch goes on working.
+
+An error that leaves a module's ``forward`` carries that module's path (``encoder.layers.3.attn``):
+``Module.__call__`` fills in ``module`` once, and the message shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WeftError(Exception):
+    """Base of all errors that weft raises itself."""
+
+    module: str | None = None  # where it happened, set by Module.__call__
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.module is None else f"{text}\n  in module {self.module}"
+
+
+class ShapeError(WeftError, RuntimeError, ValueError):
+    """Shapes that do not fit one another."""
+
+
+class DTypeError(WeftError, RuntimeError, TypeError):
+    """A dtype that an op or a layer cannot take."""
+
+
+class DeviceError(WeftError, RuntimeError):
+    """A device that is not there, or tensors on two devices in one op."""
+
+
+class GradientError(WeftError, RuntimeError):
+    """A gradient that cannot be computed."""
+
+
+class IndexOutOfRange(WeftError, IndexError):
+    """An index beyond the end of a dimension."""
+
+
+class UnsupportedOp(WeftError, NotImplementedError):
+    """A feature that weft does not have."""
+
+
+class CheckpointError(WeftError, RuntimeError, ValueError):
+    """A file that cannot be read, or could not be written."""
+
+
+def did_you_mean(name: str, names: Iterable[str], limit: int = 3) -> str:
+    """`` Did you mean 'add_module'?`` or ``""``: the names nearest to a mistyped one.
+
+    Names that begin with the whole of ``name`` come first, shortest first, so that ``nn.Conv``
+    suggests ``Conv1d, Conv2d, Conv3d``.
+    """
+    names = sorted(set(names) - {name}, key=lambda n: (len(n), n))
+    lower = name.lower()
+    begins = [n for n in names if n.lower().startswith(lower)] if len(name) > 2 else []
+    if begins:
+        shortest = len(begins[0])
+        found = [n for n in begins if len(n) <= shortest + 1][:limit]
+    else:
+        by_lower = {n.lower(): n for n in names}
+        near = get_close_matches(lower, by_lower, n=limit, cutoff=0.72)
+        found = [by_lower[n] for n in near]
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f" Did you mean '{found[0]}'?"
+    return f" Did you mean one of {', '.join(found)}?"

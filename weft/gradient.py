@@ -1,0 +1,184 @@
+"""Reverse-mode differentiation of recorded nodes: the walk. The rules are with the ops.
+
+Gradients are nodes like any other, recorded as ops; computing them is a later run's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from .engine.realize import Hold
+from .errors import GradientError
+from .graph.modes import grad_mode, on_behalf_of
+from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Node
+from .ops import elementwise as ew
+from .ops.movement import reshape
+from .ops.reduce import sum_
+
+#: Gradients found so far in one walk, complete for a node when the walk reaches it. A hook may
+#: replace its node's (or, for hooks shared by several nodes, theirs).
+Found = dict[Node, Node]
+Hook = Callable[[Node, Found], None]
+
+_recording_order = attrgetter("order")
+
+
+def unsum(g: Node, node_type: Any) -> Node:
+    """Undoes a broadcast: sums ``g`` over the dimensions that it has and the input has not."""
+    shape, target = g.type.shape, node_type.shape
+    extra = len(shape) - len(target)
+    dims = tuple(
+        [k for k, n in enumerate(shape) if k < extra or (n != 1 and target[k - extra] == 1)]
+    )
+    return reshape(sum_(g, dims) if dims else g, target)
+
+
+def history(roots: Sequence[Node]) -> list[Node]:
+    """Every node that a gradient of ``roots`` reaches, latest first.
+
+    Raises:
+        GradientError: where a history has been used up by an earlier backward().
+    """
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if node.tracks & HISTORY:
+            for source in node.inputs:
+                if source is not None and source.tracks and source not in seen:
+                    seen.add(source)
+                    stack.append(source)
+        elif node.tracks & RELEASED:
+            raise GradientError(
+                "backward() went through this part of the graph before, and its history has been "
+                "let go. Pass retain_graph=True to the first backward(), or run the forward pass "
+                f"again. (At the result of '{node.sig.op.name}', shape {list(node.type.shape)}.)"
+            )
+    return sorted(seen, key=_recording_order, reverse=True)
+
+
+def gradients(
+    roots: Sequence[Node],
+    seeds: Sequence[Node],
+    targets: Sequence[Any] | None = None,
+    *,
+    retain: bool = False,
+    create: bool = False,
+) -> dict[Any, Node]:
+    """Gradients of ``sum(root * seed)`` with respect to leaves and ``targets``.
+
+    Args:
+        targets: nodes, or Tensors that are leaves; None for every leaf that is reached.
+        retain: keep the history for another walk.
+        create: record the gradients so that they can be differentiated themselves.
+
+    Returns:
+        The gradient of each target that was reached. A leaf is known by its Tensor, since every
+        update of a parameter makes a new node.
+    """
+    nodes = history(roots)
+    wanted = None if targets is None else set(targets)
+    if wanted is not None:
+        _keep_relevant(nodes, wanted)
+    out: dict[Any, Node] = {}
+    grad_token = grad_mode.set(create)
+    where_token = on_behalf_of.set(None)
+    try:
+        with Hold():
+            _walk(nodes, roots, seeds, wanted, out)
+    finally:
+        on_behalf_of.reset(where_token)
+        grad_mode.reset(grad_token)
+    if not retain:
+        release(nodes)
+    return out
+
+
+def _keep_relevant(nodes: list[Node], wanted: set[Any]) -> None:
+    """Drops the nodes from which no target is reached, so that nothing is recorded for them."""
+    keep: set[Node] = set()
+    for node in reversed(nodes):
+        if node.tracks & LEAF:
+            if node.extra() in wanted or node in wanted:
+                keep.add(node)
+        elif node in wanted or any(i in keep for i in node.inputs if i is not None):
+            keep.add(node)
+    nodes[:] = [n for n in nodes if n in keep]
+
+
+def _walk(
+    nodes: list[Node],
+    roots: Sequence[Node],
+    seeds: Sequence[Node],
+    wanted: set[Any] | None,
+    out: dict[Any, Node],
+) -> None:
+    found: Found = {}
+    for root, seed in zip(roots, seeds, strict=True):
+        _accumulate(found, root, seed)
+    relevant = None if wanted is None else set(nodes)
+    for node in nodes:
+        if node.tracks & HOOKED:
+            for hook in list(node.extra):
+                hook(node, found)
+        g = found.pop(node, None)
+        if g is None:
+            continue
+        if node.tracks & LEAF:
+            tensor = node.extra()
+            if tensor is not None and (wanted is None or tensor in wanted or node in wanted):
+                _accumulate(out, tensor if wanted is None or tensor in wanted else node, g)
+            continue
+        if wanted is not None and node in wanted:
+            out[node] = g
+        _apply_rule(node, g, found, relevant)
+
+
+def _accumulate(found: dict[Any, Node], key: Any, g: Node) -> None:
+    before = found.get(key)
+    found[key] = g if before is None else ew.add(before, g)
+
+
+def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -> None:
+    if node.inputs and node.where is not None:
+        on_behalf_of.set(node.where)  # what the rule records carries the forward op's address
+    want = [
+        i is not None and i.tracks != 0 and (relevant is None or i in relevant)
+        for i in node.inputs
+    ]
+    if not any(want):
+        return
+    sig = node.sig
+    grad = sig.op.grad
+    assert grad is not None, node
+    for source, gi, wanted, kind in zip(
+        node.inputs, grad(node, g, want), want, sig.types, strict=True
+    ):
+        if wanted and gi is not None:
+            if gi.type is not kind:
+                gi = unsum(gi, kind)
+            before = found.get(source)
+            found[source] = gi if before is None else ew.add(before, gi)
+
+
+def release(nodes: Sequence[Node]) -> None:
+    """Lets the history of ``nodes`` go."""
+    for node in nodes:
+        if node.tracks & HISTORY:
+            node.tracks = RELEASED
+            node.extra = None
+            if node.value is not None:
+                node.inputs = ()
+
+
+def add_hook(node: Node, hook: Hook) -> None:
+    """Calls ``hook(node, found)`` when a walk has ``node``'s gradient complete."""
+    if node.tracks & HOOKED:
+        node.extra.append(hook)
+    else:
+        node.tracks |= HOOKED
+        node.extra = [hook]
+
+

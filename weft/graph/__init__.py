@@ -1,0 +1,1 @@
+"""The recorded graph. See ``node.py`` (what is recorded) and ``modes.py`` (where and how)."""

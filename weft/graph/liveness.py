@@ -1,0 +1,123 @@
+"""Which pending nodes somebody still needs.
+
+Nothing is paid for this while recording. PENDING is in recording order, which is a topological
+order. Walking it backwards, each alive consumer adds to its inputs' use count; references beyond
+those uses (``sys.getrefcount``) mean that somebody outside the graph holds the node: a Tensor, a
+gradient, a frame. No use and no holder: dead, and its inputs lose one use.
+
+This rests on CPython with a GIL counting references exactly, and is the only place that does.
+A frame, a loop variable or a traceback is a holder too, hence the care with locals below.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+
+from .node import GONE, HISTORY, PENDING, Fresh, Node
+
+_STORE, _HISTORY, _USE = 1, 2, 4  # bits of Node.mark while a run is planned
+
+
+class Work:
+    """What one run has to do.
+
+    Attributes:
+        leaves: nodes that have their values.
+        order: nodes to compute, each after its inputs.
+        stored: those of ``order`` whose values are kept.
+        history: those of ``order`` that a gradient may be asked of.
+
+    While a run lasts, ``mark`` of each node is its place in ``leaves + order``.
+    """
+
+    __slots__ = ("history", "leaves", "order", "stored")
+
+    def __init__(self) -> None:
+        self.leaves: list[Node] = []
+        self.order: list[Node] = []
+        self.stored: list[Node] = []
+        self.history: list[Node] = []
+
+
+def take_pending() -> Work:
+    """Empties PENDING and says what must be computed."""
+    work = Work()
+    order, leaves = work.order, work.leaves
+    taken = len(PENDING)
+    batch = PENDING[:taken]  # another thread may go on recording behind these
+    del PENDING[:taken]
+    Fresh.bytes = 0
+    pop, alive, outside = batch.pop, order.append, leaves.append
+    node = None
+    while batch:
+        node = pop()  # (frees the one before, if it was dead)
+        mark = node.mark
+        if getrefcount(node) - 2 != mark >> 2:  # 2: the local and the argument
+            mark |= _STORE | _HISTORY if node.tracks & HISTORY else _STORE
+        elif not mark:
+            continue
+        inputs = node.inputs
+        for source in inputs:
+            if not source.mark and source.value is not None:
+                outside(source)
+            source.mark += _USE
+        if mark & _HISTORY:  # a gradient may come: keep what its rule reads
+            sig = node.sig
+            if sig.op.needs_output:
+                mark |= _STORE
+            for k in sig.needs:
+                inputs[k].mark |= _STORE
+            for source in inputs:
+                if source.tracks & HISTORY:
+                    source.mark |= _HISTORY
+        source = None  # type: ignore[assignment]
+        node.mark = mark
+        alive(node)
+    node = inputs = None  # type: ignore[assignment]
+    order.reverse()
+    _number(work)
+    return work
+
+
+def _number(work: Work) -> None:
+    """Turns the marks into places."""
+    place = 0
+    for node in work.leaves:
+        node.mark = place
+        place += 1
+    stored, history = work.stored.append, work.history.append
+    for node in work.order:
+        mark = node.mark
+        if mark & _STORE:
+            stored(node)
+        if mark & _HISTORY:
+            history(node)
+        node.mark = place
+        place += 1
+
+
+def settle(work: Work, values: list[object]) -> None:
+    """Gives the stored nodes their values and lets go of all inputs that no gradient needs."""
+    for node in work.leaves:
+        node.mark = 0
+    for node, value in zip(work.stored, values, strict=True):
+        node.value = value
+        node.mark = 0
+        if not node.tracks & HISTORY:
+            node.inputs = ()
+    for node in work.history:
+        node.mark = 0
+        if node.value is None:
+            node.value = GONE
+        needs = node.sig.needs
+        node.inputs = tuple(
+            [
+                source if source.tracks or k in needs else None  # type: ignore[misc]
+                for k, source in enumerate(node.inputs)
+            ]
+        )
+    for node in work.order:  # neither stored nor history: used inside the run only
+        if node.mark:
+            node.mark = 0
+            node.value = GONE
+            node.inputs = ()

@@ -1,0 +1,69 @@
+"""What holds while an op is recorded: grad mode, the module that is running, the user's line.
+
+Each is a context variable, so threads and coroutines do not see one another's.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from pathlib import Path
+from types import CodeType
+
+#: Are gradients recorded? Read through ``grad_enabled()``, changed by the classes in ``autograd``.
+grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)
+grad_enabled = grad_mode.get
+
+#: Dotted path of the module whose ``forward`` is running, "" outside any.
+module_path: ContextVar[str] = ContextVar("module_path", default="")
+_path = module_path.get
+
+#: Where an op was recorded: module path, and the code object and instruction of the user's line.
+#: The frame itself is never kept: it would keep every local of the user alive.
+Where = tuple[str, CodeType, int]
+
+#: Set while code of weft records on the user's behalf (backward, an optimiser's step), so that
+#: those nodes carry the place that caused them.
+on_behalf_of: ContextVar[Where | None] = ContextVar("on_behalf_of", default=None)
+_on_behalf = on_behalf_of.get
+
+_PACKAGE = str(Path(__file__).parents[1])
+_getframe = sys._getframe
+
+
+class _Own(dict[str, bool]):
+    """Does a source file belong to weft?"""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = own = filename.startswith(_PACKAGE)
+        return own
+
+
+_own = _Own()
+
+
+def here(depth: int = 3) -> Where:
+    """The innermost line of code outside weft. About 0.1 µs, and 0.06 µs a frame of our own."""
+    where = _on_behalf()
+    if where is not None:
+        return where
+    frame = _getframe(depth)
+    code = frame.f_code
+    while _own[code.co_filename]:
+        outer = frame.f_back
+        if outer is None:
+            break
+        frame = outer
+        code = frame.f_code
+    return (_path(), code, frame.f_lasti)
+
+
+def describe(where: Where) -> str:
+    """``model.py:12 in forward, module 'encoder.fc'``."""
+    path, code, lasti = where
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= lasti < end and number is not None:
+            line = number
+    text = f"{code.co_filename}:{line} in {code.co_name}"
+    return f"{text}, module '{path}'" if path else text

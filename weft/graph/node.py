@@ -1,0 +1,326 @@
+"""The recorded graph: types, ops, signatures, nodes, and how a node is recorded.
+
+An op does not compute. :func:`record` checks shapes and dtypes through the op's ``infer`` rule
+(once per combination of types: the result is interned as a :class:`Signature`), makes a
+:class:`Node` and puts it at the end of :data:`PENDING`. ``engine.realize`` runs what is pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from math import prod
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from .. import config
+from ..dtypes import dtype, of_number
+from ..errors import WeftError
+from .modes import Where, grad_enabled, here, module_path
+
+Shape = tuple[int, ...]
+Array = Any  # numpy.ndarray, or the value class of another backend
+
+
+class TensorType:
+    """Shape and dtype. Interned by :func:`type_of`, so two equal ones are the same object."""
+
+    __slots__ = ("__weakref__", "dtype", "ndim", "shape", "size")
+    shape: Shape
+    dtype: dtype
+    ndim: int
+    size: int
+
+    def __repr__(self) -> str:
+        return f"{self.dtype.name}{list(self.shape)}"
+
+
+_types: WeakValueDictionary[tuple[Shape, dtype], TensorType] = WeakValueDictionary()
+
+
+def type_of(shape: Shape, dtype: dtype) -> TensorType:
+    key = (shape, dtype)
+    found = _types.get(key)
+    if found is None:
+        found = TensorType()
+        found.shape, found.dtype = key
+        found.ndim = len(shape)
+        found.size = prod(shape)
+        _types[key] = found
+    return found
+
+
+# What a gradient rule gives back: one gradient per input, None where there is none.
+Grads = Sequence["Node | None"]
+
+
+class Op:
+    """The one definition of a primitive.
+
+    Attributes:
+        name: as printed in graphs and errors.
+        infer: ``infer(attrs, *types) -> TensorType``; raises ShapeError or DTypeError.
+        reference: NumPy semantics: ``reference(*arrays)``, or ``reference(attrs, *arrays)`` when
+            the op has attributes.
+        grad: ``grad(node, g, want) -> gradients``, written with other ops so that any order of
+            derivative works; ``want[k]`` says whether input k's is needed. None: not
+            differentiable.
+        needs: the inputs whose *values* ``grad`` reads; the others are not kept.
+        needs_output: ``grad`` reads the node's own value.
+        widen: 16-bit floats are computed in float32 and rounded once (not for mere moves).
+        can_fail: the values can be wrong (an index out of range), so that running may raise.
+    """
+
+    __slots__ = (
+        "can_fail",
+        "grad",
+        "infer",
+        "name",
+        "needs",
+        "needs_output",
+        "reference",
+        "signatures",
+        "widen",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        infer: Callable[..., TensorType],
+        reference: Callable[..., Array],
+        grad: Callable[[Node, Node, Sequence[bool]], Grads] | None = None,
+        *,
+        needs: tuple[int, ...] = (),
+        needs_output: bool = False,
+        widen: bool = False,
+        can_fail: bool = False,
+    ) -> None:
+        self.name = name
+        self.infer = infer
+        self.reference = reference
+        self.grad = grad
+        self.needs = needs
+        self.needs_output = needs_output
+        self.widen = widen
+        self.can_fail = can_fail
+        self.signatures: dict[Any, Any] = {}
+        OPS[name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+#: Every primitive, by name.
+OPS: dict[str, Op] = {}
+
+
+class Signature:
+    """An op applied to attributes and input types. Interned: stands for itself in graph keys."""
+
+    __slots__ = ("attrs", "differentiable", "needs", "op", "type", "types")
+    op: Op
+    attrs: Any
+    types: tuple[TensorType, ...]
+    type: TensorType
+    differentiable: bool
+    needs: tuple[int, ...]  # op.needs, as far as there are inputs
+
+
+# How a node takes part in differentiation (bits of Node.tracks).
+HISTORY = 1  # has a gradient rule to apply
+LEAF = 2  # its gradient goes to a Tensor's .grad
+RELEASED = 4  # was history; backward() has used it up
+HOOKED = 8  # `extra` is a list of hooks
+
+
+class Node:
+    """One recorded value. What it stands for never changes; whether it is computed does.
+
+    No ``__init__``: recording is the hot path and sets the slots inline.
+    """
+
+    __slots__ = (
+        "extra",  # only where said by `tracks`: LEAF a weakref to the Tensor, HOOKED the hooks;
+        # or, for the ops of autograd.Function, its context
+        "inputs",  # () once the value exists and no gradient needs them
+        "mark",  # scratch of a run, 0 between runs
+        "order",  # place in the order of recording
+        "sig",
+        "tracks",
+        "type",  # = sig.type, one load less
+        "value",  # None: pending; GONE: computed, not stored; else the value
+        "where",
+    )
+    sig: Signature
+    type: TensorType
+    inputs: tuple[Node, ...]
+    value: Any
+    tracks: int
+    mark: int
+    order: int
+    where: Where | None
+    extra: Any
+
+    def __repr__(self) -> str:
+        return f"<{self.sig.op.name} {self.type}>"
+
+
+class _Gone:
+    def __repr__(self) -> str:
+        return "GONE"
+
+
+GONE: Any = _Gone()
+
+#: Recorded and not yet run, in order of recording.
+PENDING: list[Node] = []
+_append = PENDING.append
+_next_order = count().__next__
+
+_signature_count = 0
+_MAX_SIGNATURES = 200_000  # beyond it, shapes vary without end: start afresh
+
+
+def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signature:
+    """Infers a signature. The slow path, once per combination of types and attributes."""
+    global _signature_count
+    try:
+        out = op.infer(attrs, *types)
+    except WeftError as error:
+        if error.module is None and module_path.get():
+            error.module = f"'{module_path.get()}'"
+        raise
+    sig = Signature()
+    sig.op, sig.attrs, sig.types, sig.type = op, attrs, types, out
+    sig.differentiable = op.grad is not None and out.dtype.is_floating_point
+    sig.needs = tuple([k for k in op.needs if k < len(types)])
+    _signature_count += 1
+    if _signature_count > _MAX_SIGNATURES:
+        for other in OPS.values():
+            other.signatures.clear()
+        _signature_count = 0
+    op.signatures[key] = sig
+    return sig
+
+
+def record1(op: Op, a: Node) -> Node:
+    """Records an op of one input and no attributes."""
+    kind = a.type
+    sig = op.signatures.get(kind)
+    if sig is None:
+        sig = sign(op, None, (kind,), kind)
+    node = Node()
+    node.sig = sig
+    node.type = sig.type
+    node.inputs = (a,)
+    node.value = None
+    node.tracks = HISTORY if a.tracks and sig.differentiable and grad_enabled() else 0
+    node.mark = 0
+    node.order = _next_order()
+    node.where = here()
+    _append(node)
+    return node
+
+
+def record2(op: Op, a: Node, b: Node) -> Node:
+    """Records an op of two inputs and no attributes."""
+    key = (a.type, b.type)
+    sig = op.signatures.get(key)
+    if sig is None:
+        sig = sign(op, None, key, key)
+    node = Node()
+    node.sig = sig
+    node.type = sig.type
+    node.inputs = (a, b)
+    node.value = None
+    node.tracks = (
+        HISTORY if (a.tracks or b.tracks) and sig.differentiable and grad_enabled() else 0
+    )
+    node.mark = 0
+    node.order = _next_order()
+    node.where = here()
+    _append(node)
+    return node
+
+
+def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
+    """Records any op. ``attrs`` must be hashable: it is part of the structural key."""
+    types = tuple([i.type for i in inputs])
+    key = (attrs, types)
+    sig = op.signatures.get(key)
+    if sig is None:
+        sig = sign(op, attrs, types, key)
+    node = Node()
+    node.sig = sig
+    node.type = sig.type
+    node.inputs = inputs
+    node.value = None
+    node.tracks = 0
+    if sig.differentiable and grad_enabled():
+        for i in inputs:
+            if i.tracks:
+                node.tracks = HISTORY
+                break
+    node.mark = 0
+    node.order = _next_order()
+    node.where = here()
+    _append(node)
+    return node
+
+
+# ---- leaves: values that come from outside
+
+
+class Fresh:
+    """Bytes of host data that the pending graph has taken in since the last run."""
+
+    bytes = 0
+
+
+_leaf_op = Op("leaf", lambda attrs, *types: attrs, lambda attrs: None)
+
+
+def leaf(value: Array, kind: TensorType) -> Node:
+    """A node that has its value already."""
+    sig = _leaf_op.signatures.get(kind)
+    if sig is None:
+        sig = sign(_leaf_op, kind, (), kind)
+    node = Node()
+    node.sig = sig
+    node.type = kind
+    node.inputs = ()
+    node.value = value
+    node.tracks = 0
+    node.mark = 0
+    node.order = _next_order()
+    node.where = None
+    return node
+
+
+_scalar_types: dict[dtype, tuple[TensorType, Any]] = {}
+
+
+def number(value: Any, kind: dtype | None = None) -> Node:
+    """A Python number as a zero-dimensional leaf.
+
+    Its value is an argument of the run and no part of the structural key, so that a learning rate
+    or a step count may change without a new compilation. For the same reason equal numbers are
+    never shared: each call makes a node of its own.
+    """
+    if kind is None:
+        kind = of_number(value)
+    found = _scalar_types.get(kind)
+    if found is None:
+        found = _scalar_types[kind] = (type_of((), kind), kind.numpy.type)
+    scalar_type, convert = found
+    try:
+        value = convert(value)
+    except OverflowError:  # as C does, and PyTorch: keep the low bits
+        value = np.array(int(value) & ((1 << 64) - 1), np.uint64).astype(kind.numpy)[()]
+    return leaf(value, scalar_type)
+
+
+def is_over_limit() -> bool:
+    return len(PENDING) > config.MAX_PENDING_NODES or Fresh.bytes > config.MAX_PENDING_BYTES

@@ -1,0 +1,361 @@
+"""Matrix product, convolution and pooling: whole, so that a backend can use its best kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record2, type_of
+from .base import MixedDtypes, broadcast
+from .movement import swap_last
+
+# ---- matrix product
+
+
+def _infer_matmul(attrs: None, a: TensorType, b: TensorType) -> TensorType:
+    if a.dtype is not b.dtype:
+        raise MixedDtypes(
+            f"matmul takes one dtype, not {a.dtype} and {b.dtype}; convert one with .to()"
+        )
+    if a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"matmul of shapes {list(a.shape)} and {list(b.shape)}: the last dimension of the "
+            f"first ({a.shape[-1]}) must equal the second to last of the second ({b.shape[-2]})"
+        )
+    batch = broadcast("matmul", a.shape[:-2], b.shape[:-2])
+    return type_of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+
+
+def _grad_matmul(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    a, b = node.inputs
+    return (
+        matmul(g, swap_last(b)) if want[0] else None,
+        matmul(swap_last(a), g) if want[1] else None,
+    )
+
+
+_matmul = Op("matmul", _infer_matmul, np.matmul, _grad_matmul, needs=(0, 1), widen=True)
+
+
+def matmul(a: Node, b: Node) -> Node:
+    """Product of the last two dimensions; the others broadcast. Both have at least two."""
+    return record2(_matmul, a, b)
+
+
+# ---- convolution
+
+Pairs = tuple[tuple[int, int], ...]  # (before, after) of each spatial dimension
+
+
+class Window(NamedTuple):
+    """How a window moves over the spatial dimensions."""
+
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+
+def windows(size: int, kernel: int, stride: int, pad: tuple[int, int], dilation: int) -> int:
+    """How many windows fit one dimension."""
+    return (size + pad[0] + pad[1] - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _out_sizes(name: str, w: Window, sizes: Shape, kernel: Shape) -> Shape:
+    out = tuple(map(windows, sizes, kernel, w.stride, w.padding, w.dilation))
+    if min(out, default=1) < 1:
+        padded = [n + a + b for n, (a, b) in zip(sizes, w.padding, strict=True)]
+        raise ShapeError(
+            f"{name}: a window of {list(kernel)} (dilation {list(w.dilation)}) does not fit an "
+            f"input of {list(sizes)}, padded to {padded}"
+        )
+    return out
+
+
+def _pad(x: Any, padding: Pairs, value: float = 0) -> Any:
+    if not any(map(any, padding)):
+        return x
+    return np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
+
+
+def _unpad(x: Any, padding: Pairs) -> Any:
+    inner = [slice(a, n - b) for n, (a, b) in zip(x.shape[2:], padding, strict=True)]
+    return x[(slice(None), slice(None), *inner)]
+
+
+def _taps(kernel: Shape, out: Shape, w: Window) -> Iterator[tuple[Shape, tuple[Any, ...]]]:
+    """For each place in the kernel, the slice of the padded input that it meets."""
+    for place in product(*map(range, kernel)):
+        inner = [
+            slice(p * d, p * d + (n - 1) * s + 1, s)
+            for p, d, n, s in zip(place, w.dilation, out, w.stride, strict=True)
+        ]
+        yield place, (slice(None), slice(None), *inner)
+
+
+def _columns(x: Any, kernel: Shape, out: Shape, w: Window) -> Any:
+    """The padded input as ``[N, C, *out, *kernel]``, without copying."""
+    steps = x.strides[2:]
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (*x.shape[:2], *out, *kernel),
+        (
+            *x.strides[:2],
+            *[a * s for a, s in zip(steps, w.stride, strict=True)],
+            *[a * d for a, d in zip(steps, w.dilation, strict=True)],
+        ),
+        writeable=False,
+    )
+
+
+def _grouped(x: Any, groups: int, dim: int) -> list[Any]:
+    return [x] if groups == 1 else np.split(x, groups, axis=dim)
+
+
+def _joined(parts: list[Any], dim: int) -> Any:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=dim)
+
+
+def _reference_conv(w: Window, x: Any, weight: Any) -> Any:
+    kernel, nd = weight.shape[2:], weight.ndim - 2
+    x = _pad(x, w.padding)
+    out = tuple(map(windows, x.shape[2:], kernel, w.stride, ((0, 0),) * nd, w.dilation))
+    cols = _columns(x, kernel, out, w)
+    k_dims = list(range(2, 2 + nd))
+    parts = [
+        np.tensordot(c, f, axes=([1, *[d + nd for d in k_dims]], [1, *k_dims]))
+        for c, f in zip(_grouped(cols, w.groups, 1), _grouped(weight, w.groups, 0), strict=True)
+    ]
+    return np.ascontiguousarray(np.moveaxis(_joined(parts, -1), -1, 1))
+
+
+def _reference_conv_input(attrs: tuple[Window, Shape], g: Any, weight: Any) -> Any:
+    w, sizes = attrs
+    padded = [n + a + b for n, (a, b) in zip(sizes, w.padding, strict=True)]
+    kernel, out = weight.shape[2:], g.shape[2:]
+    parts = []
+    for gg, f in zip(_grouped(g, w.groups, 1), _grouped(weight, w.groups, 0), strict=True):
+        back = np.zeros((g.shape[0], f.shape[1], *padded), g.dtype)
+        for place, region in _taps(kernel, out, w):
+            tap = np.tensordot(gg, f[(slice(None), slice(None), *place)], axes=([1], [0]))
+            back[region] += np.moveaxis(tap, -1, 1)
+        parts.append(_unpad(back, w.padding))
+    return np.ascontiguousarray(_joined(parts, 1))
+
+
+def _reference_conv_weight(attrs: tuple[Window, Shape], x: Any, g: Any) -> Any:
+    w, kernel = attrs
+    nd = len(kernel)
+    cols = _columns(_pad(x, w.padding), kernel, g.shape[2:], w)
+    over = [0, *range(2, 2 + nd)]
+    parts = [
+        np.tensordot(gg, c, axes=(over, over))
+        for gg, c in zip(_grouped(g, w.groups, 1), _grouped(cols, w.groups, 1), strict=True)
+    ]
+    return np.ascontiguousarray(_joined(parts, 0))
+
+
+def _one_dtype(name: str, a: TensorType, b: TensorType) -> None:
+    if a.dtype is not b.dtype:
+        raise DTypeError(f"{name} takes one dtype, not {a.dtype} and {b.dtype}")
+
+
+def _infer_conv(w: Window, x: TensorType, weight: TensorType) -> TensorType:
+    _one_dtype("conv", x, weight)
+    if x.shape[1] != weight.shape[1] * w.groups:
+        raise ShapeError(
+            f"conv: the input of shape {list(x.shape)} has {x.shape[1]} channels, but the weight "
+            f"of shape {list(weight.shape)} with groups={w.groups} takes "
+            f"{weight.shape[1] * w.groups}"
+        )
+    if weight.shape[0] % w.groups:
+        raise ShapeError(f"conv: {weight.shape[0]} output channels in {w.groups} groups")
+    out = _out_sizes("conv", w, x.shape[2:], weight.shape[2:])
+    return type_of((x.shape[0], weight.shape[0], *out), x.dtype)
+
+
+def _infer_conv_input(attrs: tuple[Window, Shape], g: TensorType, weight: TensorType) -> TensorType:
+    w, sizes = attrs
+    _one_dtype("conv_transpose", g, weight)
+    if g.shape[1] != weight.shape[0]:
+        raise ShapeError(
+            f"conv_transpose: the input of shape {list(g.shape)} has {g.shape[1]} channels, but "
+            f"the weight of shape {list(weight.shape)} takes {weight.shape[0]}"
+        )
+    return type_of((g.shape[0], weight.shape[1] * w.groups, *sizes), g.dtype)
+
+
+def _infer_conv_weight(attrs: tuple[Window, Shape], x: TensorType, g: TensorType) -> TensorType:
+    w, kernel = attrs
+    return type_of((g.shape[1], x.shape[1] // w.groups, *kernel), x.dtype)
+
+
+# The three are one trilinear form in (input, weight, output gradient), so that the gradients of
+# each are the other two and derivatives of any order stay within them.
+
+
+def _grad_conv(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    w, (x, weight) = node.sig.attrs, node.inputs
+    x_type, weight_type = node.sig.types
+    return (
+        conv_input(g, weight, w, x_type.shape[2:]) if want[0] else None,
+        conv_weight(x, g, w, weight_type.shape[2:]) if want[1] else None,
+    )
+
+
+def _grad_conv_input(node: Node, gg: Node, want: Sequence[bool]) -> Grads:
+    (w, _), (g, weight) = node.sig.attrs, node.inputs
+    return (
+        conv(gg, weight, w) if want[0] else None,
+        conv_weight(gg, g, w, node.sig.types[1].shape[2:]) if want[1] else None,
+    )
+
+
+def _grad_conv_weight(node: Node, gg: Node, want: Sequence[bool]) -> Grads:
+    (w, _), (x, g) = node.sig.attrs, node.inputs
+    return (
+        conv_input(g, gg, w, node.sig.types[0].shape[2:]) if want[0] else None,
+        conv(x, gg, w) if want[1] else None,
+    )
+
+
+_conv = Op("conv", _infer_conv, _reference_conv, _grad_conv, needs=(0, 1), widen=True)
+_conv_input = Op(
+    "conv_input",
+    _infer_conv_input,
+    _reference_conv_input,
+    _grad_conv_input,
+    needs=(0, 1),
+    widen=True,
+)
+_conv_weight = Op(
+    "conv_weight",
+    _infer_conv_weight,
+    _reference_conv_weight,
+    _grad_conv_weight,
+    needs=(0, 1),
+    widen=True,
+)
+
+
+def conv(x: Node, weight: Node, w: Window) -> Node:
+    """``x [N, C, *sizes]`` with ``weight [O, C/groups, *kernel]``: cross-correlation."""
+    return record(_conv, (x, weight), w)
+
+
+def conv_input(g: Node, weight: Node, w: Window, sizes: Shape) -> Node:
+    """The input's gradient, of spatial ``sizes``: also the transposed convolution."""
+    return record(_conv_input, (g, weight), (w, sizes))
+
+
+def conv_weight(x: Node, g: Node, w: Window, kernel: Shape) -> Node:
+    """The weight's gradient, of spatial size ``kernel``."""
+    return record(_conv_weight, (x, g), (w, kernel))
+
+
+# ---- maximum over windows
+
+
+class Pool(NamedTuple):
+    kernel: tuple[int, ...]
+    window: Window
+
+
+def _lowest(kind: Any) -> Any:
+    return -np.inf if kind.kind == "f" else np.iinfo(kind).min
+
+
+def _pool_out(p: Pool, x: Any) -> Shape:
+    return tuple(map(windows, x.shape[2:], p.kernel, p.window.stride, p.window.padding, p.window.dilation))
+
+
+def _reference_max_pool(p: Pool, x: Any) -> Any:
+    out = _pool_out(p, x)
+    x = _pad(x, p.window.padding, _lowest(x.dtype))
+    best = None
+    for _, region in _taps(p.kernel, out, p.window):
+        best = x[region] if best is None else np.maximum(best, x[region])
+    return np.array(best)
+
+
+def _winners(p: Pool, x: Any) -> tuple[Any, Shape]:
+    """Which place of each window holds its first maximum (a NaN counts as one)."""
+    out = _pool_out(p, x)
+    x = _pad(x, p.window.padding, _lowest(x.dtype))
+    best = winner = None
+    for k, (_, region) in enumerate(_taps(p.kernel, out, p.window)):
+        here = x[region]
+        if best is None:
+            best, winner = here, np.zeros(here.shape, np.int64)
+        else:
+            better = (here > best) | np.isnan(here)
+            winner = np.where(better, k, winner)
+            best = np.where(better, here, best)
+    return winner, out
+
+
+def _reference_max_pool_take(p: Pool, x: Any, values: Any) -> Any:
+    winner, out = _winners(p, x)
+    values = _pad(values, p.window.padding)
+    taken = np.zeros(winner.shape, values.dtype)
+    for k, (_, region) in enumerate(_taps(p.kernel, out, p.window)):
+        taken = np.where(winner == k, values[region], taken)
+    return taken
+
+
+def _reference_max_pool_put(p: Pool, x: Any, g: Any) -> Any:
+    winner, out = _winners(p, x)
+    padded = [n + a + b for n, (a, b) in zip(x.shape[2:], p.window.padding, strict=True)]
+    back = np.zeros((*x.shape[:2], *padded), g.dtype)
+    for k, (_, region) in enumerate(_taps(p.kernel, out, p.window)):
+        back[region] += np.where(winner == k, g, np.zeros((), g.dtype))
+    return _unpad(back, p.window.padding)
+
+
+def _infer_max_pool(p: Pool, x: TensorType, values: TensorType | None = None) -> TensorType:
+    out = _out_sizes("max_pool", p.window, x.shape[2:], p.kernel)
+    return type_of((*x.shape[:2], *out), (values or x).dtype)
+
+
+_max_pool = Op(
+    "max_pool",
+    _infer_max_pool,
+    _reference_max_pool,
+    lambda n, g, want: (max_pool_put(n.inputs[0], g, n.sig.attrs),),
+    needs=(0,),
+    widen=True,
+)
+_max_pool_take = Op(
+    "max_pool_take",
+    _infer_max_pool,
+    _reference_max_pool_take,
+    lambda n, g, want: (None, max_pool_put(n.inputs[0], g, n.sig.attrs) if want[1] else None),
+    needs=(0,),
+    widen=True,
+)
+_max_pool_put = Op(
+    "max_pool_put",
+    lambda p, x, g: type_of(x.shape, g.dtype),
+    _reference_max_pool_put,
+    lambda n, gg, want: (None, max_pool_take(n.inputs[0], gg, n.sig.attrs) if want[1] else None),
+    needs=(0,),
+    widen=True,
+)
+
+
+def max_pool(x: Node, p: Pool) -> Node:
+    return record(_max_pool, (x,), p)
+
+
+def max_pool_take(x: Node, values: Node, p: Pool) -> Node:
+    """``values`` at the places where ``x`` has its windows' maxima."""
+    return record(_max_pool_take, (x, values), p)
+
+
+def max_pool_put(x: Node, g: Node, p: Pool) -> Node:
+    """``g`` added at the places where ``x`` has its windows' maxima: max_pool's gradient."""
+    return record(_max_pool_put, (x, g), p)

@@ -1,0 +1,396 @@
+"""Elementwise primitives: one value out for one value (or two, or three) in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import bool_, dtype
+from ..errors import DTypeError
+from ..graph.node import Grads, Node, Op, TensorType, record, record1, type_of
+from .base import (
+    Value,
+    _no_bool,
+    _only_float,
+    _only_integral,
+    as_node,
+    binary,
+    broadcast,
+    float_unary,
+    unary,
+)
+from .movement import zeros
+
+# ---- arithmetic
+
+
+add = binary("add", np.add, (lambda g, a, b, y: g, lambda g, a, b, y: g), needs="")
+sub = binary(
+    "sub", np.subtract, (lambda g, a, b, y: g, lambda g, a, b, y: neg(g)), needs="", check=_no_bool
+)
+mul = binary(
+    "mul", np.multiply, (lambda g, a, b, y: mul(g, b), lambda g, a, b, y: mul(g, a))
+)
+div = binary(
+    "div",
+    np.true_divide,
+    (lambda g, a, b, y: div(g, b), lambda g, a, b, y: neg(div(mul(g, y), b))),
+    needs="by",
+    check=_only_float,
+)
+neg = unary("neg", np.negative, lambda g: neg(g), "", _no_bool)
+
+
+def _integer_safe(f: Any) -> Any:
+    """Integer division by zero is an error in PyTorch; NumPy would give 0 with a warning."""
+
+    def reference(a: Any, b: Any) -> Any:
+        if np.result_type(a).kind in "iu" and np.any(np.equal(b, 0)):
+            raise ZeroDivisionError("integer division by zero")
+        return f(a, b)
+
+    return reference
+
+
+floor_div = binary("floor_div", _integer_safe(np.floor_divide), check=_no_bool)
+remainder = binary(
+    "remainder",
+    _integer_safe(np.remainder),
+    (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, floor(div(a, b))))),
+    check=_no_bool,
+)
+fmod = binary(
+    "fmod",
+    _integer_safe(np.fmod),
+    (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, trunc(div(a, b))))),
+    check=_no_bool,
+)
+for _f in (floor_div, remainder, fmod):
+    _f.op.can_fail = True  # type: ignore[attr-defined]
+
+
+def _pow(a: Any, b: Any) -> Any:
+    if np.result_type(a).kind in "iu":
+        # Integers to negative powers: what 1/x**n truncates to, as PyTorch has it.
+        out = np.power(a, np.maximum(b, 0))
+        odd = np.where(np.equal(np.remainder(b, 2), 0), 1, -1)
+        small = np.where(np.equal(a, 1), 1, np.where(np.equal(a, -1), odd, 0))
+        return np.where(np.less(b, 0), small, out).astype(np.result_type(a))
+    return np.power(a, b)
+
+
+def _pow_grad_base(g: Node, a: Node, b: Node, y: Node) -> Node:
+    # b * a**(b-1), and 0 where b is 0 whatever a is
+    slope = mul(b, pow_(a, sub(b, 1)))
+    return mul(g, where(eq(b, 0), 0, slope))
+
+
+def _pow_grad_exponent(g: Node, a: Node, b: Node, y: Node) -> Node:
+    # y * log(a), and 0 where a is 0 and b is not negative
+    slope = mul(y, log(a))
+    return mul(g, where(logical_and(eq(a, 0), ge(b, 0)), 0, slope))
+
+
+pow_ = binary("pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby", check=_no_bool)
+
+
+def _masked(g: Node, mask: Node) -> Node:
+    return where(mask, g, 0)
+
+
+def _tie(g: Node, a: Node, b: Node) -> Node:
+    """Half the gradient where both operands are equal, all of it elsewhere."""
+    return where(eq(a, b), mul(g, 0.5), g)
+
+
+maximum = binary(
+    "maximum",
+    np.maximum,
+    (
+        lambda g, a, b, y: _masked(_tie(g, a, b), ge(a, b)),
+        lambda g, a, b, y: _masked(_tie(g, a, b), ge(b, a)),
+    ),
+)
+minimum = binary(
+    "minimum",
+    np.minimum,
+    (
+        lambda g, a, b, y: _masked(_tie(g, a, b), le(a, b)),
+        lambda g, a, b, y: _masked(_tie(g, a, b), le(b, a)),
+    ),
+)
+atan2 = binary(
+    "atan2",
+    np.arctan2,
+    (
+        lambda g, a, b, y: mul(g, div(b, add(mul(a, a), mul(b, b)))),
+        lambda g, a, b, y: neg(mul(g, div(a, add(mul(a, a), mul(b, b))))),
+    ),
+    check=_only_float,
+)
+
+# ---- functions of one argument
+
+exp = float_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
+exp2 = float_unary("exp2", np.exp2, lambda g, y: mul(g, mul(y, math.log(2))), "y")
+expm1 = float_unary("expm1", np.expm1, lambda g, y: mul(g, add(y, 1)), "y")
+log = float_unary("log", np.log, lambda g, x: div(g, x))
+log2 = float_unary("log2", np.log2, lambda g, x: div(g, mul(x, math.log(2))))
+log10 = float_unary("log10", np.log10, lambda g, x: div(g, mul(x, math.log(10))))
+log1p = float_unary("log1p", np.log1p, lambda g, x: div(g, add(x, 1)))
+sqrt = float_unary("sqrt", np.sqrt, lambda g, y: div(g, mul(y, 2)), "y")
+rsqrt = float_unary(
+    "rsqrt",
+    lambda x: np.reciprocal(np.sqrt(x)),
+    lambda g, y: mul(mul(g, -0.5), mul(y, mul(y, y))),
+    "y",
+)
+reciprocal = float_unary(
+    "reciprocal", np.reciprocal, lambda g, y: neg(mul(g, mul(y, y))), "y"
+)
+sin = float_unary("sin", np.sin, lambda g, x: mul(g, cos(x)))
+cos = float_unary("cos", np.cos, lambda g, x: neg(mul(g, sin(x))))
+tan = float_unary("tan", np.tan, lambda g, y: mul(g, add(mul(y, y), 1)), "y")
+asin = float_unary("asin", np.arcsin, lambda g, x: mul(g, rsqrt(sub(as_node(1, x), mul(x, x)))))
+acos = float_unary(
+    "acos", np.arccos, lambda g, x: neg(mul(g, rsqrt(sub(as_node(1, x), mul(x, x)))))
+)
+atan = float_unary("atan", np.arctan, lambda g, x: div(g, add(mul(x, x), 1)))
+sinh = float_unary("sinh", np.sinh, lambda g, x: mul(g, cosh(x)))
+cosh = float_unary("cosh", np.cosh, lambda g, x: mul(g, sinh(x)))
+tanh = float_unary("tanh", np.tanh, lambda g, y: mul(g, sub(as_node(1, y), mul(y, y))), "y")
+asinh = float_unary("asinh", np.arcsinh, lambda g, x: mul(g, rsqrt(add(mul(x, x), 1))))
+acosh = float_unary("acosh", np.arccosh, lambda g, x: mul(g, rsqrt(sub(mul(x, x), 1))))
+atanh = float_unary("atanh", np.arctanh, lambda g, x: div(g, sub(as_node(1, x), mul(x, x))))
+
+
+def _sigmoid(x: Any) -> Any:
+    # 1/(1+e^-x) without overflow on either side
+    z = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), z, 1) / (1 + z)
+
+
+def _typed(f: Any) -> Any:
+    """A function that may widen its argument's dtype, held to it."""
+
+    def reference(x: Any) -> Any:
+        return np.asarray(f(x)).astype(np.result_type(x), copy=False)
+
+    return reference
+
+
+sigmoid = float_unary(
+    "sigmoid", _typed(_sigmoid), lambda g, y: mul(g, mul(y, sub(as_node(1, y), y))), "y"
+)
+relu = unary("relu", lambda x: np.maximum(x, 0), lambda g, y: relu_mask(g, y), "y", _no_bool)
+# g where y > 0: relu's gradient as one op, so that a long chain of them stays one op each
+relu_mask = binary(
+    "relu_mask",
+    lambda g, y: np.where(np.greater(y, 0), g, np.zeros((), np.result_type(g))),
+    (lambda gg, g, y, out: relu_mask(gg, y), None),
+    needs="b",
+)
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+_lgamma = np.frompyfunc(
+    lambda x: math.inf if x in (math.inf, -math.inf) or (x <= 0 and x == int(x)) else math.lgamma(x),
+    1,
+    1,
+)
+erf = float_unary(
+    "erf",
+    _typed(_erf),
+    lambda g, x: mul(mul(g, 2 / math.sqrt(math.pi)), exp(neg(mul(x, x)))),
+)
+erfc = float_unary(
+    "erfc",
+    _typed(_erfc),
+    lambda g, x: mul(mul(g, -2 / math.sqrt(math.pi)), exp(neg(mul(x, x)))),
+)
+lgamma = float_unary("lgamma", _typed(_lgamma), lambda g, x: mul(g, digamma(x)))
+
+
+def _polygamma_series(order: int, x: Any) -> Any:
+    """psi^(order)(x), by the recurrence up to x >= 10 and the asymptotic series beyond.
+
+    Abramowitz and Stegun, 6.3.6, 6.3.18, 6.4.6 and 6.4.11; negative x by reflection (6.3.7).
+    """
+    x = np.asarray(x, np.float64)
+    if order == 0:
+        pole = (x <= 0) & (x == np.floor(x))
+        negative = x < 0.5
+        z = np.where(negative, 1 - x, x)
+        out = np.zeros_like(z)
+        for _ in range(10):
+            low = z < 10
+            out -= np.where(low, 1 / np.where(low, z, 1), 0)
+            z = z + low
+        inverse = 1 / (z * z)
+        series = inverse * (
+            1 / 12
+            - inverse
+            * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132))))
+        )
+        out += np.log(z) - 0.5 / z - series
+        with np.errstate(all="ignore"):
+            out = np.where(negative, out - math.pi / np.tan(math.pi * x), out)
+        return np.where(pole, np.where(x == 0, -np.copysign(np.inf, x), np.nan), out)
+    negative = x < 0.5
+    z = np.where(negative, 1 - x, x)
+    out = np.zeros_like(z)
+    for _ in range(10):
+        low = z < 10
+        out += np.where(low, 1 / np.where(low, z * z, 1), 0)
+        z = z + low
+    inverse = 1 / (z * z)
+    tail = (
+        1 / z
+        + inverse / 2
+        + inverse / z * (1 / 6 - inverse * (1 / 30 - inverse * (1 / 42 - inverse * (1 / 30))))
+    )
+    out += tail
+    with np.errstate(all="ignore"):
+        reflected = (math.pi / np.sin(math.pi * x)) ** 2 - out
+    return np.where(negative, reflected, out)
+
+
+digamma = float_unary(
+    "digamma", _typed(lambda x: _polygamma_series(0, x)), lambda g, x: mul(g, trigamma(x))
+)
+trigamma = float_unary("trigamma", _typed(lambda x: _polygamma_series(1, x)), None)
+
+abs_ = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)
+
+
+def _sign(x: Any) -> Any:
+    return x if np.result_type(x).kind == "b" else np.sign(x)
+
+
+sign = unary("sign", _sign, lambda g: zeros(g.type), "")
+
+
+def _rounding(f: Any) -> Any:
+    """Integers round to themselves; NumPy would widen them."""
+    return lambda x: x if np.result_type(x).kind in "iub" else f(x)
+
+
+floor = unary("floor", _rounding(np.floor), lambda g: zeros(g.type), "", _no_bool)
+ceil = unary("ceil", _rounding(np.ceil), lambda g: zeros(g.type), "", _no_bool)
+trunc = unary("trunc", _rounding(np.trunc), lambda g: zeros(g.type), "", _no_bool)
+round_ = unary("round", _rounding(np.rint), lambda g: zeros(g.type), "", _no_bool)
+
+# ---- comparison and logic
+
+eq = binary("eq", np.equal, out=bool_)
+ne = binary("ne", np.not_equal, out=bool_)
+lt = binary("lt", np.less, out=bool_)
+le = binary("le", np.less_equal, out=bool_)
+gt = binary("gt", np.greater, out=bool_)
+ge = binary("ge", np.greater_equal, out=bool_)
+logical_and = binary("logical_and", np.logical_and, out=bool_)
+logical_or = binary("logical_or", np.logical_or, out=bool_)
+logical_xor = binary("logical_xor", np.logical_xor, out=bool_)
+logical_not = unary("logical_not", np.logical_not, out=bool_)
+isnan = unary("isnan", np.isnan, out=bool_)
+isinf = unary("isinf", np.isinf, out=bool_)
+bitwise_and = binary("bitwise_and", np.bitwise_and, check=_only_integral)
+bitwise_or = binary("bitwise_or", np.bitwise_or, check=_only_integral)
+bitwise_xor = binary("bitwise_xor", np.bitwise_xor, check=_only_integral)
+bitwise_not = unary("bitwise_not", np.invert, check=_only_integral)
+shift_left = binary("shift_left", np.left_shift, check=_only_integral)
+shift_right = binary("shift_right", np.right_shift, check=_only_integral)
+
+# ---- choice
+
+
+def _infer_where(attrs: None, c: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    if c.dtype is not bool_:
+        raise DTypeError(f"where takes a bool condition, not {c.dtype}; write (x != 0)")
+    if a.dtype is not b.dtype:
+        raise DTypeError(f"where takes one dtype, not {a.dtype} and {b.dtype}")
+    return type_of(broadcast("where", c.shape, a.shape, b.shape), a.dtype)
+
+
+def _grad_where(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    mask = node.inputs[0]
+    return None, where(mask, g, 0) if want[1] else None, where(mask, 0, g) if want[2] else None
+
+
+_where = Op("where", _infer_where, np.where, _grad_where, needs=(0,))
+
+
+def where(mask: Node, a: Value, b: Value) -> Node:
+    """``a`` where ``mask`` holds, else ``b``; at least one of them is a node."""
+    if a.__class__ is not Node:
+        a = as_node(a, b)  # type: ignore[arg-type]
+    return record(_where, (mask, a, as_node(b, a)))  # type: ignore[arg-type, list-item]
+
+
+# ---- dtype
+
+
+def _infer_cast(to: dtype, x: TensorType) -> TensorType:
+    return type_of(x.shape, to)
+
+
+def _reference_cast(to: dtype, x: Any) -> Any:
+    x = np.asarray(x)
+    if to.category == 1 and x.dtype.kind not in "iub":
+        # As C on the usual machines: through int64, so that -1.0 becomes 255 in uint8.
+        return x.astype(np.int64).astype(to.numpy)
+    return x.astype(to.numpy, copy=False)
+
+
+def _grad_cast(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    return (cast(g, node.sig.types[0].dtype),)
+
+
+_cast = Op("cast", _infer_cast, _reference_cast, _grad_cast)
+
+
+def cast(x: Node, to: dtype) -> Node:
+    return x if x.type.dtype is to else record(_cast, (x,), to)
+
+
+# ---- identity, with another history
+
+# A value under a new identity: clones, and leaves that start from another node's value.
+_same_op = Op("same", lambda attrs, x: x, lambda x: x, lambda n, g, want: (g,))
+
+
+def same(x: Node) -> Node:
+    return record1(_same_op, x)
+
+
+# A value without its history.
+_detach_op = Op("detach", lambda attrs, x: x, lambda x: x)
+
+
+def detach(x: Node) -> Node:
+    return record1(_detach_op, x)
+
+
+# The value of the first with the history of the second: an in-place change under no_grad.
+_graft_op = Op("graft", lambda attrs, a, b: a, lambda a, b: a, lambda n, g, want: (None, g))
+
+
+def graft(value: Node, history: Node) -> Node:
+    node = record(_graft_op, (value, history))
+    node.tracks = 1 if history.tracks else 0
+    return node
+
+
+# The second overwritten by the first: the second gets a gradient of zero, not none.
+def _grad_over(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    return g, zeros(g.type) if want[1] else None
+
+
+_over_op = Op("over", lambda attrs, a, b: a, lambda a, b: a, _grad_over)
+
+
+def over(value: Node, overwritten: Node) -> Node:
+    return record(_over_op, (value, overwritten))

@@ -1,0 +1,139 @@
+"""Primitives that address elements by integers computed at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import int64
+from ..errors import DTypeError, ShapeError
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, type_of
+from .base import broadcast
+from .movement import zeros
+
+# In all three, k index nodes address the first k dimensions of `x`, as x[i0, ..., ik-1] does in
+# NumPy. `wrap`: negative indices count from the end; else they are out of range.
+
+
+def _region(wrap: bool, x: TensorType, indices: Sequence[TensorType]) -> Shape:
+    if len(indices) > x.ndim:
+        raise ShapeError(f"{len(indices)} indices for a tensor of shape {list(x.shape)}")
+    for i in indices:
+        if i.dtype is not int64:
+            raise DTypeError(f"an index must be int64, not {i.dtype}")
+    return broadcast("indexing", *[i.shape for i in indices]) + x.shape[len(indices) :]
+
+
+def _check(wrap: bool, shape: Shape, indices: Sequence[Any]) -> None:
+    for dim, index in enumerate(indices):
+        size = shape[dim]
+        low, high = (-size if wrap else 0), size - 1
+        if index.size and (index.min() < low or index.max() > high):
+            wrong = index[(index < low) | (index > high)].flat[0]
+            raise IndexError(f"index {wrong} is out of range for a dimension of size {size}")
+
+
+def _reference_take(wrap: bool, x: Any, *indices: Any) -> Any:
+    indices = tuple(map(np.asarray, indices))
+    _check(wrap, x.shape, indices)
+    return x[indices]
+
+
+def _grad_take(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    x, *indices = node.inputs
+    back = put_add(zeros(node.sig.types[0]), g, indices, node.sig.attrs)
+    return (back, *[None] * len(indices))
+
+
+def _infer_take(wrap: bool, x: TensorType, *indices: TensorType) -> TensorType:
+    return type_of(_region(wrap, x, indices), x.dtype)
+
+
+_MAX_INDICES = 64  # as many as NumPy has dimensions
+
+_take = Op(
+    "take",
+    _infer_take,
+    _reference_take,
+    _grad_take,
+    needs=tuple(range(1, _MAX_INDICES)),
+    can_fail=True,
+)
+
+
+def take(x: Node, indices: Sequence[Node], wrap: bool = True) -> Node:
+    """``x[i0, i1, ...]``: the indices' common shape, then the rest of ``x``'s."""
+    return record(_take, (x, *indices), wrap)
+
+
+def _infer_put(wrap: bool, x: TensorType, part: TensorType, *indices: TensorType) -> TensorType:
+    region = _region(wrap, x, indices)
+    if part.shape != region:
+        raise ShapeError(
+            f"a value of shape {list(part.shape)} does not fit the indexed shape {list(region)}"
+        )
+    if part.dtype is not x.dtype:
+        raise DTypeError(f"a value of {part.dtype} does not fit a tensor of {x.dtype}")
+    return x
+
+
+def _reference_put(wrap: bool, x: Any, part: Any, *indices: Any) -> Any:
+    indices = tuple(map(np.asarray, indices))
+    _check(wrap, x.shape, indices)
+    out = np.array(x)
+    out[indices] = part
+    return out
+
+
+def _reference_put_add(wrap: bool, x: Any, part: Any, *indices: Any) -> Any:
+    indices = tuple(map(np.asarray, indices))
+    _check(wrap, x.shape, indices)
+    out = np.array(x)
+    np.add.at(out, indices, part)
+    return out
+
+
+def _grad_put(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    _, _, *indices = node.inputs
+    wrap = node.sig.attrs
+    return (
+        put(g, zeros(node.sig.types[1]), indices, wrap) if want[0] else None,
+        take(g, indices, wrap) if want[1] else None,
+        *[None] * len(indices),
+    )
+
+
+def _grad_put_add(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    _, _, *indices = node.inputs
+    return (g, take(g, indices, node.sig.attrs) if want[1] else None, *[None] * len(indices))
+
+
+_put = Op(
+    "put",
+    _infer_put,
+    _reference_put,
+    _grad_put,
+    needs=tuple(range(2, _MAX_INDICES)),
+    can_fail=True,
+)
+_put_add = Op(
+    "put_add",
+    _infer_put,
+    _reference_put_add,
+    _grad_put_add,
+    needs=tuple(range(2, _MAX_INDICES)),
+    can_fail=True,
+    widen=True,
+)
+
+
+def put(x: Node, part: Node, indices: Sequence[Node], wrap: bool = True) -> Node:
+    """``x`` with ``x[i0, i1, ...] = part``; where places repeat, the last one wins."""
+    return record(_put, (x, part, *indices), wrap)
+
+
+def put_add(x: Node, part: Node, indices: Sequence[Node], wrap: bool = True) -> Node:
+    """``x`` with ``part`` added at ``[i0, i1, ...]``; places may repeat."""
+    return record(_put_add, (x, part, *indices), wrap)

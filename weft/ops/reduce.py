@@ -1,0 +1,167 @@
+"""Primitives that make one value of many: reductions and scans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import int64
+from ..errors import ShapeError
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, type_of
+from .elementwise import cast, div, eq, mul
+from .movement import concat, expand, flip, full, reshape, slice_
+
+Dims = tuple[int, ...]
+
+
+def kept_shape(shape: Shape, dims: Dims) -> Shape:
+    """``shape`` with the reduced dimensions at size 1."""
+    return tuple([1 if k in dims else n for k, n in enumerate(shape)])
+
+
+def _infer_reduce(attrs: tuple[Dims, bool], x: TensorType) -> TensorType:
+    dims, keep = attrs
+    shape = kept_shape(x.shape, dims)
+    if not keep:
+        shape = tuple([n for k, n in enumerate(shape) if k not in dims])
+    return type_of(shape, x.dtype)
+
+
+def _spread(node: Node, x: Node) -> Node:
+    """A reduction's result (or its gradient) in the shape of what was reduced."""
+    source = node.sig.types[0].shape
+    return expand(reshape(x, kept_shape(source, node.sig.attrs[0])), source)
+
+
+def _reference_sum(attrs: tuple[Dims, bool], x: Any) -> Any:
+    return np.sum(x, axis=attrs[0], keepdims=attrs[1], dtype=x.dtype)
+
+
+_sum = Op(
+    "sum",
+    _infer_reduce,
+    _reference_sum,
+    lambda n, g, want: (_spread(n, g),),
+    widen=True,
+)
+
+
+def sum_(x: Node, dims: Dims, keep: bool = False) -> Node:
+    return record(_sum, (x,), (dims, keep))
+
+
+def _extreme(name: str, reference: Callable[..., Any]) -> Callable[[Node, Dims, bool], Node]:
+    def infer(attrs: tuple[Dims, bool], x: TensorType) -> TensorType:
+        if any(x.shape[d] == 0 for d in attrs[0]):
+            raise ShapeError(
+                f"{name} of no elements: shape {list(x.shape)} is empty in a reduced dimension"
+            )
+        return _infer_reduce(attrs, x)
+
+    def grad(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+        # Elements that tie share the gradient equally.
+        x = node.inputs[0]
+        mask = cast(eq(x, _spread(node, node)), x.type.dtype)
+        share = div(mask, _spread(node, sum_(mask, node.sig.attrs[0])))
+        return (mul(_spread(node, g), share),)
+
+    op = Op(
+        name,
+        infer,
+        lambda attrs, x: reference(x, axis=attrs[0], keepdims=attrs[1]),
+        grad,
+        needs=(0,),
+        needs_output=True,
+        widen=True,
+    )
+    return lambda x, dims, keep=False: record(op, (x,), (dims, keep))
+
+
+max_ = _extreme("max", np.max)
+min_ = _extreme("min", np.min)
+
+
+def _infer_arg(attrs: tuple[int, bool], x: TensorType) -> TensorType:
+    dim, keep = attrs
+    if x.shape[dim] == 0:
+        raise ShapeError(f"argmax/argmin over dimension {dim}, which is empty in {list(x.shape)}")
+    return type_of(_infer_reduce(((dim,), keep), x).shape, int64)
+
+
+_argmax = Op("argmax", _infer_arg, lambda at, x: np.argmax(x, axis=at[0], keepdims=at[1]), widen=True)
+_argmin = Op("argmin", _infer_arg, lambda at, x: np.argmin(x, axis=at[0], keepdims=at[1]), widen=True)
+
+
+def argmax(x: Node, dim: int, keep: bool = False) -> Node:
+    return record(_argmax, (x,), (dim, keep))
+
+
+def argmin(x: Node, dim: int, keep: bool = False) -> Node:
+    return record(_argmin, (x,), (dim, keep))
+
+
+def _reference_argsort(attrs: tuple[int, bool], x: Any) -> Any:
+    dim, descending = attrs
+    if not descending:
+        return np.argsort(x, axis=dim, kind="stable")
+    # Stable in descending order too: equal elements keep their order. NaN counts as the largest.
+    turned = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
+    return x.shape[dim] - 1 - np.flip(turned, dim)
+
+
+_argsort = Op(
+    "argsort", lambda attrs, x: type_of(x.shape, int64), _reference_argsort, widen=True
+)
+
+
+def argsort(x: Node, dim: int, descending: bool = False) -> Node:
+    """The (stable) order in which ``x`` is sorted along ``dim``."""
+    return record(_argsort, (x,), (dim, descending))
+
+
+_cumsum = Op(
+    "cumsum",
+    lambda dim, x: x,
+    lambda dim, x: np.cumsum(x, axis=dim, dtype=x.dtype),
+    lambda n, g, want: (flip(cumsum(flip(g, (n.sig.attrs,)), n.sig.attrs), (n.sig.attrs,)),),
+    widen=True,
+)
+
+
+def cumsum(x: Node, dim: int) -> Node:
+    return record(_cumsum, (x,), dim)
+
+
+def _part(x: Node, dim: int, start: int, stop: int) -> Node:
+    cuts = [(0, n, 1) for n in x.type.shape]
+    cuts[dim] = (start, stop, 1)
+    return slice_(x, tuple(cuts))
+
+
+def prod(x: Node, dim: int) -> Node:
+    """Product along ``dim``, kept at size 1.
+
+    Halves are multiplied until one is left: log2(n) steps, and (unlike ``y / x``) a gradient of any
+    order that is exact where elements are zero.
+    """
+    n = x.type.shape[dim]
+    if n == 0:
+        return full(type_of(kept_shape(x.type.shape, (dim,)), x.type.dtype), 1)
+    while n > 1:
+        half = n // 2
+        y = mul(_part(x, dim, 0, half), _part(x, dim, half, 2 * half))
+        x = y if n % 2 == 0 else concat((y, _part(x, dim, n - 1, n)), dim)
+        n = x.type.shape[dim]
+    return x
+
+
+def cumprod(x: Node, dim: int) -> Node:
+    """Running product along ``dim`` (Hillis and Steele, 1986: log2(n) steps)."""
+    n, step = x.type.shape[dim], 1
+    while step < n:
+        tail = mul(_part(x, dim, step, n), _part(x, dim, 0, n - step))
+        x = concat((_part(x, dim, 0, step), tail), dim)
+        step *= 2
+    return x

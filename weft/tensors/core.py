@@ -1,0 +1,350 @@
+"""What a Tensor is: a handle on a node; and how views and in-place changes work on such handles.
+
+Nodes never change. ``x.add_(1)`` records a new node and binds ``x`` to it (:meth:`TensorCore._rebind`).
+A view remembers its base and how it was cut from it; it looks at the base's version whenever it is
+used and cuts again if that has moved on (:meth:`TensorCore._sync`). Writing to a view records the
+base's new value and binds the base to it. So an in-place change reaches everyone who shares the
+value, and cannot spoil what backward needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from ..config import MAX_PENDING_NODES
+from ..engine.realize import UNDO, realize_if_large
+from ..engine.reference import Failure
+from ..errors import DTypeError, GradientError, ShapeError
+from ..graph.modes import grad_enabled, grad_mode
+from ..graph.node import LEAF, PENDING, Node, Shape, TensorType, leaf
+from ..ops import elementwise as ew
+from ..ops.movement import (
+    as_slices,
+    expand,
+    inverse,
+    permute,
+    reshape,
+    set_slice,
+    slice_,
+)
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class ViewKind(NamedTuple):
+    """One way to cut a view.
+
+    ``cut(base, attrs)`` is the view's node; ``write(base, new, attrs)`` the base's node after
+    ``new`` was written to the view; ``strides(array, attrs)`` the same cut on a NumPy array.
+    """
+
+    name: str
+    cut: Callable[[Node, Any], Node]
+    write: Callable[[Node, Node, Any], Node] | None
+    strides: Callable[[Any, Any], Any]
+
+
+def with_history_of(value: Node, history: Node) -> Node:
+    """The value of the first with the history of the second."""
+    return ew.graft(value, history) if history.tracks or value.tracks else value
+
+
+SLICE = ViewKind(
+    "slice", slice_, lambda base, x, at: set_slice(base, x, at), lambda a, at: a[as_slices(at)]
+)
+RESHAPE = ViewKind(
+    "reshape",
+    reshape,
+    lambda base, x, at: reshape(x, base.type.shape),
+    lambda a, at: a.reshape(at),
+)
+PERMUTE = ViewKind(
+    "permute",
+    permute,
+    lambda base, x, at: permute(x, inverse(at)),
+    lambda a, at: a.transpose(at),
+)
+EXPAND = ViewKind("expand", expand, None, np.broadcast_to)
+# A detached tensor shares its values with its origin, both ways, but has a history of its own.
+DETACH = ViewKind(
+    "detach",
+    lambda base, at: ew.detach(base),
+    lambda base, x, at: with_history_of(x, base),
+    lambda a, at: a,
+)
+
+Cuts = tuple[tuple[ViewKind, Any], ...]
+
+
+@lru_cache(maxsize=4096)
+def layout(shape: Shape, cuts: Cuts) -> Any:
+    """An array with the strides (in elements) that a view has in PyTorch."""
+    a = np.empty(shape, np.bool_)
+    for kind, attrs in cuts:
+        a = kind.strides(a, attrs)
+    return a
+
+
+class _Change:
+    """A change in place that is not computed yet: undone if it cannot be."""
+
+    __slots__ = ("before", "tensor")
+
+    def __init__(self, tensor: TensorCore, before: Node) -> None:
+        self.tensor = ref(tensor)
+        self.before = before
+
+    def settle(self) -> None:
+        tensor = self.tensor()
+        if tensor is not None and tensor._node.value.__class__ is Failure:
+            tensor._node = self.before
+            tensor._version += 1
+
+
+class TensorCore:
+    """The state of a Tensor. Users see :class:`weft.Tensor`, which adds the methods."""
+
+    __slots__ = (
+        "__dict__",  # for _grad, _hooks and what users attach
+        "__weakref__",
+        "_base",  # None, or what this is a view of: a root, or the nearest detached alias
+        "_base_version",  # view: the base's version that _node was cut from
+        "_cuts",  # view: how it was cut
+        "_node",
+        "_version",  # number of in-place changes
+        "_view_mode",  # view: grad mode at its making, in which it is cut again
+    )
+    _base: Tensor | None
+    _base_version: int
+    _cuts: Cuts
+    _node: Node
+    _version: int
+    _view_mode: bool
+    _grad: Tensor | None = None
+    _hooks: Any = None
+
+    # ---- views
+
+    def _sync(self) -> Node:
+        """The node of a view, cut again if its base has changed."""
+        base = self._base
+        assert base is not None
+        if base._base is not None:
+            base._sync()
+        if self._base_version != base._version:
+            token = grad_mode.set(self._view_mode)
+            node = base._node
+            for kind, attrs in self._cuts:
+                node = kind.cut(node, attrs)
+            grad_mode.reset(token)
+            if self._is_alias():
+                if self._node.tracks:
+                    node = self._as_leaf_like(node)
+                self._version += 1
+            self._node = node
+            self._base_version = base._version
+        return self._node
+
+    def _as_leaf_like(self, node: Node) -> Node:
+        """``node`` with the part in differentiation that this alias has."""
+        old = self._node
+        if old.tracks & LEAF:
+            return leaf_for(self, node)
+        return with_history_of(node, old)
+
+    def _is_alias(self) -> bool:
+        return self._base is not None and self._cuts[-1][0] is DETACH
+
+    def _view(self, kind: ViewKind, attrs: Any) -> Tensor:
+        node = self._node if self._base is None else self._sync()
+        view = new_tensor()
+        view._node = kind.cut(node, attrs)
+        if view._node is node:  # nothing to cut: still a handle of its own
+            view._node = ew.same(node)
+        view._view_mode = grad_enabled()
+        view._version = 0
+        base = self._base
+        if base is None or self._is_alias():
+            view._base = self  # type: ignore[assignment]
+            view._base_version = self._version
+            view._cuts = ((kind, attrs),)
+        else:
+            view._base = base
+            view._base_version = base._version
+            view._cuts = (*self._cuts, (kind, attrs))
+        if len(PENDING) > MAX_PENDING_NODES:
+            realize_if_large()
+        return view
+
+    def _layout(self) -> Any:
+        base = self._base
+        if base is None:
+            return layout(self._node.type.shape, ())
+        return layout(base._node.type.shape, self._cuts)
+
+    def _can_view_as(self, shape: Shape) -> bool:
+        """Does PyTorch's stride rule allow ``shape`` without a copy?"""
+        a = self._layout()
+        return a.size == 0 or np.shares_memory(a, a.reshape(shape))
+
+    # ---- in place
+
+    def _rebind(self, new: Node) -> Tensor:
+        """Gives this tensor, and all who share its value, the value of ``new``."""
+        old = self._node if self._base is None else self._sync()
+        if new.type is not old.type:
+            new = _fitted(new, old.type)
+        owner: TensorCore = self
+        if self._base is not None and not self._is_alias():
+            owner = self._base
+        recording = grad_enabled()
+        if recording and owner._node.tracks & LEAF:
+            raise GradientError(
+                "a leaf tensor that requires grad (or a view of one) is changed in place. Do it "
+                "under weft.no_grad(), or work on a copy: x = x.clone()"
+            )
+        if (
+            owner is not self
+            and recording
+            and not self._view_mode
+            and (new.tracks or owner._node.tracks)
+        ):
+            raise GradientError(
+                "this view was made under no_grad and its base takes part in gradients: take the "
+                "view inside grad mode, or change it under weft.no_grad()"
+            )
+        self._check_writable()
+        if owner is self:
+            self._put(new)
+        else:
+            owner._put(self._written(new))
+            if recording or not owner._node.tracks:
+                self._node = new
+                self._base_version = owner._version
+            # else: cut again on use, so that it keeps its history
+        return self  # type: ignore[return-value]
+
+    def _check_writable(self) -> None:
+        """The whole path first: nothing may change if a later link cannot be written."""
+        view: TensorCore | None = self
+        while view is not None and view._base is not None:
+            if any(kind.write is None for kind, _ in view._cuts):
+                raise ShapeError(
+                    "an expanded tensor is changed in place, where several elements are one and "
+                    "the same: write to a copy, x = x.clone()"
+                )
+            view = view._base
+
+    def _written(self, new: Node) -> Node:
+        """The base's new node after ``new`` was written to this view."""
+        base = self._base
+        assert base is not None
+        path = [base._node if base._base is None else base._sync()]
+        for kind, attrs in self._cuts[:-1]:
+            path.append(kind.cut(path[-1], attrs))
+        for (kind, attrs), before in zip(reversed(self._cuts), reversed(path), strict=True):
+            assert kind.write is not None
+            new = kind.write(before, new, attrs)
+        return new
+
+    def _put(self, new: Node) -> None:
+        """A new value for a root or an alias."""
+        old = self._node
+        if old.value is not None:
+            UNDO.append(_Change(self, old))
+        if old.tracks & LEAF:
+            new = leaf_for(self, new)
+        elif not grad_enabled() and (old.tracks or new.tracks):
+            new = with_history_of(new, old)
+        self._node = new
+        self._version += 1
+        if self._base is not None:  # an alias: the value goes on to its base, the history does not
+            token = grad_mode.set(False)
+            self._base._put(self._written(new))
+            grad_mode.reset(token)
+            self._base_version = self._base._version
+
+
+def leaf_for(tensor: TensorCore, value: Node) -> Node:
+    """A node of ``value`` whose gradient goes to ``tensor``."""
+    node = ew.same(value) if value.value is None else leaf(value.value, value.type)
+    node.tracks = LEAF
+    node.extra = ref(tensor)
+    return node
+
+
+def _fitted(new: Node, kind: TensorType) -> Node:
+    """The result of an in-place op in the type of what it is written to."""
+    if new.type.shape != kind.shape:
+        raise ShapeError(
+            f"the result of an in-place op has shape {list(new.type.shape)}, which does not fit "
+            f"the tensor's {list(kind.shape)}: only the other operand broadcasts"
+        )
+    if new.type.dtype.category > kind.dtype.category:
+        raise DTypeError(
+            f"the result of an in-place op is {new.type.dtype}, which does not fit into a tensor "
+            f"of {kind.dtype}: write x = x + y in place of x += y, or convert x first"
+        )
+    return ew.cast(new, kind.dtype)
+
+
+# ---- from nodes to Tensors and back
+
+_new = object.__new__
+_Tensor: type[Tensor] = TensorCore  # type: ignore[assignment]
+
+
+def bind_class(cls: type[Tensor]) -> None:
+    """Tells this file the class of which :func:`wrap` makes instances (it stands above)."""
+    global _Tensor
+    _Tensor = cls
+
+
+def new_tensor() -> Tensor:
+    return _new(_Tensor)
+
+
+def wrap(node: Node) -> Tensor:
+    """A Tensor of a node."""
+    tensor = _new(_Tensor)
+    tensor._node = node
+    tensor._base = None
+    tensor._version = 0
+    if len(PENDING) > MAX_PENDING_NODES:
+        realize_if_large()
+    return tensor
+
+
+def node_of(tensor: Any) -> Node:
+    """The node of a Tensor, in step with its base.
+
+    Raises:
+        TypeError: for anything else, saying how to make a Tensor of it.
+    """
+    if isinstance(tensor, TensorCore):
+        return tensor._node if tensor._base is None else tensor._sync()
+    raise not_a_tensor(tensor)
+
+
+def not_a_tensor(value: Any, what: str = "a Tensor is expected here") -> TypeError:
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    hint = {
+        "numpy.ndarray": ": weft.from_numpy(x) makes one of it",
+        "list": ": weft.tensor(x) makes one of it",
+        "tuple": ": weft.tensor(x) makes one of it",
+        "int": ": weft.tensor(x) makes one of it",
+        "float": ": weft.tensor(x) makes one of it",
+        "torch.Tensor": ": weft.from_numpy(x.numpy()) makes one of it",
+    }.get(name, "")
+    return TypeError(f"{what}, not {name}{hint}")
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, np.number, np.bool_))

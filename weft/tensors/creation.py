@@ -1,0 +1,361 @@
+"""Making Tensors: from data, and from sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dtypes import (
+    as_dtype,
+    bool_,
+    dtype,
+    get_default_dtype,
+    int64,
+    of_number,
+)
+from ..engine.realize import realize_if_large
+from ..errors import DeviceError, DTypeError, GradientError, ShapeError
+from ..graph.node import Fresh, Node, leaf, type_of
+from ..ops import elementwise as ew
+from ..ops import movement as mv
+from .core import TensorCore, is_number, leaf_for, node_of, wrap
+from .shape import sizes_of
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+# ---- devices
+
+
+def check_device(device: Any) -> None:
+    """Accepts the CPU.
+
+    Raises:
+        DeviceError: for any other device.
+    """
+    if device is None or str(device) in ("cpu", "cpu:0"):
+        return
+    raise DeviceError(
+        f"device '{device}' is not available: this version of weft computes on the CPU only. "
+        "Leave device= away, or write device='cpu'"
+    )
+
+
+# ---- from data
+
+
+def as_leaf(array: Any) -> Node:
+    """A NumPy array as a leaf. The array is taken over: it must be nobody else's.
+
+    Raises:
+        DTypeError: for a dtype that weft does not have.
+    """
+    array = np.asarray(array)
+    kind = array.dtype
+    if not kind.isnative:
+        array = array.astype(kind.newbyteorder("="))
+    try:
+        found = as_dtype(kind)
+    except DTypeError:
+        wide = {"u2": int64, "u4": int64}.get(kind.str[1:])
+        if wide is None:
+            raise DTypeError(
+                f"weft has no dtype for a NumPy array of '{kind}': convert it first, "
+                "for example x.astype(np.float32)"
+            ) from None
+        found, array = wide, array.astype(np.int64)
+    Fresh.bytes += array.nbytes
+    node = leaf(array, type_of(array.shape, found))
+    realize_if_large()
+    return node
+
+
+def _from_sequence(data: Any) -> Any:
+    """Nested sequences of numbers (and of Tensors) as an array.
+
+    Raises:
+        ShapeError: if they are ragged.
+        TypeError: if they hold anything but numbers.
+    """
+    data = _plain(data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ShapeError(f"tensor(): the nested sequences differ in length ({error})") from None
+    if array.dtype == object or array.dtype.kind in "USOM":
+        raise TypeError(f"tensor() takes numbers, not {_first_leaf(data)!r}")
+    return array
+
+
+def _plain(data: Any) -> Any:
+    """Tensors within nested sequences as arrays."""
+    if isinstance(data, TensorCore):
+        return data.numpy()  # type: ignore[attr-defined]
+    if isinstance(data, (list, tuple)):
+        if data and isinstance(data[0], (TensorCore, list, tuple)):
+            return [_plain(d) for d in data]
+        if any(isinstance(d, TensorCore) for d in data):
+            return [_plain(d) for d in data]
+    return data
+
+
+def _first_leaf(data: Any) -> Any:
+    while isinstance(data, (list, tuple)) and data:
+        data = next((d for d in data if not is_number(d)), data[0])
+    return data
+
+
+def _dtype_for(data: Any, array: Any) -> dtype:
+    """What data become by themselves: Python floats the default dtype, arrays their own."""
+    if isinstance(data, (np.ndarray, np.generic)):
+        return as_dtype(array.dtype)
+    if array.size == 0 or array.dtype.kind == "f":
+        return get_default_dtype() if array.dtype.name != "bfloat16" else as_dtype(array.dtype)
+    return bool_ if array.dtype.kind == "b" else int64
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A new leaf with a copy of ``data``: numbers, nested sequences, or a NumPy array.
+
+    Args:
+        dtype: by default float32 for Python floats, int64 for ints, an array's own dtype.
+        requires_grad: whether gradients of it are to be kept.
+
+    Raises:
+        ShapeError: for ragged sequences.
+        TypeError: for anything but numbers.
+        DeviceError: for a device other than the CPU.
+    """
+    check_device(device)
+    if isinstance(data, TensorCore):
+        node = ew.detach(node_of(data))
+        return finished(node if dtype is None else ew.cast(node, as_dtype(dtype)), requires_grad)
+    if hasattr(data, "__array__") and not isinstance(data, (np.ndarray, np.generic)):
+        data = np.asarray(data)
+    array = np.array(data) if isinstance(data, (np.ndarray, np.generic)) else _from_sequence(data)
+    to = None if dtype is None else as_dtype(dtype)
+    if to is None and array.dtype.kind in "fiub" and array.dtype not in ("u2", "u4", "u8"):
+        to = _dtype_for(data, array)
+    if to is not None:
+        array = _converted(array, to)
+    return finished(as_leaf(array), requires_grad)
+
+
+def _converted(array: Any, to: dtype) -> Any:
+    if to.category == 1 and array.dtype.kind == "f":
+        return array.astype(np.int64).astype(to.numpy)
+    with np.errstate(over="ignore"):
+        return array.astype(to.numpy, copy=False)
+
+
+def finished(node: Node, requires_grad: bool) -> Tensor:
+    """A Tensor of a node, as a leaf of gradients where asked for."""
+    out = wrap(node)
+    if requires_grad:
+        require_grad(out)
+    return out
+
+
+def require_grad(x: Tensor) -> None:
+    """Makes ``x`` a leaf whose gradient is kept.
+
+    Raises:
+        GradientError: for integers and bools.
+    """
+    node = node_of(x)
+    if not node.type.dtype.is_floating_point:
+        raise GradientError(
+            f"only floating tensors can require gradients, not {node.type.dtype}: convert it "
+            "first, x.float().requires_grad_()"
+        )
+    if not node.tracks:
+        x._node = leaf_for(x, node)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``data`` as a Tensor; a Tensor of that dtype already is returned as it is."""
+    if isinstance(data, TensorCore):
+        check_device(device)
+        same = dtype is None or as_dtype(dtype) is node_of(data).type.dtype
+        return data if same else wrap(ew.cast(node_of(data), as_dtype(dtype)))  # type: ignore[return-value]
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A Tensor with a copy of a NumPy array (a recorded graph must not see it change later).
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy takes a NumPy array, not {type(array).__name__}")
+    return wrap(as_leaf(array.copy()))
+
+
+# ---- from sizes
+
+
+def _filled(shape: Sequence[int], value: Any, to: dtype, device: Any, requires_grad: bool) -> Tensor:
+    check_device(device)
+    if any(n < 0 for n in shape):
+        raise ShapeError(f"a tensor cannot have a negative size: {list(shape)}")
+    return finished(mv.full(type_of(tuple(shape), to), value), requires_grad)
+
+
+def _or_default(d: Any) -> dtype:
+    return get_default_dtype() if d is None else as_dtype(d)
+
+
+def zeros(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """All zeros."""
+    shape = sizes_of("zeros", size)
+    return _filled(shape, 0, _or_default(dtype), device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """All ones."""
+    shape = sizes_of("ones", size)
+    return _filled(shape, 1, _or_default(dtype), device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor whose values do not matter. (They are zeros, so that runs repeat.)"""
+    shape = sizes_of("empty", size)
+    return _filled(shape, 0, _or_default(dtype), device, requires_grad)
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """All ``fill_value``; its kind of number gives the dtype."""
+    if isinstance(fill_value, TensorCore):
+        fill_value = fill_value.item()  # type: ignore[attr-defined]
+    to = of_number(fill_value) if dtype is None else as_dtype(dtype)
+    return _filled(sizes_of("full", (size,)), fill_value, to, device, requires_grad)
+
+
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros in the shape and dtype of ``input``."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones in the shape and dtype of ``input``."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+empty_like = zeros_like
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``fill_value`` in the shape and dtype of ``input``."""
+    kind = node_of(input).type
+    to = kind.dtype if dtype is None else as_dtype(dtype)
+    return _filled(kind.shape, fill_value, to, device, requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones on the diagonal of ``[n, m]``, zeros elsewhere."""
+    check_device(device)
+    m = n if m is None else m
+    if n < 0 or m < 0:
+        raise ShapeError(f"eye: sizes must not be negative: {[n, m]}")
+    row = mv.reshape(mv.arange(n, int64), (n, 1))
+    return finished(ew.cast(ew.eq(row, mv.arange(m, int64)), _or_default(dtype)), requires_grad)
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``start, start + step, ...`` up to but without ``end``.
+
+    Raises:
+        ValueError: if ``step`` is 0 or leads away from ``end``.
+    """
+    check_device(device)
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, TensorCore) else v for v in (start, end, step))  # type: ignore[attr-defined]
+    if step == 0 or (end - start) / step < 0:
+        raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+    to = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
+    count = -((start - end) // step) if whole else math.ceil((end - start) / step)
+    return finished(mv.arange(count, to, start, step), requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``steps`` values from ``start`` to ``end``, both included.
+
+    Raises:
+        ValueError: if ``steps`` is negative.
+    """
+    check_device(device)
+    if steps < 0:
+        raise ValueError(f"linspace: steps must not be negative: {steps}")
+    values = np.linspace(float(start), float(end), steps).astype(_or_default(dtype).numpy)
+    return finished(as_leaf(values), requires_grad)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Vectors spread over a grid, one tensor for each; ``indexing`` "ij" or "xy".
+
+    Raises:
+        ValueError: for another ``indexing``.
+    """
+    vectors = list(tensors[0]) if isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
+    swap = indexing == "xy" and len(vectors) > 1
+    if swap:
+        vectors[:2] = vectors[1::-1]
+    shape = tuple([node_of(v).type.size for v in vectors])
+    out = []
+    for k, v in enumerate(vectors):
+        place = [1] * len(shape)
+        place[k] = -1
+        out.append(v.reshape(place).expand(shape))
+    if swap:
+        out = [x.transpose(0, 1) for x in out]
+        out[:2] = out[1::-1]
+    return tuple(out)
+

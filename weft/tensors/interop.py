@@ -1,0 +1,213 @@
+"""Tensors and the world outside: NumPy, DLPack, Python numbers, pickle, copies."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dtypes import as_dtype, bfloat16, dtype
+from ..engine.realize import realize_pending, value_of
+from ..errors import DTypeError, GradientError
+from ..graph.node import LEAF
+from ..ops import elementwise as ew
+from .core import TensorCore, node_of, wrap
+from .creation import as_leaf, check_device, finished, require_grad
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def host_value(x: Tensor) -> Any:
+    """The value as NumPy holds it, not to be written to. Runs the graph."""
+    return np.asarray(value_of(node_of(x)))
+
+
+def numpy(input: Tensor, *, force: bool = False) -> Any:
+    """A NumPy array with a copy of the values. Runs the graph.
+
+    Args:
+        force: also for a tensor that requires grad (as ``x.detach().numpy()``).
+
+    Raises:
+        GradientError: for a tensor that requires grad, whose history the array would lose.
+    """
+    if node_of(input).tracks and not force:
+        raise GradientError(
+            "numpy() of a tensor that requires grad would lose its history: write "
+            "x.detach().numpy()"
+        )
+    return np.array(host_value(input))
+
+
+def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
+    """NumPy's conversion protocol."""
+    if copy is False:
+        raise ValueError("a weft Tensor cannot become a NumPy array without a copy")
+    out = numpy(self)
+    return out if dtype is None else out.astype(dtype, copy=False)
+
+
+def item(input: Tensor) -> Any:
+    """The one element as a Python number. Runs the graph.
+
+    Raises:
+        RuntimeError: unless there is just one.
+    """
+    kind = node_of(input).type
+    if kind.size != 1:
+        raise RuntimeError(
+            f"item() takes a tensor of one element, not shape {list(kind.shape)} with {kind.size}:"
+            " reduce it first, for example with .sum() or .mean(), or use .tolist()"
+        )
+    return host_value(input).item()
+
+
+def tolist(input: Tensor) -> Any:
+    """The values as nested lists of Python numbers. Runs the graph."""
+    return host_value(input).tolist()
+
+
+def truth(self: Tensor) -> bool:
+    """``bool(x)``: of one element only.
+
+    Raises:
+        RuntimeError: for several elements, where it is not clear what is meant.
+    """
+    kind = node_of(self).type
+    if kind.size != 1:
+        raise RuntimeError(
+            f"the truth of a tensor of shape {list(kind.shape)} is not clear: write x.any() or "
+            "x.all(), or `x is not None` where that was meant"
+        )
+    return bool(host_value(self).item())
+
+
+def index(self: Tensor) -> int:
+    """The one integer element, where Python wants an index."""
+    value = item(self)
+    if not isinstance(value, (int, bool)):
+        raise TypeError(f"only an integer tensor can be an index, not {node_of(self).type.dtype}")
+    return int(value)
+
+
+def dlpack(self: Tensor, **options: Any) -> Any:
+    """DLPack's capsule, of a copy.
+
+    Raises:
+        DTypeError: for bfloat16, which NumPy's DLPack does not have.
+    """
+    if node_of(self).type.dtype is bfloat16:
+        raise DTypeError("bfloat16 cannot go through DLPack yet: convert it first, x.float()")
+    options.pop("stream", None)
+    return numpy(self).__dlpack__(**options)
+
+
+def dlpack_device(self: Tensor) -> tuple[int, int]:
+    """DLPack's name of the CPU."""
+    return (1, 0)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """A Tensor with a copy of what another library's array holds."""
+    return wrap(as_leaf(np.array(np.from_dlpack(source))))
+
+
+def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Another dtype or device: ``x.to(dtype)``, ``x.to("cpu")``, ``x.to(other)``.
+
+    Returns the tensor itself if nothing changes.
+
+    Raises:
+        DeviceError: for a device other than the CPU.
+    """
+    want: dtype | None = None
+    values = [*args, *(kwargs[k] for k in ("dtype", "device", "other") if k in kwargs)]
+    for value in values:
+        if isinstance(value, TensorCore):
+            want = node_of(value).type.dtype
+        elif isinstance(value, bool) or value is None:  # non_blocking, copy
+            continue
+        elif isinstance(value, dtype) or value in (bool, int, float):
+            want = as_dtype(value)
+        else:
+            check_device(value)
+    node = node_of(input)
+    if want is not None and want is not node.type.dtype:
+        return wrap(ew.cast(node, want))
+    return wrap(ew.same(node)) if kwargs.get("copy") else input
+
+
+def rebuilt(value: Any, requires_grad: bool, cls: type, attributes: Any) -> Any:
+    """Undoes :func:`reduced`."""
+    x = finished(as_leaf(value), requires_grad)
+    if type(x) is not cls:
+        like = object.__new__(cls)
+        like._node, like._base, like._version = x._node, None, 0
+        if requires_grad:
+            like._node = ew.detach(like._node)
+            require_grad(like)
+        x = like
+    x.__dict__.update(attributes)
+    return x
+
+
+def reduced(self: Tensor, protocol: int = 2) -> Any:
+    """For pickle: the values, whether a gradient is wanted, and attributes (also ``.grad``)."""
+    node = node_of(self)
+    if node.tracks and not node.tracks & LEAF:
+        raise GradientError(
+            "a tensor with a history cannot be pickled or copied deeply, only its values can: "
+            "use x.detach()"
+        )
+    attributes = {k: v for k, v in self.__dict__.items() if k != "_hooks"}
+    value = np.array(host_value(self))
+    return rebuilt, (value, bool(node.tracks), type(self), attributes)
+
+
+def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """For ``copy.deepcopy``.
+
+    Raises:
+        GradientError: for a tensor with a history.
+    """
+    done = memo.get(id(self))
+    if done is not None:
+        return done  # type: ignore[no-any-return]
+    make, (value, grad, cls, attributes) = reduced(self)
+    out = make(value, grad, cls, {})
+    memo[id(self)] = out
+    out.__dict__.update(copy.deepcopy(attributes, memo))
+    return out  # type: ignore[no-any-return]
+
+
+def realize(*tensors: Tensor) -> None:
+    """Runs everything recorded so far; values of the tensors given are there afterwards.
+
+    Raises:
+        the error that computing one of ``tensors`` met.
+    """
+    realize_pending()
+    for x in tensors:
+        value_of(node_of(x))
+
+
+def is_tensor(obj: Any) -> bool:
+    """Is it a Tensor?"""
+    return isinstance(obj, TensorCore)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Is the dtype a floating one?"""
+    return node_of(input).type.dtype.is_floating_point
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return node_of(input).type.size
+
+
+def clone(input: Tensor) -> Tensor:
+    """A copy, with the history of ``input``."""
+    return wrap(ew.same(node_of(input)))

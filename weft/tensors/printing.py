@@ -1,0 +1,179 @@
+"""How a Tensor prints: PyTorch's format, so that eyes and doctests need not relearn."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dtypes import bool_, get_default_dtype, int64
+from ..engine.realize import value_of
+from ..graph.node import HISTORY, LEAF, RELEASED
+from .core import node_of
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class PrintOptions:
+    """Set by :func:`set_printoptions`."""
+
+    precision = 4
+    threshold = 1000
+    edgeitems = 3
+    linewidth = 80
+    sci_mode: bool | None = None
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Digits, number of elements before "..." stands for the middle, items at each edge, line width.
+
+    Args:
+        profile: "default", "short" or "full" sets several at once.
+        sci_mode: always (True) or never (False) scientific notation; None decides by the values.
+    """
+    profiles = {
+        "default": (4, 1000, 3, 80),
+        "short": (2, 1000, 2, 80),
+        "full": (4, math.inf, 3, 80),
+    }
+    options: Any = PrintOptions
+    if profile is not None:
+        names = ("precision", "threshold", "edgeitems", "linewidth")
+        for name, value in zip(names, profiles[profile], strict=True):
+            setattr(options, name, value)
+    given = {
+        "precision": precision,
+        "threshold": threshold,
+        "edgeitems": edgeitems,
+        "linewidth": linewidth,
+    }
+    for name, value in given.items():
+        if value is not None:
+            setattr(options, name, value)
+    options.sci_mode = sci_mode
+
+
+class _Format:
+    """One width and notation for all elements."""
+
+    def __init__(self, values: Any) -> None:
+        self.floating = values.dtype.kind == "f"
+        self.sci = False
+        self.whole = False
+        if self.floating:
+            self._decide(values[np.isfinite(values) & (values != 0)])
+        self.width = max((len(self.text(v)) for v in values.tolist()), default=1)
+
+    def _decide(self, finite: Any) -> None:
+        if finite.size == 0:
+            return
+        size = np.abs(finite.astype(np.float64))
+        low, high = float(size.min()), float(size.max())
+        self.whole = bool((finite == np.ceil(finite)).all())
+        wide = high / low > 1000.0 or high > 1.0e8
+        self.sci = wide if self.whole else wide or low < 1.0e-4
+        if PrintOptions.sci_mode is not None:
+            self.sci = PrintOptions.sci_mode
+
+    def text(self, value: Any) -> str:
+        if not self.floating:
+            return str(value)
+        if self.sci:
+            return f"{value:.{PrintOptions.precision}e}"
+        if self.whole:
+            text = f"{value:.0f}"
+            return text if math.isinf(value) or math.isnan(value) else text + "."
+        return f"{value:.{PrintOptions.precision}f}"
+
+    def padded(self, value: Any) -> str:
+        return self.text(value).rjust(self.width)
+
+
+def _edges(a: Any) -> Any:
+    """The elements that are shown when the middle is left out, to settle on a format."""
+    if a.ndim == 0:
+        return a
+    e = PrintOptions.edgeitems
+    if len(a) > 2 * e:
+        parts = [_edges(x) for x in (*a[:e], *a[-e:])]
+    else:
+        parts = [_edges(x) for x in a]
+    return np.stack(parts) if parts else a
+
+
+def _row(a: Any, indent: int, style: _Format, short: bool) -> str:
+    per_line = max(1, (PrintOptions.linewidth - indent) // (style.width + 2))
+    e = PrintOptions.edgeitems
+    if short and len(a) > 2 * e:
+        items = [style.padded(v) for v in a[:e].tolist()]
+        items += [" ..."] + [style.padded(v) for v in a[-e:].tolist()]
+    else:
+        items = [style.padded(v) for v in a.tolist()]
+    lines = [items[k : k + per_line] for k in range(0, len(items), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join([", ".join(line) for line in lines]) + "]"
+
+
+def _block(a: Any, indent: int, style: _Format, short: bool) -> str:
+    if a.ndim == 0:
+        return style.padded(a.item())
+    if a.ndim == 1:
+        return _row(a, indent, style, short)
+    e = PrintOptions.edgeitems
+    if short and len(a) > 2 * e:
+        parts = [_block(x, indent + 1, style, short) for x in a[:e]]
+        parts += ["..."] + [_block(x, indent + 1, style, short) for x in a[-e:]]
+    else:
+        parts = [_block(x, indent + 1, style, short) for x in a]
+    between = "," + "\n" * (a.ndim - 1) + " " * (indent + 1)
+    return "[" + between.join(parts) + "]"
+
+
+def _body(a: Any, indent: int) -> str:
+    if a.dtype.name == "bfloat16" or a.dtype == np.float16:
+        a = a.astype(np.float32)
+    short = a.size > PrintOptions.threshold
+    shown = np.asarray(_edges(a) if short else a)
+    return _block(a, indent, _Format(shown.reshape(-1)), short)
+
+
+def _suffixes(x: Tensor, empty: bool) -> list[str]:
+    node = node_of(x)
+    kind = node.type.dtype
+    out = []
+    if empty and node.type.ndim != 1:
+        out.append(f"size={tuple(node.type.shape)}")
+    plain = (get_default_dtype(),) if empty else (get_default_dtype(), int64, bool_)
+    if kind not in plain:
+        out.append(f"dtype={kind}")
+    if node.tracks & (HISTORY | RELEASED):
+        out.append(f"grad_fn={x.grad_fn!r}")
+    elif node.tracks & LEAF:
+        out.append("requires_grad=True")
+    return out
+
+
+def tensor_repr(x: Tensor, prefix: str = "tensor(") -> str:
+    """``tensor([[1., 2.]], requires_grad=True)``. Runs the graph."""
+    node = node_of(x)
+    a = np.asarray(value_of(node))
+    body = "[]" if a.size == 0 else _body(a, len(prefix))
+    suffixes = _suffixes(x, a.size == 0)
+    text = prefix + body
+    last_line = len(text) - (text.rfind("\n") + 1) + 1
+    for suffix in suffixes:
+        if last_line + len(suffix) + 2 > PrintOptions.linewidth:
+            text += ",\n" + " " * len(prefix) + suffix
+            last_line = len(prefix) + len(suffix)
+        else:
+            text += ", " + suffix
+            last_line += len(suffix) + 2
+    return text + ")"

@@ -1,0 +1,315 @@
+"""Random tensors, and the generator that numbers their draws.
+
+A draw depends on the generator's seed and on how many draws came before: see ``ops/random.py``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dtypes import as_dtype, dtype, float32, get_default_dtype, int64
+from ..errors import DTypeError, ShapeError
+from ..graph.node import Node, leaf, number, type_of
+from ..ops import elementwise as ew
+from ..ops import random as rnd
+from ..ops.reduce import argsort
+from .core import TensorCore, node_of, wrap
+from .creation import check_device, finished
+from .indexing import copy_into
+from .shape import sizes_of
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+_key_type = type_of((2,), int64)
+_MASK = (1 << 63) - 1
+
+
+class Generator:
+    """A stream of random numbers: a seed, and the number of draws so far."""
+
+    def __init__(self, device: Any = "cpu") -> None:
+        check_device(device)
+        self._seed = secrets.randbits(63)
+        self._draws = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream of ``seed`` from its beginning."""
+        self._seed = int(seed) & _MASK
+        self._draws = 0
+        return self
+
+    def seed(self) -> int:
+        """Starts a stream that nobody has seen, and returns its seed."""
+        self.manual_seed(secrets.randbits(63))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed of this stream."""
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """Seed and position, as an int64 tensor."""
+        return wrap(leaf(np.array([self._seed, self._draws], np.int64), _key_type))
+
+    def set_state(self, state: Tensor) -> Generator:
+        """Goes to the position that :meth:`get_state` gave.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        values = state.tolist()
+        if not isinstance(values, list) or len(values) != 2:
+            raise ValueError(f"a generator's state is two int64 numbers, not {values!r}")
+        self._seed, self._draws = values
+        return self
+
+    def next_key(self) -> Node:
+        """The key of the next draw."""
+        key = np.array([self._seed, self._draws], np.int64)
+        self._draws += 1
+        return leaf(key, _key_type)
+
+
+default_generator = Generator()
+
+
+def key_for(generator: Generator | None) -> Node:
+    return (generator or default_generator).next_key()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds all random numbers of weft: the same seed gives the same numbers."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seeds from the system's entropy and returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed in use."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Restores what :func:`get_rng_state` gave."""
+    default_generator.set_state(new_state)
+
+
+def _floating(name: str, d: Any) -> dtype:
+    to = get_default_dtype() if d is None else as_dtype(d)
+    if not to.is_floating_point:
+        raise DTypeError(f"{name} makes floating numbers, not {to}; use weft.randint for integers")
+    return to
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform in [0, 1)."""
+    check_device(device)
+    shape = _checked("rand", sizes_of("rand", size))
+    node = rnd.random_uniform(key_for(generator), shape, _floating("rand", dtype))
+    return finished(node, requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal with mean 0 and variance 1."""
+    check_device(device)
+    shape = _checked("randn", sizes_of("randn", size))
+    node = rnd.random_normal(key_for(generator), shape, _floating("randn", dtype))
+    return finished(node, requires_grad)
+
+
+def _checked(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if any(n < 0 for n in shape):
+        raise ShapeError(f"{name}: a tensor cannot have a negative size: {list(shape)}")
+    return shape
+
+
+def _integers(key: Node, shape: tuple[int, ...], low: int, high: int) -> Node:
+    span = high - low
+    bits = rnd.random_bits(key, shape)
+    return ew.add(ew.remainder(bits, span), low)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers from ``low`` (0 if left out) up to but without ``high``.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    check_device(device)
+    if size is None or isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    if high <= low:
+        raise ValueError(f"randint: there is no integer from {low} up to but without {high}")
+    shape = _checked("randint", sizes_of("randint", (size,)))
+    to = int64 if dtype is None else as_dtype(dtype)
+    return finished(ew.cast(_integers(key_for(generator), shape, low, high), to), requires_grad)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``0, ..., n-1`` in random order."""
+    check_device(device)
+    order = argsort(rnd.random_bits(key_for(generator), (n,)), 0)
+    return finished(ew.cast(order, int64 if dtype is None else as_dtype(dtype)), requires_grad)
+
+
+def rand_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+    """Uniform in [0, 1), in the shape and dtype of ``input``."""
+    kind = node_of(input).type
+    return rand(kind.shape, dtype=kind.dtype if dtype is None else dtype)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+    """Normal, in the shape and dtype of ``input``."""
+    kind = node_of(input).type
+    return randn(kind.shape, dtype=kind.dtype if dtype is None else dtype)
+
+
+def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+    """Integers, in the shape and dtype of ``input``."""
+    kind = node_of(input).type
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, kind.shape, dtype=kind.dtype if dtype is None else dtype)
+
+
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
+    if size is None:
+        size = next((x.shape for x in (mean, std) if isinstance(x, TensorCore)), ())  # type: ignore[attr-defined]
+    return randn(tuple(size), generator=generator) * std + mean
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that ``input`` (or ``p``) gives, else 0."""
+    x = node_of(input)
+    u = rnd.random_uniform(key_for(generator), x.type.shape, float32)
+    chance = ew.cast(x, float32) if p is None else number(p, float32)
+    return wrap(ew.cast(ew.lt(u, chance), x.type.dtype))
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Places drawn with probabilities in proportion to the weights of each row.
+
+    Without replacement: the largest of weight-scaled exponential races (Efraimidis and Spirakis,
+    2006). With: by the running sum of the weights.
+
+    Raises:
+        ShapeError: for more draws without replacement than there are places.
+    """
+    n = input.shape[-1]
+    weights = input if input.is_floating_point() else input.float()
+    if replacement:
+        total = weights.cumsum(-1)
+        u = rand(*input.shape[:-1], num_samples, generator=generator, dtype=weights.dtype)
+        level = (u * total[..., -1:]).unsqueeze(-1)
+        return (total.unsqueeze(-2) <= level).sum(-1).clamp(max=n - 1)
+    if num_samples > n:
+        raise ShapeError(
+            f"multinomial: {num_samples} draws without replacement from {n} places; pass "
+            "replacement=True to draw a place more than once"
+        )
+    race = (1 - rand(input.shape, generator=generator, dtype=weights.dtype)).log() / weights
+    return race.nan_to_num(nan=-float("inf"), neginf=-float("inf")).topk(num_samples, -1)[1]
+
+
+# ---- in place, as methods
+
+
+def uniform_(
+    self: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fills with numbers uniform in [low, high)."""
+    kind = node_of(self).type
+    u = rnd.random_uniform(key_for(generator), kind.shape, _floating("uniform_", kind.dtype))
+    return copy_into(self, ew.add(ew.mul(u, high - low), low))
+
+
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fills with normal numbers."""
+    kind = node_of(self).type
+    z = rnd.random_normal(key_for(generator), kind.shape, _floating("normal_", kind.dtype))
+    return copy_into(self, ew.add(ew.mul(z, std), mean))
+
+
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fills with 1 with probability ``p``, else 0."""
+    kind = node_of(self).type
+    u = rnd.random_uniform(key_for(generator), kind.shape, float32)
+    chance = ew.cast(node_of(p), float32) if isinstance(p, TensorCore) else number(p, float32)
+    return copy_into(self, ew.cast(ew.lt(u, chance), kind.dtype))
+
+
+def random_(
+    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Fills with integers from ``low`` up to but without ``high``."""
+    kind = node_of(self).type
+    if high is None:
+        low, high = (0, low) if low else (0, _limit(kind.dtype))
+    return copy_into(
+        self, ew.cast(_integers(key_for(generator), kind.shape, low, high), kind.dtype)
+    )
+
+
+def _limit(d: dtype) -> int:
+    """One more than the largest integer up to which ``d`` is exact."""
+    if d.is_floating_point:
+        return 1 << {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[d.name]
+    return 2 if d.name == "bool" else int(np.iinfo(d.numpy).max)
+
+
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fills with exponentially distributed numbers of rate ``lambd``."""
+    kind = node_of(self).type
+    u = rnd.random_uniform(key_for(generator), kind.shape, _floating("exponential_", kind.dtype))
+    return copy_into(self, ew.mul(ew.log1p(ew.neg(u)), -1 / lambd))

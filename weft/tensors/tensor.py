@@ -1,0 +1,548 @@
+"""class Tensor: the table of its methods. Each line says in which file a method is defined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec
+
+from .. import dtypes
+from ..dtypes import dtype
+
+from ..graph.node import Node
+from ..ops import elementwise as ew
+from ..ops.movement import full
+from . import creation, differentiate, indexing, interop, linalg, printing, random, reductions
+from . import shape as sh
+from . import elementwise as el
+from .core import TensorCore, bind_class, is_number, node_of, wrap
+from .shape import Size
+
+P = ParamSpec("P")
+
+
+def in_place(
+    function: Callable[Concatenate[Any, P], Tensor],
+) -> Callable[Concatenate[Any, P], Tensor]:
+    """``exp_`` from ``exp``: the result is bound to the tensor itself."""
+
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return self._rebind(node_of(function(self, *args, **kwargs)))  # type: ignore[no-any-return]
+
+    method.__name__ = method.__qualname__ = function.__name__ + "_"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method
+
+
+def _reflected(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return function(other, self)
+
+    return method
+
+
+def _operator(function: Callable[..., Tensor]) -> Callable[..., Any]:
+    """A comparison as an operator: NotImplemented for what is no operand, as Python wants it."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, TensorCore) or is_number(other):
+            return function(self, other)
+        return _compare_other(function, self, other)
+
+    return method
+
+
+def _compare_other(function: Callable[..., Tensor], self: Tensor, other: Any) -> Any:
+    return function(self, other) if hasattr(other, "__array__") else NotImplemented
+
+
+class Tensor(TensorCore):
+    """An n-dimensional array of numbers that remembers how it was computed.
+
+    Operations on Tensors are recorded and run when a value is needed (``item``, ``numpy``,
+    ``print``, ``bool``, ``tolist``, an optimiser's ``step``, ``weft.realize``). See
+    :func:`weft.tensor` for making one.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000  # NumPy's operators leave the work to ours
+    __hash__ = object.__hash__
+
+    def __new__(cls, data: Any = (), *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        out = object.__new__(cls)
+        source = creation.tensor(data, dtype=dtype)
+        out._node, out._base, out._version = source._node, None, 0
+        if requires_grad:
+            creation.require_grad(out)
+        return out
+
+    # ---- what it is
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of all dimensions."""
+        return Size((self._node if self._base is None else self._sync()).type.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return self.shape
+        kind = node_of(self).type
+        return kind.shape[sh.normal_dim("size", dim, kind.ndim)]
+
+    @property
+    def dtype(self) -> dtype:
+        """The dtype of the elements."""
+        return self._node.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return node_of(self).type.ndim
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return node_of(self).type.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return node_of(self).type.size
+
+    nelement = numel
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.dtype.itemsize
+
+    @property
+    def device(self) -> str:
+        """Where the values are: "cpu"."""
+        return "cpu"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Is it on a CUDA device?"""
+        return False
+
+    @property
+    def is_cpu(self) -> bool:
+        """Is it on the CPU?"""
+        return True
+
+    def is_floating_point(self) -> bool:
+        """Is the dtype a floating one?"""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Is the dtype a complex one?"""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Has the dtype negative values?"""
+        return self.dtype.is_signed
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps in memory, in elements, between neighbours of each dimension."""
+        node_of(self)
+        strides = self._layout().strides
+        return strides if dim is None else strides[dim]
+
+    def is_contiguous(self) -> bool:
+        """Are the elements in order in memory?"""
+        node_of(self)
+        return bool(self._layout().flags.c_contiguous)
+
+    def contiguous(self) -> Tensor:
+        """This tensor if its elements are in order, else a copy in order."""
+        return self if self.is_contiguous() else self.clone()
+
+    @property
+    def _is_view(self) -> bool:
+        return self._base is not None
+
+    def clone(self) -> Tensor:
+        """A copy, with this tensor's history."""
+        return wrap(ew.same(node_of(self)))
+
+    # ---- arithmetic (elementwise.py)
+
+    add, sub, subtract, mul, multiply = el.add, el.sub, el.sub, el.mul, el.mul
+    div = divide = true_divide = el.div
+    floor_divide, remainder, fmod, pow = el.floor_divide, el.remainder, el.fmod, el.pow
+    maximum, minimum, atan2, arctan2 = el.maximum, el.minimum, el.atan2, el.atan2
+    neg = negative = el.neg
+    abs = absolute = el.abs
+    sign, square, positive = el.sign, el.square, el.positive
+    exp, exp2, expm1 = el.exp, el.exp2, el.expm1
+    log, log2, log10, log1p = el.log, el.log2, el.log10, el.log1p
+    sqrt, rsqrt, reciprocal = el.sqrt, el.rsqrt, el.reciprocal
+    sin, cos, tan, sinh, cosh, tanh = el.sin, el.cos, el.tan, el.sinh, el.cosh, el.tanh
+    asin = arcsin = el.asin
+    acos = arccos = el.acos
+    atan = arctan = el.atan
+    asinh = arcsinh = el.asinh
+    acosh = arccosh = el.acosh
+    atanh = arctanh = el.atanh
+    sigmoid, relu, erf, erfc = el.sigmoid, el.relu, el.erf, el.erfc
+    lgamma, digamma = el.lgamma, el.digamma
+    floor, ceil, trunc, fix, frac, round = el.floor, el.ceil, el.trunc, el.trunc, el.frac, el.round
+    deg2rad, rad2deg = el.deg2rad, el.rad2deg
+    clamp = clip = el.clamp
+    clamp_min, clamp_max = el.clamp_min, el.clamp_max
+    lerp, addcmul, addcdiv = el.lerp, el.addcmul, el.addcdiv
+    eq, ne, lt, le, gt, ge = el.eq, el.ne, el.lt, el.le, el.gt, el.ge
+    not_equal, less, less_equal, greater, greater_equal = el.ne, el.lt, el.le, el.gt, el.ge
+    logical_and, logical_or, logical_xor = el.logical_and, el.logical_or, el.logical_xor
+    logical_not = el.logical_not
+    bitwise_and, bitwise_or, bitwise_xor = el.bitwise_and, el.bitwise_or, el.bitwise_xor
+    bitwise_not = el.bitwise_not
+    bitwise_left_shift, bitwise_right_shift = el.bitwise_left_shift, el.bitwise_right_shift
+    isnan, isinf, isfinite, isclose = el.isnan, el.isinf, el.isfinite, el.isclose
+    nan_to_num, masked_fill = el.nan_to_num, el.masked_fill
+    allclose, equal = el.allclose, el.equal
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """This tensor where ``condition`` holds, else ``other``."""
+        return el.where(condition, self, other)
+
+    __add__ = __radd__ = el._add
+    __sub__, __rsub__ = el._sub, el.rsub
+    __mul__ = __rmul__ = el.mul
+    __truediv__, __rtruediv__ = el._true_divide, _reflected(el._true_divide)
+    __floordiv__, __rfloordiv__ = el.floor_divide, _reflected(el.floor_divide)
+    __mod__, __rmod__ = el.remainder, _reflected(el.remainder)
+    __pow__, __rpow__ = el.pow, _reflected(el.pow)
+    __neg__, __pos__, __abs__ = el.neg, el.positive, el.abs
+    __eq__, __ne__ = _operator(el.eq), _operator(el.ne)  # type: ignore[assignment]
+    __lt__, __le__ = _operator(el.lt), _operator(el.le)
+    __gt__, __ge__ = _operator(el.gt), _operator(el.ge)
+    __and__ = __rand__ = el.bitwise_and
+    __or__ = __ror__ = el.bitwise_or
+    __xor__ = __rxor__ = el.bitwise_xor
+    __invert__ = el.bitwise_not
+    __lshift__, __rshift__ = el.bitwise_left_shift, el.bitwise_right_shift
+
+    # ---- products (linalg.py)
+
+    matmul, mm, mv, bmm, dot = linalg.matmul, linalg.mm, linalg.mv, linalg.bmm, linalg.dot
+    outer = ger = linalg.outer
+    addmm = linalg.addmm
+    __matmul__, __rmatmul__ = linalg.matmul, _reflected(linalg.matmul)
+
+    # ---- reductions and scans (reductions.py)
+
+    sum, mean, prod = reductions.sum, reductions.mean, reductions.prod
+    var, std, norm, logsumexp = reductions.var, reductions.std, reductions.norm, reductions.logsumexp
+    max, min, amax, amin = reductions.max, reductions.min, reductions.amax, reductions.amin
+    argmax, argmin, argsort = reductions.argmax, reductions.argmin, reductions.argsort
+    sort, topk = reductions.sort, reductions.topk
+    any, all, count_nonzero = reductions.any, reductions.all, reductions.count_nonzero
+    cumsum, cumprod = reductions.cumsum, reductions.cumprod
+
+    # ---- shape (shape.py)
+
+    reshape, view, view_as, reshape_as = sh.reshape, sh.view, sh.view_as, sh.reshape_as
+    flatten, unflatten, ravel = sh.flatten, sh.unflatten, sh.ravel
+    permute, transpose, t, movedim = sh.permute, sh.transpose, sh.t, sh.movedim
+    swapaxes = swapdims = sh.transpose
+    moveaxis = sh.movedim
+    squeeze, unsqueeze = sh.squeeze, sh.unsqueeze
+    expand, expand_as, broadcast_to = sh.expand, sh.expand_as, sh.broadcast_to
+    narrow, select, split, chunk = sh.narrow, sh.select, sh.split, sh.chunk
+    unbind, diagonal = sh.unbind, sh.diagonal
+    flip, roll, repeat, tile = sh.flip, sh.roll, sh.repeat, sh.tile
+    tril, triu = sh.tril, sh.triu
+
+    @property
+    def T(self) -> Tensor:
+        """All dimensions in reverse order."""
+        return self.permute(tuple(range(self.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions swapped."""
+        return self.transpose(-2, -1)
+
+    # ---- indexing (indexing.py)
+
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+    index_select, gather, scatter = indexing.index_select, indexing.gather, indexing.scatter
+    scatter_add, index_add, index_put = (
+        indexing.scatter_add,
+        indexing.index_add,
+        indexing.index_put,
+    )
+    masked_select, nonzero = indexing.masked_select, indexing.nonzero
+
+    def __len__(self) -> int:
+        sizes = node_of(self).type.shape
+        if not sizes:
+            raise TypeError("a zero-dimensional tensor has no len()")
+        return sizes[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not node_of(self).type.shape:
+            raise TypeError("a zero-dimensional tensor cannot be iterated; use .item()")
+        return iter(self.unbind(0))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    # ---- random (random.py)
+
+    uniform_, normal_, bernoulli_ = random.uniform_, random.normal_, random.bernoulli_
+    random_, exponential_ = random.random_, random.exponential_
+    bernoulli, multinomial = random.bernoulli, random.multinomial
+
+    # ---- dtype, device, and the world outside (interop.py)
+
+    to, numpy, item, tolist = interop.to, interop.numpy, interop.item, interop.tolist
+    __array__, __bool__, __index__ = interop.array, interop.truth, interop.index
+    __dlpack__, __dlpack_device__ = interop.dlpack, interop.dlpack_device
+    __reduce_ex__, __deepcopy__ = interop.reduced, interop.deepcopy
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def type(self, dtype: Any = None) -> Any:
+        """The dtype's name, or this tensor in another dtype."""
+        return repr(self.dtype) if dtype is None else self.to(dtypes.as_dtype(dtype))
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """This tensor in the dtype of ``other``."""
+        return self.to(other.dtype)
+
+    def float(self) -> Tensor:
+        """In float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Tensor:
+        """In float64."""
+        return self.to(dtypes.float64)
+
+    def half(self) -> Tensor:
+        """In float16."""
+        return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Tensor:
+        """In bfloat16."""
+        return self.to(dtypes.bfloat16)
+
+    def long(self) -> Tensor:
+        """In int64."""
+        return self.to(dtypes.int64)
+
+    def int(self) -> Tensor:
+        """In int32."""
+        return self.to(dtypes.int32)
+
+    def short(self) -> Tensor:
+        """In int16."""
+        return self.to(dtypes.int16)
+
+    def byte(self) -> Tensor:
+        """In uint8."""
+        return self.to(dtypes.uint8)
+
+    def char(self) -> Tensor:
+        """In int8."""
+        return self.to(dtypes.int8)
+
+    def bool(self) -> Tensor:
+        """True where not zero."""
+        return self.to(dtypes.bool_)
+
+    def cpu(self) -> Tensor:
+        """This tensor: it is on the CPU."""
+        return self
+
+    def cuda(self, device: Any = None, non_blocking: Any = False) -> Tensor:
+        """Raises DeviceError: this version has no CUDA backend."""
+        creation.check_device("cuda" if device is None else f"cuda:{device}")
+        return self
+
+    # ---- like this one (creation.py)
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+        """``weft.tensor(data)`` in this tensor's dtype."""
+        kind = self.dtype if dtype is None else dtype
+        return creation.tensor(data, dtype=kind, requires_grad=requires_grad)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+        """Zeros in this tensor's dtype."""
+        kind = self.dtype if dtype is None else dtype
+        return creation.zeros(*size, dtype=kind, requires_grad=requires_grad)
+
+    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+        """Ones in this tensor's dtype."""
+        kind = self.dtype if dtype is None else dtype
+        return creation.ones(*size, dtype=kind, requires_grad=requires_grad)
+
+    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
+        """``fill_value`` in this tensor's dtype."""
+        kind = self.dtype if dtype is None else dtype
+        return creation.full(size, fill_value, dtype=kind)
+
+    new_empty = new_zeros
+
+    # ---- gradients (differentiate.py)
+
+    backward = differentiate.backward_method
+    requires_grad_ = differentiate.requires_grad_
+    detach, detach_ = differentiate.detach, differentiate.detach_
+    register_hook, retain_grad = differentiate.register_hook, differentiate.retain_grad
+    register_post_accumulate_grad_hook = differentiate.register_post_accumulate_grad_hook
+    requires_grad = property(differentiate.get_requires_grad, differentiate.set_requires_grad)
+    grad = property(
+        differentiate.get_grad,
+        differentiate.set_grad,
+        doc="The gradient that backward() has added up, or None.",
+    )
+    grad_fn = property(differentiate.grad_fn)
+    is_leaf = property(differentiate.is_leaf)
+    retains_grad = property(differentiate.retains_grad)
+
+    @property
+    def data(self) -> Tensor:
+        """The values without history, shared both ways."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._replace(node_of(value))
+
+    def _replace(self, node: Node) -> None:
+        """Takes over another value, also of another shape or dtype, and keeps being what it is."""
+        node = ew.detach(node)
+        self._base = None
+        self._node = self._as_leaf_like(node) if self._node.tracks else node
+        self._version += 1
+
+    # ---- in place: changes of the value, made from the functions above
+
+    add_, sub_, mul_, div_ = in_place(el.add), in_place(el.sub), in_place(el.mul), in_place(el.div)
+    subtract_, multiply_, divide_ = sub_, mul_, div_
+    floor_divide_, remainder_ = in_place(el.floor_divide), in_place(el.remainder)
+    fmod_, pow_ = in_place(el.fmod), in_place(el.pow)
+    neg_, abs_, sign_, square_ = (
+        in_place(el.neg),
+        in_place(el.abs),
+        in_place(el.sign),
+        in_place(el.square),
+    )
+    exp_, exp2_, expm1_ = in_place(el.exp), in_place(el.exp2), in_place(el.expm1)
+    log_, log2_, log10_, log1p_ = (
+        in_place(el.log),
+        in_place(el.log2),
+        in_place(el.log10),
+        in_place(el.log1p),
+    )
+    sqrt_, rsqrt_, reciprocal_ = in_place(el.sqrt), in_place(el.rsqrt), in_place(el.reciprocal)
+    sin_, cos_, tan_, tanh_ = (
+        in_place(el.sin),
+        in_place(el.cos),
+        in_place(el.tan),
+        in_place(el.tanh),
+    )
+    sinh_, cosh_, asin_, acos_ = (
+        in_place(el.sinh),
+        in_place(el.cosh),
+        in_place(el.asin),
+        in_place(el.acos),
+    )
+    atan_, asinh_, acosh_, atanh_ = (
+        in_place(el.atan),
+        in_place(el.asinh),
+        in_place(el.acosh),
+        in_place(el.atanh),
+    )
+    sigmoid_, relu_, erf_, erfc_ = (
+        in_place(el.sigmoid),
+        in_place(el.relu),
+        in_place(el.erf),
+        in_place(el.erfc),
+    )
+    floor_, ceil_, trunc_, round_, frac_ = (
+        in_place(el.floor),
+        in_place(el.ceil),
+        in_place(el.trunc),
+        in_place(el.round),
+        in_place(el.frac),
+    )
+    clamp_ = clip_ = in_place(el.clamp)
+    clamp_min_, clamp_max_ = in_place(el.clamp_min), in_place(el.clamp_max)
+    lerp_, addcmul_, addcdiv_ = in_place(el.lerp), in_place(el.addcmul), in_place(el.addcdiv)
+    masked_fill_, nan_to_num_ = in_place(el.masked_fill), in_place(el.nan_to_num)
+    logical_not_, logical_and_, logical_or_ = (
+        in_place(el.logical_not),
+        in_place(el.logical_and),
+        in_place(el.logical_or),
+    )
+    bitwise_and_, bitwise_or_, bitwise_xor_ = (
+        in_place(el.bitwise_and),
+        in_place(el.bitwise_or),
+        in_place(el.bitwise_xor),
+    )
+    eq_, ne_, lt_, le_, gt_, ge_ = (
+        in_place(el.eq),
+        in_place(el.ne),
+        in_place(el.lt),
+        in_place(el.le),
+        in_place(el.gt),
+        in_place(el.ge),
+    )
+    cumsum_, cumprod_ = in_place(reductions.cumsum), in_place(reductions.cumprod)
+    tril_, triu_ = in_place(sh.tril), in_place(sh.triu)
+    scatter_, scatter_add_ = in_place(indexing.scatter), in_place(indexing.scatter_add)
+    index_add_, index_put_ = in_place(indexing.index_add), in_place(indexing.index_put)
+    addmm_ = in_place(linalg.addmm)
+
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    __ifloordiv__, __imod__, __ipow__ = floor_divide_, remainder_, pow_
+    __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
+
+    def copy_(self, src: Any, non_blocking: Any = False) -> Tensor:
+        """Takes the values of ``src``, broadcast and converted."""
+        return indexing.copy_into(self, el.operand(src, node_of(self).type.dtype))
+
+    def fill_(self, value: Any) -> Tensor:
+        """All ``value``."""
+        return self.copy_(value)
+
+    def zero_(self) -> Tensor:
+        """All zeros."""
+        return indexing.copy_into(self, full(node_of(self).type, 0))
+
+    # ---- printing
+
+    def __repr__(self) -> str:
+        return printing.tensor_repr(self)
+
+    def __str__(self) -> str:
+        return printing.tensor_repr(self)
+
+    def __format__(self, spec: str) -> str:
+        if node_of(self).type.ndim == 0:
+            return format(self.item(), spec)
+        return format(str(self), spec)
+
+    def __dir__(self) -> list[str]:
+        return sorted(set(object.__dir__(self)) - {"__dict__"})
+
+
+bind_class(Tensor)
+
