@@ -89,7 +89,7 @@ def as_dtype(value: Any) -> dtype:
         return value
     if value is float:
         return _default
-    if value in (bool, int):
+    if value is bool or value is int:
         return _PYTHON[value]
     name = value if isinstance(value, str) else None
     if name is None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import RLock
 from typing import Any, Protocol
+from weakref import ReferenceType
 
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
 from .reference import Failure, Program
 
 
-class _Undoable(Protocol):
-    """What :data:`UNDO` holds: a change in place that has not been computed yet."""
+class _Handle(Protocol):
+    """What is bound to a node (a Tensor; it stands above this file)."""
 
-    def settle(self) -> None: ...
+    _node: Node
+    _version: int
 
 
 _MAX_PROGRAM_STEPS = 1_000_000
@@ -23,8 +25,9 @@ _lock = RLock()
 _programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 _program_steps = 0
 
-#: Changes in place since the last run; each undoes itself if its new value could not be computed.
-UNDO: list[_Undoable] = []
+#: Changes in place since the last run: the handle and its node before, which it gets back if the new
+#: value cannot be computed.
+UNDO: list[tuple[ReferenceType[Any], Node]] = []
 
 
 class Stats:
@@ -61,8 +64,11 @@ def _run(work: Work) -> None:
 
 def _settle_changes() -> None:
     if UNDO:
-        for change in UNDO:
-            change.settle()
+        for reference, before in UNDO:
+            handle: _Handle | None = reference()
+            if handle is not None and handle._node.value.__class__ is Failure:
+                handle._node = before
+                handle._version += 1
         UNDO.clear()
 
 

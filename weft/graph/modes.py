@@ -39,7 +39,7 @@ class _Own(dict[str, bool]):
         return own
 
 
-_own = _Own()
+own_file = _Own()
 
 
 def here(depth: int = 3) -> Where:
@@ -49,7 +49,7 @@ def here(depth: int = 3) -> Where:
         return where
     frame = _getframe(depth)
     code = frame.f_code
-    while _own[code.co_filename]:
+    while own_file[code.co_filename]:
         outer = frame.f_back
         if outer is None:
             break

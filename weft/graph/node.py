@@ -7,6 +7,7 @@ An op does not compute. :func:`record` checks shapes and dtypes through the op's
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import prod
@@ -18,7 +19,7 @@ import numpy as np
 from .. import config
 from ..dtypes import dtype, of_number
 from ..errors import WeftError
-from .modes import Where, grad_enabled, here, module_path
+from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
 
 Shape = tuple[int, ...]
 Array = Any  # numpy.ndarray, or the value class of another backend
@@ -27,7 +28,9 @@ Array = Any  # numpy.ndarray, or the value class of another backend
 class TensorType:
     """Shape and dtype. Interned by :func:`type_of`, so two equal ones are the same object."""
 
-    __slots__ = ("__weakref__", "dtype", "ndim", "shape", "size")
+    __slots__ = ("__weakref__", "dims", "dtype", "ndim", "shape", "size", "whole")
+    whole: tuple[tuple[int, int, int], ...]  # the slice of each dimension that takes all of it
+    dims: tuple[int, ...]  # 0, 1, ..., ndim - 1
     shape: Shape
     dtype: dtype
     ndim: int
@@ -48,6 +51,8 @@ def type_of(shape: Shape, dtype: dtype) -> TensorType:
         found.shape, found.dtype = key
         found.ndim = len(shape)
         found.size = prod(shape)
+        found.dims = tuple(range(found.ndim))
+        found.whole = tuple([(0, n, 1) for n in shape])
         _types[key] = found
     return found
 
@@ -205,12 +210,30 @@ def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signatu
     return sig
 
 
-def record1(op: Op, a: Node) -> Node:
-    """Records an op of one input and no attributes."""
+# The three functions below are the hot path of the whole library and say the same thing, for one,
+# two and any number of inputs. The user's line is the innermost frame outside weft: a caller of these
+# functions always is weft's own, so the search begins with its caller.
+
+_getframe = sys._getframe
+_path = module_path.get
+_on_behalf = on_behalf_of.get
+
+
+def record1(op: Op, a: Node, attrs: Any = None) -> Node:
+    """Records an op of one input. ``attrs`` must be hashable: it is part of the structural key."""
     kind = a.type
-    sig = op.signatures.get(kind)
+    key: Any = kind if attrs is None else (attrs, kind)
+    sig = op.signatures.get(key)
     if sig is None:
-        sig = sign(op, None, (kind,), kind)
+        sig = sign(op, attrs, (kind,), key)
+    where = _on_behalf()
+    if where is None:
+        frame = _getframe(2)
+        code = frame.f_code
+        while own_file[code.co_filename] and (outer := frame.f_back) is not None:
+            frame = outer
+            code = frame.f_code
+        where = (_path(), code, frame.f_lasti)
     node = Node()
     node.sig = sig
     node.type = sig.type
@@ -219,7 +242,7 @@ def record1(op: Op, a: Node) -> Node:
     node.tracks = HISTORY if a.tracks and sig.differentiable and grad_enabled() else 0
     node.mark = 0
     node.order = _next_order()
-    node.where = here()
+    node.where = where
     _append(node)
     return node
 
@@ -230,6 +253,14 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     sig = op.signatures.get(key)
     if sig is None:
         sig = sign(op, None, key, key)
+    where = _on_behalf()
+    if where is None:
+        frame = _getframe(2)
+        code = frame.f_code
+        while own_file[code.co_filename] and (outer := frame.f_back) is not None:
+            frame = outer
+            code = frame.f_code
+        where = (_path(), code, frame.f_lasti)
     node = Node()
     node.sig = sig
     node.type = sig.type
@@ -240,13 +271,13 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     )
     node.mark = 0
     node.order = _next_order()
-    node.where = here()
+    node.where = where
     _append(node)
     return node
 
 
 def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
-    """Records any op. ``attrs`` must be hashable: it is part of the structural key."""
+    """Records an op of any number of inputs; ``attrs`` as in :func:`record1`."""
     types = tuple([i.type for i in inputs])
     key = (attrs, types)
     sig = op.signatures.get(key)
@@ -265,7 +296,7 @@ def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
                 break
     node.mark = 0
     node.order = _next_order()
-    node.where = here()
+    node.where = here(2)
     _append(node)
     return node
 

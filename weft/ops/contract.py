@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record2, type_of
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, record2, type_of
 from .base import MixedDtypes, broadcast
 from .movement import swap_last
 
@@ -348,7 +348,7 @@ _max_pool_put = Op(
 
 
 def max_pool(x: Node, p: Pool) -> Node:
-    return record(_max_pool, (x,), p)
+    return record1(_max_pool, x, p)
 
 
 def max_pool_take(x: Node, values: Node, p: Pool) -> Node:

@@ -353,7 +353,7 @@ _cast = Op("cast", _infer_cast, _reference_cast, _grad_cast)
 
 
 def cast(x: Node, to: dtype) -> Node:
-    return x if x.type.dtype is to else record(_cast, (x,), to)
+    return x if x.type.dtype is to else record1(_cast, x, to)
 
 
 # ---- identity, with another history

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import dtype, float64, int64
 from ..errors import DTypeError, ShapeError
-from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record, type_of
+from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record, record1, type_of
 from .base import Value, broadcast
 
 Cut = tuple[int, int, int]  # start, stop, step of one dimension; stop is -1 past the front
@@ -33,7 +33,7 @@ _reshape = Op(
 
 
 def reshape(x: Node, shape: Shape) -> Node:
-    return x if x.type.shape == shape else record(_reshape, (x,), shape)
+    return x if x.type.shape == shape else record1(_reshape, x, shape)
 
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ _permute = Op(
 
 
 def permute(x: Node, order: tuple[int, ...]) -> Node:
-    return x if order == tuple(range(len(order))) else record(_permute, (x,), order)
+    return x if order == x.type.dims else record1(_permute, x, order)
 
 
 def swap_last(x: Node) -> Node:
@@ -70,7 +70,7 @@ _expand = Op("expand", _infer_expand, lambda shape, x: np.broadcast_to(x, shape)
 
 
 def expand(x: Node, shape: Shape) -> Node:
-    return x if x.type.shape == shape else record(_expand, (x,), shape)
+    return x if x.type.shape == shape else record1(_expand, x, shape)
 
 
 def full(kind: TensorType, value: Any) -> Node:
@@ -99,7 +99,7 @@ _slice = Op(
 
 
 def slice_(x: Node, cuts: tuple[Cut, ...]) -> Node:
-    return record(_slice, (x,), cuts)
+    return record1(_slice, x, cuts)
 
 
 def _reference_set_slice(cuts: tuple[Cut, ...], base: Any, part: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dtypes import dtype, float64, int64
 from ..errors import DTypeError
-from ..graph.node import Grads, Node, Op, Shape, TensorType, record, type_of
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -92,16 +92,16 @@ _random_bits = Op("random_bits", lambda shape, key: type_of(shape, int64), _refe
 
 
 def random_uniform(key: Node, shape: Shape, to: dtype) -> Node:
-    return record(_random_uniform, (key,), (shape, to))
+    return record1(_random_uniform, key, (shape, to))
 
 
 def random_normal(key: Node, shape: Shape, to: dtype) -> Node:
-    return record(_random_normal, (key,), (shape, to))
+    return record1(_random_normal, key, (shape, to))
 
 
 def random_bits(key: Node, shape: Shape) -> Node:
     """63 random bits in each int64."""
-    return record(_random_bits, (key,), shape)
+    return record1(_random_bits, key, shape)
 
 
 def _infer_dropout(attrs: None, x: TensorType, p: TensorType, key: TensorType) -> TensorType:

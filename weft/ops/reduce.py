@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import int64
 from ..errors import ShapeError
-from ..graph.node import Grads, Node, Op, Shape, TensorType, record, type_of
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 from .elementwise import cast, div, eq, mul
 from .movement import concat, expand, flip, full, reshape, slice_
 
@@ -49,7 +49,7 @@ _sum = Op(
 
 
 def sum_(x: Node, dims: Dims, keep: bool = False) -> Node:
-    return record(_sum, (x,), (dims, keep))
+    return record1(_sum, x, (dims, keep))
 
 
 def _extreme(name: str, reference: Callable[..., Any]) -> Callable[[Node, Dims, bool], Node]:
@@ -76,7 +76,7 @@ def _extreme(name: str, reference: Callable[..., Any]) -> Callable[[Node, Dims, 
         needs_output=True,
         widen=True,
     )
-    return lambda x, dims, keep=False: record(op, (x,), (dims, keep))
+    return lambda x, dims, keep=False: record1(op, x, (dims, keep))
 
 
 max_ = _extreme("max", np.max)
@@ -95,11 +95,11 @@ _argmin = Op("argmin", _infer_arg, lambda at, x: np.argmin(x, axis=at[0], keepdi
 
 
 def argmax(x: Node, dim: int, keep: bool = False) -> Node:
-    return record(_argmax, (x,), (dim, keep))
+    return record1(_argmax, x, (dim, keep))
 
 
 def argmin(x: Node, dim: int, keep: bool = False) -> Node:
-    return record(_argmin, (x,), (dim, keep))
+    return record1(_argmin, x, (dim, keep))
 
 
 def _reference_argsort(attrs: tuple[int, bool], x: Any) -> Any:
@@ -118,7 +118,7 @@ _argsort = Op(
 
 def argsort(x: Node, dim: int, descending: bool = False) -> Node:
     """The (stable) order in which ``x`` is sorted along ``dim``."""
-    return record(_argsort, (x,), (dim, descending))
+    return record1(_argsort, x, (dim, descending))
 
 
 _cumsum = Op(
@@ -131,7 +131,7 @@ _cumsum = Op(
 
 
 def cumsum(x: Node, dim: int) -> Node:
-    return record(_cumsum, (x,), dim)
+    return record1(_cumsum, x, dim)
 
 
 def _part(x: Node, dim: int, start: int, stop: int) -> Node:

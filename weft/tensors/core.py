@@ -18,7 +18,6 @@ import numpy as np
 
 from ..config import MAX_PENDING_NODES
 from ..engine.realize import UNDO, realize_if_large
-from ..engine.reference import Failure
 from ..errors import DTypeError, GradientError, ShapeError
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import LEAF, PENDING, Node, Shape, TensorType, leaf
@@ -89,22 +88,6 @@ def layout(shape: Shape, cuts: Cuts) -> Any:
     for kind, attrs in cuts:
         a = kind.strides(a, attrs)
     return a
-
-
-class _Change:
-    """A change in place that is not computed yet: undone if it cannot be."""
-
-    __slots__ = ("before", "tensor")
-
-    def __init__(self, tensor: TensorCore, before: Node) -> None:
-        self.tensor = ref(tensor)
-        self.before = before
-
-    def settle(self) -> None:
-        tensor = self.tensor()
-        if tensor is not None and tensor._node.value.__class__ is Failure:
-            tensor._node = self.before
-            tensor._version += 1
 
 
 class TensorCore:
@@ -204,7 +187,7 @@ class TensorCore:
         if self._base is not None and not self._is_alias():
             owner = self._base
         recording = grad_enabled()
-        if recording and owner._node.tracks & LEAF:
+        if owner._node.tracks & LEAF and recording:
             raise GradientError(
                 "a leaf tensor that requires grad (or a view of one) is changed in place. Do it "
                 "under weft.no_grad(), or work on a copy: x = x.clone()"
@@ -219,7 +202,8 @@ class TensorCore:
                 "this view was made under no_grad and its base takes part in gradients: take the "
                 "view inside grad mode, or change it under weft.no_grad()"
             )
-        self._check_writable()
+        if self._base is not None:
+            self._check_writable()
         if owner is self:
             self._put(new)
         else:
@@ -257,7 +241,7 @@ class TensorCore:
         """A new value for a root or an alias."""
         old = self._node
         if old.value is not None:
-            UNDO.append(_Change(self, old))
+            UNDO.append((ref(self), old))
         if old.tracks & LEAF:
             new = leaf_for(self, new)
         elif not grad_enabled() and (old.tracks or new.tracks):

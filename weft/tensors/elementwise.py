@@ -27,7 +27,8 @@ from ..graph.node import PENDING, Node, number, record1, record2, type_of
 from ..ops import elementwise as ew
 from ..ops.base import op_of
 from ..ops.movement import full
-from .core import TensorCore, is_number, new_tensor, node_of, not_a_tensor, wrap
+from . import core
+from .core import TensorCore, is_number, node_of, not_a_tensor, wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     Operand = Tensor | bool | int | float
     Unary = Callable[[Tensor], Tensor]
     Binary = Callable[..., Tensor]
+
+_new = object.__new__
 
 # ---- operands
 
@@ -113,9 +116,8 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
                     a, b = promoted(input, other, to_float=to_float)
         except AttributeError:
             a, b = promoted(input, other, to_float=to_float)
-        node = record2(op, a, b)
-        tensor = new_tensor()
-        tensor._node = node
+        tensor: Tensor = _new(core._Tensor)  # wrap(), inlined: this is the hottest path
+        tensor._node = record2(op, a, b)
         tensor._base = None
         tensor._version = 0
         if len(PENDING) > MAX_PENDING_NODES:

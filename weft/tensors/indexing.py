@@ -90,12 +90,11 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
 
 
 def _slice_cut(item: slice, size: int) -> tuple[int, int, int]:
-    parts = [None if p is None else p.__index__() for p in (item.start, item.stop, item.step)]
-    if parts[2] is not None and parts[2] <= 0:
+    start, stop, step = item.indices(size)
+    if step <= 0:
         raise ValueError(
-            f"a slice's step must be positive, not {parts[2]}: use weft.flip(x, dim) to go backwards"
+            f"a slice's step must be positive, not {step}: use weft.flip(x, dim) to go backwards"
         )
-    start, stop, step = slice(*parts).indices(size)
     return start, max(stop, start), step
 
 
@@ -192,11 +191,13 @@ def _moved(ndim: int, count: int, to: int) -> tuple[int, ...]:
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
-    source = node_of(x).type.shape
-    if index.__class__ is int and source and -source[0] <= index < source[0]:
+    kind = node_of(x).type
+    source = kind.shape
+    if source and index.__class__ is int and -source[0] <= index < source[0]:
         i = index % source[0]
-        part = x._view(SLICE, ((i, i + 1, 1), *[(0, n, 1) for n in source[1:]]))
-        return part._view(RESHAPE, source[1:])
+        return x._view(SLICE, ((i, i + 1, 1), *kind.whole[1:]))._view(RESHAPE, source[1:])
+    if source and index.__class__ is slice:
+        return x._view(SLICE, (_slice_cut(index, source[0]), *kind.whole[1:]))
     parts = _Index(index, source)
     y = parts.view(x)
     if not parts.arrays:

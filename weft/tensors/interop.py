@@ -129,7 +129,7 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             want = node_of(value).type.dtype
         elif isinstance(value, bool) or value is None:  # non_blocking, copy
             continue
-        elif isinstance(value, dtype) or value in (bool, int, float):
+        elif isinstance(value, dtype) or value in {bool, int, float}:
             want = as_dtype(value)
         else:
             check_device(value)

@@ -29,6 +29,8 @@ def _same_dtype(name: str, a: Node, b: Node) -> None:
 def matmul_nodes(a: Node, b: Node) -> Node:
     """PyTorch's ``matmul`` on nodes: vectors count as a row and a column."""
     _same_dtype("matmul", a, b)
+    if a.type.ndim == 2 and b.type.ndim == 2:
+        return matmul_op(a, b)
     if a.type.ndim == 0 or b.type.ndim == 0:
         raise ShapeError(
             f"matmul of shapes {list(a.type.shape)} and {list(b.type.shape)}: both need at least "

@@ -59,7 +59,8 @@ def sum(
 ) -> Tensor:
     """Sum over ``dim`` (all by default). Integers and bools add up in int64."""
     x = _summable(node_of(input), dtype)
-    return wrap(rd.sum_(x, dims_of("sum", dim, x.type.ndim), keepdim))
+    dims = x.type.dims if dim is None else dims_of("sum", dim, x.type.ndim)
+    return wrap(rd.sum_(x, dims, keepdim))
 
 
 def _float_only(name: str, x: Node) -> None:

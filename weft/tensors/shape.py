@@ -174,7 +174,7 @@ def t(input: Tensor) -> Tensor:
     ndim = node_of(input).type.ndim
     if ndim > 2:
         raise ShapeError(f"t() takes at most 2 dimensions, not {ndim}; use .mT or .transpose()")
-    return input._view(PERMUTE, tuple(range(ndim))[::-1])
+    return input._view(PERMUTE, (1, 0) if ndim == 2 else tuple(range(ndim)))
 
 
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:

@@ -33,6 +33,28 @@ def in_place(
     return method
 
 
+def in_place_binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same for functions of two operands, which are called often: without copying arguments."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self._rebind(function(self, other)._node)
+
+    method.__name__ = method.__qualname__ = function.__name__ + "_"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method
+
+
+def _scaled_in_place(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    """``add_`` and ``sub_``: with a factor for the other operand."""
+
+    def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+        return self._rebind(function(self, other if alpha == 1 else el.mul(other, alpha))._node)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"In-place version of :func:`{name.rstrip('_')}`."
+    return method
+
+
 def _reflected(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
         return function(other, self)
@@ -434,7 +456,8 @@ class Tensor(TensorCore):
 
     # ---- in place: changes of the value, made from the functions above
 
-    add_, sub_, mul_, div_ = in_place(el.add), in_place(el.sub), in_place(el.mul), in_place(el.div)
+    add_, sub_ = _scaled_in_place(el._add, "add_"), _scaled_in_place(el._sub, "sub_")
+    mul_, div_ = in_place_binary(el.mul), in_place(el.div)
     subtract_, multiply_, divide_ = sub_, mul_, div_
     floor_divide_, remainder_ = in_place(el.floor_divide), in_place(el.remainder)
     fmod_, pow_ = in_place(el.fmod), in_place(el.pow)

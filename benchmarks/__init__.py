@@ -1,0 +1,1 @@
+"""weft beside its peers: ``python -m benchmarks``. See ``__main__.py``."""

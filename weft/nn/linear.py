@@ -1,0 +1,95 @@
+"""Linear layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tensors.creation import empty
+from ..tensors.tensor import Tensor
+from . import functional as F
+from .init import reset_linear
+from .module import Module
+from .parameter import Parameter
+
+
+def size_option(layer: str, name: str, value: Any) -> int:
+    """A size given to a layer's constructor.
+
+    Raises:
+        TypeError: for anything but an int.
+        ValueError: for a negative one.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{layer}: {name} must be an int, not {value!r} ({type(value).__name__})")
+    size = value.__index__()
+    if size < 0:
+        raise ValueError(f"{layer}: {name} must not be negative, but is {size}")
+    return size  # type: ignore[no-any-return]
+
+
+class Identity(Module):
+    """Returns its input; takes and ignores any arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input
+
+
+class Linear(Module):
+    """``y = x W^T + b``.
+
+    Args:
+        in_features: size of the input's last dimension.
+        out_features: size of the output's last dimension.
+        bias: whether ``b`` is there.
+
+    Shape:
+        Input ``[*, in_features]``, output ``[*, out_features]``.
+
+    Attributes:
+        weight: ``[out_features, in_features]``, at first uniform in +-1/sqrt(in_features).
+        bias: ``[out_features]``, likewise.
+    """
+
+    in_features: int
+    out_features: int
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = size_option("Linear", "in_features", in_features)
+        self.out_features = size_option("Linear", "out_features", out_features)
+        self.weight = Parameter(
+            empty(self.out_features, self.in_features, device=device, dtype=dtype)
+        )
+        if bias:
+            self.bias = Parameter(empty(self.out_features, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew."""
+        reset_linear(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+__all__ = ["Identity", "Linear"]

@@ -1,0 +1,243 @@
+"""Datasets: something that gives sample ``i`` (``Dataset``), or one sample after another
+(``IterableDataset``).
+
+A dataset may also have ``__getitems__(indices)``, which returns the samples of a whole batch. That of
+``TensorDataset`` takes them with one indexing op per tensor, whatever the size of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Generic, TypeVar, cast
+
+from ...errors import IndexOutOfRange, ShapeError
+from ...tensors.creation import tensor
+from ...tensors.random import Generator, randperm
+from ...tensors.tensor import Tensor
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Dataset(Generic[T_co]):
+    """Base of datasets that give sample ``i``: subclasses write ``__getitem__`` and ``__len__``."""
+
+    def __getitem__(self, index: Any) -> T_co:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what its samples are: define "
+            "`def __getitem__(self, index): return ...`"
+        )
+
+    def __add__(self, other: Dataset[T]) -> ConcatDataset[T_co | T]:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T_co], Iterable[T_co]):
+    """Base of datasets that can only be read in their own order: subclasses write ``__iter__``."""
+
+    def __iter__(self) -> Iterator[T_co]:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what its samples are: define "
+            "`def __iter__(self): yield ...`"
+        )
+
+
+class Rows(Sequence[tuple[Tensor, ...]]):
+    """The samples of a batch that is together already: ``fields[k][i]`` is field k of sample i."""
+
+    def __init__(self, fields: list[Tensor], count: int) -> None:
+        self.fields = fields
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not -self._count <= index < self._count:
+            raise IndexOutOfRange(f"sample {index} of a batch of {self._count} is asked for")
+        return tuple([field[index] for field in self.fields])
+
+
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
+    """Tensors whose first dimension counts the samples: sample ``i`` is ``(x[i], y[i], ...)``.
+
+    Args:
+        tensors: of shapes ``[N, *]``, with the same N.
+
+    Raises:
+        ShapeError: if they differ in N, or one has no dimensions.
+        TypeError: for anything but Tensors.
+    """
+
+    tensors: tuple[Tensor, ...]
+
+    def __init__(self, *tensors: Tensor) -> None:
+        if not tensors:
+            raise ValueError("TensorDataset takes at least one tensor: TensorDataset(x, y)")
+        for k, x in enumerate(tensors):
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    f"TensorDataset takes Tensors, but argument {k} is {type(x).__name__}: "
+                    "weft.tensor(x) makes a Tensor of it"
+                )
+            if x.ndim == 0:
+                raise ShapeError(
+                    f"the tensors of a TensorDataset have one row per sample, but tensor {k} is a "
+                    "single number (shape [])"
+                )
+        counts = [len(x) for x in tensors]
+        if len(set(counts)) > 1:
+            raise ShapeError(
+                "the tensors of a TensorDataset must have as many samples each, but their first "
+                f"dimensions are {counts} (shapes {', '.join(str(list(x.shape)) for x in tensors)})"
+            )
+        self.tensors = tensors
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        return tuple([x[index] for x in self.tensors])
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[tuple[Tensor, ...]]:
+        if type(self).__getitem__ is not TensorDataset.__getitem__:  # samples of a subclass's own
+            return [self[i] for i in indices]
+        count = len(self)
+        for i in indices:
+            if not -count <= i < count:
+                raise IndexOutOfRange(f"sample {i} is asked for, of a TensorDataset of {count}")
+        at = tensor(list(indices))
+        return Rows([x[at] for x in self.tensors], len(indices))
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+
+class Subset(Dataset[T_co]):
+    """The samples of ``dataset`` at ``indices``, in that order."""
+
+    def __init__(self, dataset: Dataset[T_co], indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+
+    def __getitem__(self, index: Any) -> T_co:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
+        return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[T_co]:
+        own = type(self).__getitem__ is not Subset.__getitem__
+        fetch = None if own else getattr(self.dataset, "__getitems__", None)
+        if fetch is None:
+            return [self[i] for i in indices]
+        return cast("Sequence[T_co]", fetch([self.indices[i] for i in indices]))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset[T_co]):
+    """Datasets one after another: the first's samples, then the second's, and so on."""
+
+    datasets: list[Dataset[T_co]]
+    cumulative_sizes: list[int]
+
+    def __init__(self, datasets: Iterable[Dataset[Any]]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset takes at least one dataset, not an empty list")
+        for d in self.datasets:
+            if isinstance(d, IterableDataset):
+                raise TypeError(
+                    f"ConcatDataset needs samples that it can number, but {type(d).__name__} is an "
+                    "IterableDataset: chain such datasets in an IterableDataset of your own"
+                )
+        self.cumulative_sizes = list(accumulate(length_of(d) for d in self.datasets))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> T_co:
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexOutOfRange(f"sample {index} is asked for, of a ConcatDataset of {count}")
+        index %= count
+        part = bisect_right(self.cumulative_sizes, index)
+        before = self.cumulative_sizes[part - 1] if part else 0
+        return self.datasets[part][index - before]
+
+
+def length_of(dataset: Any) -> int:
+    """``len(dataset)``.
+
+    Raises:
+        TypeError: if it has none, saying what to define.
+    """
+    try:
+        return len(dataset)
+    except TypeError:
+        if hasattr(type(dataset), "__len__"):
+            raise
+        raise TypeError(
+            f"the number of samples is needed, but {type(dataset).__name__} has no length: define "
+            "`def __len__(self): return ...`"
+        ) from None
+
+
+def random_split(
+    dataset: Dataset[T],
+    lengths: Sequence[int | float],
+    generator: Generator | None = None,
+) -> list[Subset[T]]:
+    """Splits a dataset at random into parts that do not overlap.
+
+    Args:
+        lengths: the parts' sizes, which add up to the dataset's; or fractions, which add up to 1
+            (what rounding leaves over goes to the first parts, one sample each).
+        generator: where the random numbers come from; weft's own generator if left out.
+
+    Raises:
+        ValueError: if the lengths do not add up.
+
+    Example:
+        >>> train, test = random_split(range(10), [0.8, 0.2])
+        >>> len(train), len(test)
+        (8, 2)
+    """
+    count = length_of(dataset)
+    total = sum(lengths)
+    whole = [int(n) for n in lengths]
+    if math.isclose(total, 1) and total <= 1:
+        whole = _sizes_of_fractions(lengths, count)
+    elif any(n != given or n < 0 for n, given in zip(whole, lengths, strict=True)):
+        raise ValueError(
+            f"random_split takes sizes, or fractions that add up to 1, but {list(lengths)} "
+            f"add up to {total}"
+        )
+    if sum(whole) != count:
+        raise ValueError(
+            f"random_split: the lengths {list(lengths)} add up to {total}, but the dataset has "
+            f"{count} samples; fractions that add up to 1, for example [0.9, 0.1], fit any dataset"
+        )
+    order = randperm(count, generator=generator).tolist()
+    ends = accumulate(whole)
+    return [Subset(dataset, order[end - n : end]) for n, end in zip(whole, ends, strict=True)]
+
+
+def _sizes_of_fractions(fractions: Sequence[float], count: int) -> list[int]:
+    for k, fraction in enumerate(fractions):
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"random_split: fraction {k} is {fraction}, not between 0 and 1")
+    sizes = [math.floor(count * fraction) for fraction in fractions]
+    for k in range(count - sum(sizes)):
+        sizes[k % len(sizes)] += 1
+    for k, size in enumerate(sizes):
+        if size == 0:
+            warnings.warn(
+                f"random_split: part {k} (fraction {fractions[k]} of {count} samples) is empty",
+                stacklevel=3,
+            )
+    return sizes
