@@ -1,8 +1,8 @@
 """weft: neural networks, written as in PyTorch, recorded and run as whole graphs.
 
-    import weft
-    import weft.nn as nn
-    import weft.nn.functional as F
+import weft
+import weft.nn as nn
+import weft.nn.functional as F
 """
 
 from __future__ import annotations
@@ -11,6 +11,47 @@ import math as _math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import errors
+from .autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .dtypes import (
+    bfloat16,
+    bool_ as bool,
+    dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote as promote_types,
+    set_default_dtype,
+    uint8,
+)
+from .tensors.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from .tensors.differentiate import (
     detach,
 )
@@ -42,6 +83,8 @@ from .tensors.elementwise import (
     deg2rad,
     digamma,
     div,
+    div as divide,
+    div as true_divide,
     eq,
     equal,
     erf,
@@ -63,9 +106,9 @@ from .tensors.elementwise import (
     lerp,
     lgamma,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logical_and,
     logical_not,
     logical_or,
@@ -75,9 +118,11 @@ from .tensors.elementwise import (
     maximum,
     minimum,
     mul,
+    mul as multiply,
     nan_to_num,
     ne,
     neg,
+    neg as negative,
     positive,
     pow,
     rad2deg,
@@ -95,10 +140,60 @@ from .tensors.elementwise import (
     sqrt,
     square,
     sub,
+    sub as subtract,
     tan,
     tanh,
     trunc,
     where,
+)
+from .tensors.indexing import (
+    gather,
+    index_add,
+    index_put,
+    index_select,
+    masked_select,
+    nonzero,
+    scatter,
+    scatter_add,
+)
+from .tensors.interop import (
+    clone,
+    from_dlpack,
+    is_floating_point,
+    is_tensor,
+    numel,
+    realize,
+)
+from .tensors.linalg import (
+    addmm,
+    bmm,
+    dot,
+    matmul,
+    mm,
+    mv,
+    outer,
+)
+from .tensors.printing import (
+    set_printoptions,
+)
+from .tensors.random import (
+    Generator,
+    bernoulli,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
 )
 from .tensors.reductions import (
     all,
@@ -128,6 +223,7 @@ from .tensors.shape import (
     broadcast_tensors,
     broadcast_to,
     cat,
+    cat as concat,
     chunk,
     diagonal,
     flatten,
@@ -145,112 +241,16 @@ from .tensors.shape import (
     t,
     tile,
     transpose,
+    transpose as swapaxes,
     tril,
     triu,
     unbind,
     unflatten,
     unsqueeze,
 )
-from .tensors.indexing import (
-    gather,
-    index_add,
-    index_put,
-    index_select,
-    masked_select,
-    nonzero,
-    scatter,
-    scatter_add,
-)
-from .tensors.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    from_numpy,
-    full,
-    full_like,
-    linspace,
-    meshgrid,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from .tensors.linalg import (
-    addmm,
-    bmm,
-    dot,
-    matmul,
-    mm,
-    mv,
-    outer,
-)
-from .tensors.random import (
-    Generator,
-    bernoulli,
-    default_generator,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    multinomial,
-    normal,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-    seed,
-    set_rng_state,
-)
-from .tensors.interop import (
-    clone,
-    from_dlpack,
-    is_floating_point,
-    is_tensor,
-    numel,
-    realize,
-)
-from .tensors.printing import (
-    set_printoptions,
-)
 from .tensors.tensor import (
     Tensor,
 )
-from .autograd.modes import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
-from .dtypes import (
-    bfloat16,
-    dtype,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    int16,
-    int32,
-    int64,
-    int8,
-    set_default_dtype,
-    uint8,
-)
-from . import errors
-from .dtypes import bool_ as bool
-from .dtypes import promote as promote_types
-from .tensors.elementwise import div as divide
-from .tensors.elementwise import div as true_divide
-from .tensors.elementwise import mul as multiply
-from .tensors.elementwise import neg as negative
-from .tensors.elementwise import sub as subtract
-from .tensors.shape import cat as concat
-from .tensors.shape import transpose as swapaxes
 
 double, float, half = float64, float32, float16
 long, int, short = int64, int32, int16
@@ -380,10 +380,10 @@ __all__ = [
     "inference_mode",
     "initial_seed",
     "int",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "is_floating_point",
     "is_grad_enabled",
     "is_tensor",
@@ -397,9 +397,9 @@ __all__ = [
     "linspace",
     "load",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logical_and",
     "logical_not",
     "logical_or",

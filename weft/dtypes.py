@@ -33,7 +33,9 @@ class dtype:  # noqa: N801 (PyTorch's name)
         self.is_floating_point = category == 2
         self.is_complex = False
         self.is_signed = name not in ("bool", "uint8")
-        self.is_reduced = self.is_floating_point and itemsize == 2  # stored short, computed in float32
+        self.is_reduced = (
+            self.is_floating_point and itemsize == 2
+        )  # stored short, computed in float32
         self._numpy: np.dtype[Any] | None = np.dtype(numpy) if numpy else None
 
     @property
@@ -68,9 +70,7 @@ float64 = dtype("float64", 2, 8, "f8")
 
 ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
 BY_NAME = {d.name: d for d in ALL}
-BY_NAME.update(
-    double=float64, float=float32, half=float16, long=int64, int=int32, short=int16
-)
+BY_NAME.update(double=float64, float=float32, half=float16, long=int64, int=int32, short=int16)
 _PYTHON = {bool: bool_, int: int64, float: float32}
 _default = float32
 

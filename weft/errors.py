@@ -1,13 +1,13 @@
 """What weft raises.
 
     WeftError
-    ├── ShapeError          (RuntimeError, ValueError)  shapes that do not fit one another
-    ├── DTypeError          (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
-    ├── DeviceError         (RuntimeError)              a device that is not there, or two that differ
-    ├── GradientError       (RuntimeError)              backward() that cannot be done
-    ├── IndexOutOfRange     (IndexError)                an index beyond the end, also one found at run time
-    ├── UnsupportedOp       (NotImplementedError)       a feature that weft does not have (yet)
-    └── CheckpointError     (RuntimeError, ValueError)  a file that cannot be read or written whole
+    ├── ShapeError       (RuntimeError, ValueError)  shapes that do not fit one another
+    ├── DTypeError       (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
+    ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
+    ├── GradientError    (RuntimeError)              a backward() that cannot be done
+    ├── IndexOutOfRange  (IndexError)                an index beyond the end
+    ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
+    └── CheckpointError  (RuntimeError, ValueError)  a file that cannot be read or written whole
 
 Each also derives from the built-in exception that PyTorch raises in the same place, so that an
 ``except RuntimeError`` written for PyTorch goes on working.

@@ -145,8 +145,7 @@ def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -
     if node.inputs and node.where is not None:
         on_behalf_of.set(node.where)  # what the rule records carries the forward op's address
     want = [
-        i is not None and i.tracks != 0 and (relevant is None or i in relevant)
-        for i in node.inputs
+        i is not None and i.tracks != 0 and (relevant is None or i in relevant) for i in node.inputs
     ]
     if not any(want):
         return
@@ -180,5 +179,3 @@ def add_hook(node: Node, hook: Hook) -> None:
     else:
         node.tracks |= HOOKED
         node.extra = [hook]
-
-

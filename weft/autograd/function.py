@@ -1,9 +1,9 @@
 """``Function``: an op with a gradient written by the user.
 
-A call records one node (``function``) whose inputs are the tensors given, and for each result one node
-(``function_output``) that has the result's value and the call for its history. In the walk the outputs
-come first and leave their gradients with the context; then the call hands all of them to the user's
-``backward`` once.
+A call records one node (``function``) whose inputs are the tensors given, and for each result one
+node (``function_output``) that has the result's value and the call for its history. In the walk the
+outputs come first and leave their gradients with the context; then the call hands all of them to
+the user's ``backward`` once.
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ def _checked(function: type[Function], k: int, g: Any, kind: TensorType) -> Node
     node = node_of(g)
     shape = node.type.shape
     extra = len(shape) - kind.ndim
-    fits = extra >= 0 and all(
-        n in (shape[extra + d], 1) for d, n in enumerate(kind.shape)
-    )
+    fits = extra >= 0 and all(n in (shape[extra + d], 1) for d, n in enumerate(kind.shape))
     if not fits:
         raise GradientError(
             f"{name}: gradient {k} has shape {list(shape)}, but the argument that it is for has "
@@ -135,7 +133,7 @@ class _FunctionMeta(type):
 
 
 class Function(metaclass=_FunctionMeta):
-    """Base of ops with a gradient of their own: define ``forward`` and ``backward``, call ``apply``.
+    """Base of ops with a gradient of their own: define ``forward``, ``backward``; call ``apply``.
 
     ``forward(ctx, *args)`` computes with grad mode off; ``backward(ctx, *grads)`` gets a gradient
     for each result and returns one for each argument. Alternatively ``forward(*args)`` with
@@ -226,7 +224,7 @@ class Function(metaclass=_FunctionMeta):
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator for a ``backward`` that cannot be differentiated itself: its results have no history."""
+    """Decorator for a ``backward`` that cannot be differentiated: its results have no history."""
 
     def wrapped(ctx: FunctionCtx, *grads: Any) -> Any:
         token = grad_mode.set(False)

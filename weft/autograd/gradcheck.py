@@ -25,9 +25,7 @@ def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor
     return [r for r in results if isinstance(r, TensorCore) and r.is_floating_point()]  # type: ignore[attr-defined, misc]
 
 
-def _numerical(
-    function: Callable[..., Any], inputs: list[Any], k: int, eps: float
-) -> list[Any]:
+def _numerical(function: Callable[..., Any], inputs: list[Any], k: int, eps: float) -> list[Any]:
     """For each output, d(output)/d(inputs[k]): ``[input elements, output elements]``."""
     base = inputs[k].detach().numpy()
     columns: list[list[Any]] = []
@@ -105,7 +103,8 @@ def gradcheck(
                     return False
                 raise GradcheckError(
                     f"the gradient of output {o} with respect to input {k} is wrong by up to "
-                    f"{np.abs(found - wanted).max():.3g}\nnumerical:\n{wanted}\nanalytical:\n{found}"
+                    f"{np.abs(found - wanted).max():.3g}\n"
+                    f"numerical:\n{wanted}\nanalytical:\n{found}"
                 )
     return True
 

@@ -70,7 +70,7 @@ def _generator_in(
             except GeneratorExit:
                 generator.close()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 (it is the generator's to handle)
                 thrown = error
 
     return wrapped

@@ -25,8 +25,8 @@ _lock = RLock()
 _programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 _program_steps = 0
 
-#: Changes in place since the last run: the handle and its node before, which it gets back if the new
-#: value cannot be computed.
+#: Changes in place since the last run: the handle and its node before, which it gets back if the
+#: new value cannot be computed.
 UNDO: list[tuple[ReferenceType[Any], Node]] = []
 
 
@@ -56,7 +56,8 @@ def _run(work: Work) -> None:
     try:
         values = program.run([leaf.value for leaf in work.leaves], work.order)
     except BaseException:  # Ctrl-C, or a fault of ours: nothing that was pending has a value
-        settle(work, [Failure(RuntimeError, "the run that was to compute this was interrupted")] * len(work.stored))
+        lost = Failure(RuntimeError, "the run that was to compute this was interrupted")
+        settle(work, [lost] * len(work.stored))
         _settle_changes()
         raise
     settle(work, values)

@@ -52,9 +52,7 @@ def _widened(call: Callable[..., Any], sig: Signature) -> Callable[..., Any]:
     reduced = [t.dtype.is_reduced for t in sig.types]
 
     def run(*arrays: Any) -> Any:
-        arrays = tuple(
-            [a.astype(wide) if r else a for a, r in zip(arrays, reduced, strict=True)]
-        )
+        arrays = tuple([a.astype(wide) if r else a for a, r in zip(arrays, reduced, strict=True)])
         return np.asarray(call(*arrays)).astype(out)
 
     return run

@@ -73,7 +73,7 @@ def take_pending() -> Work:
         source = None  # type: ignore[assignment]
         node.mark = mark
         alive(node)
-    node = inputs = None  # type: ignore[assignment]
+    node = inputs = None
     order.reverse()
     _number(work)
     return work
@@ -112,7 +112,7 @@ def settle(work: Work, values: list[object]) -> None:
         needs = node.sig.needs
         node.inputs = tuple(
             [
-                source if source.tracks or k in needs else None  # type: ignore[misc]
+                source if source.tracks or k in needs else None
                 for k, source in enumerate(node.inputs)
             ]
         )

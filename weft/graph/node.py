@@ -160,7 +160,7 @@ class Node:
     )
     sig: Signature
     type: TensorType
-    inputs: tuple[Node, ...]
+    inputs: tuple[Any, ...]  # Nodes; None where a value has been let go
     value: Any
     tracks: int
     mark: int
@@ -211,8 +211,8 @@ def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signatu
 
 
 # The three functions below are the hot path of the whole library and say the same thing, for one,
-# two and any number of inputs. The user's line is the innermost frame outside weft: a caller of these
-# functions always is weft's own, so the search begins with its caller.
+# two and any number of inputs. The user's line is the innermost frame outside weft; whoever calls
+# these functions is weft's own, so the search begins with its caller.
 
 _getframe = sys._getframe
 _path = module_path.get
@@ -266,9 +266,7 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     node.type = sig.type
     node.inputs = (a, b)
     node.value = None
-    node.tracks = (
-        HISTORY if (a.tracks or b.tracks) and sig.differentiable and grad_enabled() else 0
-    )
+    node.tracks = HISTORY if (a.tracks or b.tracks) and sig.differentiable and grad_enabled() else 0
     node.mark = 0
     node.order = _next_order()
     node.where = where

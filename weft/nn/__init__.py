@@ -1,4 +1,4 @@
-"""Layers, losses and their container, the module. ``functional`` has the maths without the state."""
+"""Layers, losses, and the module that holds them; ``functional`` has the maths without state."""
 
 from __future__ import annotations
 

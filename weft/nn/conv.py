@@ -49,7 +49,9 @@ class _ConvNd(Module):
             raise UnsupportedOp(f"{layer}: padding_mode={padding_mode!r}; only 'zeros' is there")
         self.kernel_size = F.each(kernel_size, self.dims, "kernel_size")
         self.stride = F.each(stride, self.dims, "stride")
-        self.padding = padding if isinstance(padding, str) else F.each(padding, self.dims, "padding")
+        self.padding = (
+            padding if isinstance(padding, str) else F.each(padding, self.dims, "padding")
+        )
         self.dilation = F.each(dilation, self.dims, "dilation")
         self.padding_mode = padding_mode
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)

@@ -10,17 +10,12 @@ from ..autograd.modes import no_grad
 from ..dtypes import dtype, float32, int64
 from ..errors import DTypeError, ShapeError, did_you_mean
 from ..graph.node import Node, number
-from ..ops import contract
-from ..ops import elementwise as ew
-from ..ops import movement as mv
-from ..ops import random as rnd
-from ..ops import reduce as rd
+from ..ops import contract, elementwise as ew, movement as mv, random as rnd, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.contract import Pool, Window
 from ..ops.index import take
 from ..tensors.core import node_of, wrap
-from ..tensors.elementwise import relu as _relu
-from ..tensors.elementwise import sigmoid, tanh
+from ..tensors.elementwise import relu as _relu, sigmoid, tanh
 from ..tensors.linalg import matmul_nodes
 from ..tensors.random import key_for
 from ..tensors.tensor import Tensor
@@ -276,9 +271,7 @@ def _max_pool(
     return tensors if return_indices else tensors[0]
 
 
-def _ceil_pad(
-    size: int, kernel: int, step: int, pad: tuple[int, int], gap: int
-) -> tuple[int, int]:
+def _ceil_pad(size: int, kernel: int, step: int, pad: tuple[int, int], gap: int) -> tuple[int, int]:
     """Padding with room behind for a last window that begins within the (left-padded) input."""
     reach = gap * (kernel - 1) + 1
     count = -(-(size + sum(pad) - reach) // step) + 1
@@ -297,9 +290,7 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """Largest value of each window over one dimension. See :func:`max_pool2d`."""
-    return _max_pool(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -322,9 +313,7 @@ def max_pool2d(
         ceil_mode: a last window may reach beyond the end.
         return_indices: also where each maximum was, in the flattened plane.
     """
-    return _max_pool(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -337,9 +326,7 @@ def max_pool3d(
     return_indices: bool = False,
 ) -> Any:
     """Largest value of each window over three dimensions. See :func:`max_pool2d`."""
-    return _max_pool(
-        3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 # ---- activations
@@ -352,7 +339,9 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def _softmax_dim(name: str, dim: int | None, ndim: int) -> int:
     if dim is None:
-        raise TypeError(f"{name} needs dim=: the dimension that sums to 1, usually {name}(x, dim=-1)")
+        raise TypeError(
+            f"{name} needs dim=: the dimension that sums to 1, usually {name}(x, dim=-1)"
+        )
     return normal_dim(name, dim, ndim)
 
 
@@ -405,9 +394,7 @@ def log_softmax(
 # ---- dropout
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes each element with probability ``p`` and divides the others by ``1 - p``.
 
     The mask is drawn again in backward from the same counter, not kept. (Srivastava et al., 2014)
@@ -463,7 +450,9 @@ def batch_norm(
     row = (1, channels, *(1,) * (x.type.ndim - 2))
     if training:
         mean, var = _batch_statistics(x)
-        _move_running(running_mean, running_var, mean, var, x.type.size // max(channels, 1), momentum)
+        _move_running(
+            running_mean, running_var, mean, var, x.type.size // max(channels, 1), momentum
+        )
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm outside training needs running_mean and running_var")
     else:

@@ -77,7 +77,7 @@ class CrossEntropyLoss(_ClassLoss):
 
 
 class NLLLoss(_ClassLoss):
-    """Negative log likelihood of log probabilities ``[N, C, ...]`` and class indices ``[N, ...]``."""
+    """Negative log likelihood of log probabilities ``[N, C, ...]`` and classes ``[N, ...]``."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(

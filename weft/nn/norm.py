@@ -73,8 +73,7 @@ class _BatchNorm(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.ranks:
             raise ShapeError(
-                f"{type(self).__name__} takes input of shape {self.layout}, not "
-                f"{list(input.shape)}"
+                f"{type(self).__name__} takes input of shape {self.layout}, not {list(input.shape)}"
             )
         momentum = self.momentum
         if self.training and self.num_batches_tracked is not None:

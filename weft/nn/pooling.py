@@ -62,8 +62,8 @@ class MaxPool2d(_MaxPoolNd):
 
     Shape:
         Input ``[N, C, H, W]`` or ``[C, H, W]``; output ``[N, C, H', W']`` with
-        ``H' = (H + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1``, rounded down (up with
-        ``ceil_mode``).
+        ``H' = (H + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1``, rounded down (with
+        ``ceil_mode``, up).
     """
 
     def forward(self, input: Tensor) -> Any:

@@ -15,6 +15,8 @@ from ..errors import DTypeError, IndexOutOfRange, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record1, record2, type_of
 
 Value = Node | bool | int | float
+Unary = Callable[[Node], Node]
+Binary = Callable[[Node, Value], Node]
 
 
 class MixedDtypes(DTypeError):
@@ -48,7 +50,7 @@ def binary_shape(name: str, a: Shape, b: Shape) -> Shape:
 
 
 def as_node(value: Value, like: Node) -> Node:
-    return value if value.__class__ is Node else number(value, like.type.dtype)  # type: ignore[return-value]
+    return value if value.__class__ is Node else number(value, like.type.dtype)
 
 
 def _only_float(name: str, x: TensorType) -> None:
@@ -77,7 +79,7 @@ def unary(
     check: Check | None = None,
     out: dtype | None = None,
 ) -> Callable[[Node], Node]:
-    """An elementwise op of one input. ``grad(g, x)``, ``grad(g, y)`` or ``grad(g)`` by ``needs``."""
+    """An elementwise op of one input, with ``grad(g, x)``, ``grad(g, y)`` or ``grad(g)``."""
 
     def infer(attrs: None, x: TensorType) -> TensorType:
         if check is not None:
@@ -152,7 +154,7 @@ def binary(
     )
 
     def call(a: Node, b: Value) -> Node:
-        return record2(op, a, b if b.__class__ is Node else number(b, a.type.dtype))  # type: ignore[arg-type]
+        return record2(op, a, b if b.__class__ is Node else number(b, a.type.dtype))
 
     call.op = op  # type: ignore[attr-defined]
     call.__name__ = name

@@ -270,7 +270,8 @@ def _lowest(kind: Any) -> Any:
 
 
 def _pool_out(p: Pool, x: Any) -> Shape:
-    return tuple(map(windows, x.shape[2:], p.kernel, p.window.stride, p.window.padding, p.window.dilation))
+    w = p.window
+    return tuple(map(windows, x.shape[2:], p.kernel, w.stride, w.padding, w.dilation))
 
 
 def _reference_max_pool(p: Pool, x: Any) -> Any:
@@ -286,7 +287,8 @@ def _winners(p: Pool, x: Any) -> tuple[Any, Shape]:
     """Which place of each window holds its first maximum (a NaN counts as one)."""
     out = _pool_out(p, x)
     x = _pad(x, p.window.padding, _lowest(x.dtype))
-    best = winner = None
+    best: Any = None
+    winner: Any = None
     for k, (_, region) in enumerate(_taps(p.kernel, out, p.window)):
         here = x[region]
         if best is None:

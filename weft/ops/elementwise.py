@@ -12,6 +12,8 @@ from ..dtypes import bool_, dtype
 from ..errors import DTypeError
 from ..graph.node import Grads, Node, Op, TensorType, record, record1, type_of
 from .base import (
+    Binary,
+    Unary,
     Value,
     _no_bool,
     _only_float,
@@ -27,21 +29,21 @@ from .movement import zeros
 # ---- arithmetic
 
 
-add = binary("add", np.add, (lambda g, a, b, y: g, lambda g, a, b, y: g), needs="")
-sub = binary(
+add: Binary = binary("add", np.add, (lambda g, a, b, y: g, lambda g, a, b, y: g), needs="")
+sub: Binary = binary(
     "sub", np.subtract, (lambda g, a, b, y: g, lambda g, a, b, y: neg(g)), needs="", check=_no_bool
 )
-mul = binary(
+mul: Binary = binary(
     "mul", np.multiply, (lambda g, a, b, y: mul(g, b), lambda g, a, b, y: mul(g, a))
 )
-div = binary(
+div: Binary = binary(
     "div",
     np.true_divide,
     (lambda g, a, b, y: div(g, b), lambda g, a, b, y: neg(div(mul(g, y), b))),
     needs="by",
     check=_only_float,
 )
-neg = unary("neg", np.negative, lambda g: neg(g), "", _no_bool)
+neg: Unary = unary("neg", np.negative, lambda g: neg(g), "", _no_bool)
 
 
 def _integer_safe(f: Any) -> Any:
@@ -55,14 +57,14 @@ def _integer_safe(f: Any) -> Any:
     return reference
 
 
-floor_div = binary("floor_div", _integer_safe(np.floor_divide), check=_no_bool)
-remainder = binary(
+floor_div: Binary = binary("floor_div", _integer_safe(np.floor_divide), check=_no_bool)
+remainder: Binary = binary(
     "remainder",
     _integer_safe(np.remainder),
     (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, floor(div(a, b))))),
     check=_no_bool,
 )
-fmod = binary(
+fmod: Binary = binary(
     "fmod",
     _integer_safe(np.fmod),
     (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, trunc(div(a, b))))),
@@ -94,7 +96,9 @@ def _pow_grad_exponent(g: Node, a: Node, b: Node, y: Node) -> Node:
     return mul(g, where(logical_and(eq(a, 0), ge(b, 0)), 0, slope))
 
 
-pow_ = binary("pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby", check=_no_bool)
+pow_: Binary = binary(
+    "pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby", check=_no_bool
+)
 
 
 def _masked(g: Node, mask: Node) -> Node:
@@ -106,7 +110,7 @@ def _tie(g: Node, a: Node, b: Node) -> Node:
     return where(eq(a, b), mul(g, 0.5), g)
 
 
-maximum = binary(
+maximum: Binary = binary(
     "maximum",
     np.maximum,
     (
@@ -114,7 +118,7 @@ maximum = binary(
         lambda g, a, b, y: _masked(_tie(g, a, b), ge(b, a)),
     ),
 )
-minimum = binary(
+minimum: Binary = binary(
     "minimum",
     np.minimum,
     (
@@ -122,7 +126,7 @@ minimum = binary(
         lambda g, a, b, y: _masked(_tie(g, a, b), le(b, a)),
     ),
 )
-atan2 = binary(
+atan2: Binary = binary(
     "atan2",
     np.arctan2,
     (
@@ -134,37 +138,39 @@ atan2 = binary(
 
 # ---- functions of one argument
 
-exp = float_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
-exp2 = float_unary("exp2", np.exp2, lambda g, y: mul(g, mul(y, math.log(2))), "y")
-expm1 = float_unary("expm1", np.expm1, lambda g, y: mul(g, add(y, 1)), "y")
-log = float_unary("log", np.log, lambda g, x: div(g, x))
-log2 = float_unary("log2", np.log2, lambda g, x: div(g, mul(x, math.log(2))))
-log10 = float_unary("log10", np.log10, lambda g, x: div(g, mul(x, math.log(10))))
-log1p = float_unary("log1p", np.log1p, lambda g, x: div(g, add(x, 1)))
-sqrt = float_unary("sqrt", np.sqrt, lambda g, y: div(g, mul(y, 2)), "y")
-rsqrt = float_unary(
+exp: Unary = float_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
+exp2: Unary = float_unary("exp2", np.exp2, lambda g, y: mul(g, mul(y, math.log(2))), "y")
+expm1: Unary = float_unary("expm1", np.expm1, lambda g, y: mul(g, add(y, 1)), "y")
+log: Unary = float_unary("log", np.log, lambda g, x: div(g, x))
+log2: Unary = float_unary("log2", np.log2, lambda g, x: div(g, mul(x, math.log(2))))
+log10: Unary = float_unary("log10", np.log10, lambda g, x: div(g, mul(x, math.log(10))))
+log1p: Unary = float_unary("log1p", np.log1p, lambda g, x: div(g, add(x, 1)))
+sqrt: Unary = float_unary("sqrt", np.sqrt, lambda g, y: div(g, mul(y, 2)), "y")
+rsqrt: Unary = float_unary(
     "rsqrt",
     lambda x: np.reciprocal(np.sqrt(x)),
     lambda g, y: mul(mul(g, -0.5), mul(y, mul(y, y))),
     "y",
 )
-reciprocal = float_unary(
+reciprocal: Unary = float_unary(
     "reciprocal", np.reciprocal, lambda g, y: neg(mul(g, mul(y, y))), "y"
 )
-sin = float_unary("sin", np.sin, lambda g, x: mul(g, cos(x)))
-cos = float_unary("cos", np.cos, lambda g, x: neg(mul(g, sin(x))))
-tan = float_unary("tan", np.tan, lambda g, y: mul(g, add(mul(y, y), 1)), "y")
-asin = float_unary("asin", np.arcsin, lambda g, x: mul(g, rsqrt(sub(as_node(1, x), mul(x, x)))))
-acos = float_unary(
+sin: Unary = float_unary("sin", np.sin, lambda g, x: mul(g, cos(x)))
+cos: Unary = float_unary("cos", np.cos, lambda g, x: neg(mul(g, sin(x))))
+tan: Unary = float_unary("tan", np.tan, lambda g, y: mul(g, add(mul(y, y), 1)), "y")
+asin: Unary = float_unary(
+    "asin", np.arcsin, lambda g, x: mul(g, rsqrt(sub(as_node(1, x), mul(x, x))))
+)
+acos: Unary = float_unary(
     "acos", np.arccos, lambda g, x: neg(mul(g, rsqrt(sub(as_node(1, x), mul(x, x)))))
 )
-atan = float_unary("atan", np.arctan, lambda g, x: div(g, add(mul(x, x), 1)))
-sinh = float_unary("sinh", np.sinh, lambda g, x: mul(g, cosh(x)))
-cosh = float_unary("cosh", np.cosh, lambda g, x: mul(g, sinh(x)))
-tanh = float_unary("tanh", np.tanh, lambda g, y: mul(g, sub(as_node(1, y), mul(y, y))), "y")
-asinh = float_unary("asinh", np.arcsinh, lambda g, x: mul(g, rsqrt(add(mul(x, x), 1))))
-acosh = float_unary("acosh", np.arccosh, lambda g, x: mul(g, rsqrt(sub(mul(x, x), 1))))
-atanh = float_unary("atanh", np.arctanh, lambda g, x: div(g, sub(as_node(1, x), mul(x, x))))
+atan: Unary = float_unary("atan", np.arctan, lambda g, x: div(g, add(mul(x, x), 1)))
+sinh: Unary = float_unary("sinh", np.sinh, lambda g, x: mul(g, cosh(x)))
+cosh: Unary = float_unary("cosh", np.cosh, lambda g, x: mul(g, sinh(x)))
+tanh: Unary = float_unary("tanh", np.tanh, lambda g, y: mul(g, sub(as_node(1, y), mul(y, y))), "y")
+asinh: Unary = float_unary("asinh", np.arcsinh, lambda g, x: mul(g, rsqrt(add(mul(x, x), 1))))
+acosh: Unary = float_unary("acosh", np.arccosh, lambda g, x: mul(g, rsqrt(sub(mul(x, x), 1))))
+atanh: Unary = float_unary("atanh", np.arctanh, lambda g, x: div(g, sub(as_node(1, x), mul(x, x))))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -182,12 +188,12 @@ def _typed(f: Any) -> Any:
     return reference
 
 
-sigmoid = float_unary(
+sigmoid: Unary = float_unary(
     "sigmoid", _typed(_sigmoid), lambda g, y: mul(g, mul(y, sub(as_node(1, y), y))), "y"
 )
-relu = unary("relu", lambda x: np.maximum(x, 0), lambda g, y: relu_mask(g, y), "y", _no_bool)
+relu: Unary = unary("relu", lambda x: np.maximum(x, 0), lambda g, y: relu_mask(g, y), "y", _no_bool)
 # g where y > 0: relu's gradient as one op, so that a long chain of them stays one op each
-relu_mask = binary(
+relu_mask: Binary = binary(
     "relu_mask",
     lambda g, y: np.where(np.greater(y, 0), g, np.zeros((), np.result_type(g))),
     (lambda gg, g, y, out: relu_mask(gg, y), None),
@@ -196,22 +202,25 @@ relu_mask = binary(
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
-_lgamma = np.frompyfunc(
-    lambda x: math.inf if x in (math.inf, -math.inf) or (x <= 0 and x == int(x)) else math.lgamma(x),
-    1,
-    1,
-)
-erf = float_unary(
+
+
+def _lgamma_of_one(x: float) -> float:
+    pole = math.isinf(x) or (x <= 0 and x == int(x))
+    return math.inf if pole else math.lgamma(x)
+
+
+_lgamma = np.frompyfunc(_lgamma_of_one, 1, 1)
+erf: Unary = float_unary(
     "erf",
     _typed(_erf),
     lambda g, x: mul(mul(g, 2 / math.sqrt(math.pi)), exp(neg(mul(x, x)))),
 )
-erfc = float_unary(
+erfc: Unary = float_unary(
     "erfc",
     _typed(_erfc),
     lambda g, x: mul(mul(g, -2 / math.sqrt(math.pi)), exp(neg(mul(x, x)))),
 )
-lgamma = float_unary("lgamma", _typed(_lgamma), lambda g, x: mul(g, digamma(x)))
+lgamma: Unary = float_unary("lgamma", _typed(_lgamma), lambda g, x: mul(g, digamma(x)))
 
 
 def _polygamma_series(order: int, x: Any) -> Any:
@@ -232,8 +241,7 @@ def _polygamma_series(order: int, x: Any) -> Any:
         inverse = 1 / (z * z)
         series = inverse * (
             1 / 12
-            - inverse
-            * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132))))
+            - inverse * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132))))
         )
         out += np.log(z) - 0.5 / z - series
         with np.errstate(all="ignore"):
@@ -258,19 +266,19 @@ def _polygamma_series(order: int, x: Any) -> Any:
     return np.where(negative, reflected, out)
 
 
-digamma = float_unary(
+digamma: Unary = float_unary(
     "digamma", _typed(lambda x: _polygamma_series(0, x)), lambda g, x: mul(g, trigamma(x))
 )
-trigamma = float_unary("trigamma", _typed(lambda x: _polygamma_series(1, x)), None)
+trigamma: Unary = float_unary("trigamma", _typed(lambda x: _polygamma_series(1, x)), None)
 
-abs_ = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)
+abs_: Unary = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)
 
 
 def _sign(x: Any) -> Any:
     return x if np.result_type(x).kind == "b" else np.sign(x)
 
 
-sign = unary("sign", _sign, lambda g: zeros(g.type), "")
+sign: Unary = unary("sign", _sign, lambda g: zeros(g.type), "")
 
 
 def _rounding(f: Any) -> Any:
@@ -278,31 +286,31 @@ def _rounding(f: Any) -> Any:
     return lambda x: x if np.result_type(x).kind in "iub" else f(x)
 
 
-floor = unary("floor", _rounding(np.floor), lambda g: zeros(g.type), "", _no_bool)
-ceil = unary("ceil", _rounding(np.ceil), lambda g: zeros(g.type), "", _no_bool)
-trunc = unary("trunc", _rounding(np.trunc), lambda g: zeros(g.type), "", _no_bool)
-round_ = unary("round", _rounding(np.rint), lambda g: zeros(g.type), "", _no_bool)
+floor: Unary = unary("floor", _rounding(np.floor), lambda g: zeros(g.type), "", _no_bool)
+ceil: Unary = unary("ceil", _rounding(np.ceil), lambda g: zeros(g.type), "", _no_bool)
+trunc: Unary = unary("trunc", _rounding(np.trunc), lambda g: zeros(g.type), "", _no_bool)
+round_: Unary = unary("round", _rounding(np.rint), lambda g: zeros(g.type), "", _no_bool)
 
 # ---- comparison and logic
 
-eq = binary("eq", np.equal, out=bool_)
-ne = binary("ne", np.not_equal, out=bool_)
-lt = binary("lt", np.less, out=bool_)
-le = binary("le", np.less_equal, out=bool_)
-gt = binary("gt", np.greater, out=bool_)
-ge = binary("ge", np.greater_equal, out=bool_)
-logical_and = binary("logical_and", np.logical_and, out=bool_)
-logical_or = binary("logical_or", np.logical_or, out=bool_)
-logical_xor = binary("logical_xor", np.logical_xor, out=bool_)
-logical_not = unary("logical_not", np.logical_not, out=bool_)
-isnan = unary("isnan", np.isnan, out=bool_)
-isinf = unary("isinf", np.isinf, out=bool_)
-bitwise_and = binary("bitwise_and", np.bitwise_and, check=_only_integral)
-bitwise_or = binary("bitwise_or", np.bitwise_or, check=_only_integral)
-bitwise_xor = binary("bitwise_xor", np.bitwise_xor, check=_only_integral)
-bitwise_not = unary("bitwise_not", np.invert, check=_only_integral)
-shift_left = binary("shift_left", np.left_shift, check=_only_integral)
-shift_right = binary("shift_right", np.right_shift, check=_only_integral)
+eq: Binary = binary("eq", np.equal, out=bool_)
+ne: Binary = binary("ne", np.not_equal, out=bool_)
+lt: Binary = binary("lt", np.less, out=bool_)
+le: Binary = binary("le", np.less_equal, out=bool_)
+gt: Binary = binary("gt", np.greater, out=bool_)
+ge: Binary = binary("ge", np.greater_equal, out=bool_)
+logical_and: Binary = binary("logical_and", np.logical_and, out=bool_)
+logical_or: Binary = binary("logical_or", np.logical_or, out=bool_)
+logical_xor: Binary = binary("logical_xor", np.logical_xor, out=bool_)
+logical_not: Unary = unary("logical_not", np.logical_not, out=bool_)
+isnan: Unary = unary("isnan", np.isnan, out=bool_)
+isinf: Unary = unary("isinf", np.isinf, out=bool_)
+bitwise_and: Binary = binary("bitwise_and", np.bitwise_and, check=_only_integral)
+bitwise_or: Binary = binary("bitwise_or", np.bitwise_or, check=_only_integral)
+bitwise_xor: Binary = binary("bitwise_xor", np.bitwise_xor, check=_only_integral)
+bitwise_not: Unary = unary("bitwise_not", np.invert, check=_only_integral)
+shift_left: Binary = binary("shift_left", np.left_shift, check=_only_integral)
+shift_right: Binary = binary("shift_right", np.right_shift, check=_only_integral)
 
 # ---- choice
 
@@ -327,7 +335,7 @@ def where(mask: Node, a: Value, b: Value) -> Node:
     """``a`` where ``mask`` holds, else ``b``; at least one of them is a node."""
     if a.__class__ is not Node:
         a = as_node(a, b)  # type: ignore[arg-type]
-    return record(_where, (mask, a, as_node(b, a)))  # type: ignore[arg-type, list-item]
+    return record(_where, (mask, a, as_node(b, a)))
 
 
 # ---- dtype

@@ -42,7 +42,7 @@ def _reference_take(wrap: bool, x: Any, *indices: Any) -> Any:
 
 
 def _grad_take(node: Node, g: Node, want: Sequence[bool]) -> Grads:
-    x, *indices = node.inputs
+    _, *indices = node.inputs
     back = put_add(zeros(node.sig.types[0]), g, indices, node.sig.attrs)
     return (back, *[None] * len(indices))
 

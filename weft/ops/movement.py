@@ -66,7 +66,12 @@ def _infer_expand(shape: Shape, x: TensorType) -> TensorType:
 
 
 # The gradient is un-summed in the walk, like that of every broadcast.
-_expand = Op("expand", _infer_expand, lambda shape, x: np.broadcast_to(x, shape), lambda n, g, want: (g,))
+_expand = Op(
+    "expand",
+    _infer_expand,
+    lambda shape, x: np.broadcast_to(x, shape),
+    lambda n, g, want: (g,),
+)
 
 
 def expand(x: Node, shape: Shape) -> Node:
@@ -169,9 +174,7 @@ def _grad_concat(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     return out
 
 
-_concat = Op(
-    "cat", _infer_concat, lambda dim, *xs: np.concatenate(xs, axis=dim), _grad_concat
-)
+_concat = Op("cat", _infer_concat, lambda dim, *xs: np.concatenate(xs, axis=dim), _grad_concat)
 
 
 def concat(xs: Sequence[Node], dim: int) -> Node:
@@ -181,15 +184,13 @@ def concat(xs: Sequence[Node], dim: int) -> Node:
 def _reference_arange(attrs: tuple[int, dtype], start: Any, step: Any) -> Any:
     n, to = attrs
     # In float64 and rounded once: repeated addition would drift.
-    values = np.float64(start) + np.arange(n, dtype=np.float64) * np.float64(step)
+    values: Any = np.float64(start) + np.arange(n, dtype=np.float64) * np.float64(step)
     if to.category == 1:
         values = int(start) + np.arange(n, dtype=np.int64) * int(step)
     return values.astype(to.numpy)
 
 
-_arange = Op(
-    "arange", lambda attrs, start, step: type_of((attrs[0],), attrs[1]), _reference_arange
-)
+_arange = Op("arange", lambda attrs, start, step: type_of((attrs[0],), attrs[1]), _reference_arange)
 
 
 def arange(n: int, to: dtype, start: Any = 0, step: Any = 1) -> Node:

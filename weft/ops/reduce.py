@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import int64
 from ..errors import ShapeError
-from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
+from ..graph.node import Grads, Node, Op, Shape, TensorType, record1, type_of
 from .elementwise import cast, div, eq, mul
 from .movement import concat, expand, flip, full, reshape, slice_
 
@@ -52,7 +52,7 @@ def sum_(x: Node, dims: Dims, keep: bool = False) -> Node:
     return record1(_sum, x, (dims, keep))
 
 
-def _extreme(name: str, reference: Callable[..., Any]) -> Callable[[Node, Dims, bool], Node]:
+def _extreme(name: str, reference: Callable[..., Any]) -> Callable[..., Node]:
     def infer(attrs: tuple[Dims, bool], x: TensorType) -> TensorType:
         if any(x.shape[d] == 0 for d in attrs[0]):
             raise ShapeError(
@@ -76,7 +76,11 @@ def _extreme(name: str, reference: Callable[..., Any]) -> Callable[[Node, Dims, 
         needs_output=True,
         widen=True,
     )
-    return lambda x, dims, keep=False: record1(op, x, (dims, keep))
+
+    def call(x: Node, dims: Dims, keep: bool = False) -> Node:
+        return record1(op, x, (dims, keep))
+
+    return call
 
 
 max_ = _extreme("max", np.max)
@@ -90,8 +94,15 @@ def _infer_arg(attrs: tuple[int, bool], x: TensorType) -> TensorType:
     return type_of(_infer_reduce(((dim,), keep), x).shape, int64)
 
 
-_argmax = Op("argmax", _infer_arg, lambda at, x: np.argmax(x, axis=at[0], keepdims=at[1]), widen=True)
-_argmin = Op("argmin", _infer_arg, lambda at, x: np.argmin(x, axis=at[0], keepdims=at[1]), widen=True)
+def _arg(name: str, reference: Callable[..., Any]) -> Op:
+    def run(attrs: tuple[int, bool], x: Any) -> Any:
+        return reference(x, axis=attrs[0], keepdims=attrs[1])
+
+    return Op(name, _infer_arg, run, widen=True)
+
+
+_argmax = _arg("argmax", np.argmax)
+_argmin = _arg("argmin", np.argmin)
 
 
 def argmax(x: Node, dim: int, keep: bool = False) -> Node:
@@ -111,9 +122,7 @@ def _reference_argsort(attrs: tuple[int, bool], x: Any) -> Any:
     return x.shape[dim] - 1 - np.flip(turned, dim)
 
 
-_argsort = Op(
-    "argsort", lambda attrs, x: type_of(x.shape, int64), _reference_argsort, widen=True
-)
+_argsort = Op("argsort", lambda attrs, x: type_of(x.shape, int64), _reference_argsort, widen=True)
 
 
 def argsort(x: Node, dim: int, descending: bool = False) -> Node:

@@ -1,4 +1,4 @@
-"""Optimisers: ``optimizer.py`` walks groups and runs steps; each other file is one method's arithmetic."""
+"""Optimisers: ``optimizer.py`` walks groups and runs steps; each other file is one method."""
 
 from typing import Any
 

@@ -49,8 +49,8 @@ class Optimizer:
         groups = list(params)
         if not groups:
             raise ValueError(
-                f"{type(self).__name__} got no parameters. Does the model have any? Layers in plain "
-                "lists or dicts are not found: use nn.ModuleList or nn.ModuleDict"
+                f"{type(self).__name__} got no parameters. Does the model have any? Layers in "
+                "plain lists or dicts are not found: use nn.ModuleList or nn.ModuleDict"
             )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]

@@ -71,4 +71,5 @@ class SGD(Optimizer):
 
 def without_speed_options(options: dict[str, Any]) -> dict[str, Any]:
     """Without PyTorch's options that choose among implementations: weft has just one."""
-    return {k: v for k, v in options.items() if k not in ("foreach", "fused", "capturable", "differentiable")}
+    speed = ("foreach", "fused", "capturable", "differentiable")
+    return {k: v for k, v in options.items() if k not in speed}

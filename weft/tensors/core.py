@@ -1,6 +1,6 @@
 """What a Tensor is: a handle on a node; and how views and in-place changes work on such handles.
 
-Nodes never change. ``x.add_(1)`` records a new node and binds ``x`` to it (:meth:`TensorCore._rebind`).
+Nodes never change. ``x.add_(1)`` records a new node and binds ``x`` to it (``TensorCore._rebind``).
 A view remembers its base and how it was cut from it; it looks at the base's version whenever it is
 used and cuts again if that has moved on (:meth:`TensorCore._sync`). Writing to a view records the
 base's new value and binds the base to it. So an in-place change reaches everyone who shares the

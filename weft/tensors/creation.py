@@ -19,8 +19,7 @@ from ..dtypes import (
 from ..engine.realize import realize_if_large
 from ..errors import DeviceError, DTypeError, GradientError, ShapeError
 from ..graph.node import Fresh, Node, leaf, type_of
-from ..ops import elementwise as ew
-from ..ops import movement as mv
+from ..ops import elementwise as ew, movement as mv
 from .core import TensorCore, is_number, leaf_for, node_of, wrap
 from .shape import sizes_of
 
@@ -200,7 +199,9 @@ def from_numpy(array: Any) -> Tensor:
 # ---- from sizes
 
 
-def _filled(shape: Sequence[int], value: Any, to: dtype, device: Any, requires_grad: bool) -> Tensor:
+def _filled(
+    shape: Sequence[int], value: Any, to: dtype, device: Any, requires_grad: bool
+) -> Tensor:
     check_device(device)
     if any(n < 0 for n in shape):
         raise ShapeError(f"a tensor cannot have a negative size: {list(shape)}")
@@ -211,9 +212,7 @@ def _or_default(d: Any) -> dtype:
     return get_default_dtype() if d is None else as_dtype(d)
 
 
-def zeros(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """All zeros."""
     shape = sizes_of("zeros", size)
     return _filled(shape, 0, _or_default(dtype), device, requires_grad)
@@ -278,7 +277,12 @@ def full_like(
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal of ``[n, m]``, zeros elsewhere."""
     check_device(device)
@@ -358,4 +362,3 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         out = [x.transpose(0, 1) for x in out]
         out[:2] = out[1::-1]
     return tuple(out)
-

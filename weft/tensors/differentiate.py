@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
 from ..errors import GradientError, ShapeError
@@ -36,7 +36,7 @@ class HookHandle:
         if hooks is not None:
             hooks.pop(self.id, None)
 
-    def __enter__(self) -> HookHandle:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -326,10 +326,7 @@ class GradFn:
     def next_functions(self) -> tuple[tuple[GradFn | None, int], ...]:
         """The same for the inputs."""
         return tuple(
-            [
-                (GradFn(i) if i is not None and i.tracks else None, 0)
-                for i in self._node.inputs
-            ]
+            [(GradFn(i) if i is not None and i.tracks else None, 0) for i in self._node.inputs]
         )
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Elementwise functions of Tensors: ``weft.exp(x)``, ``x.exp()`` and ``x.exp_()`` are one definition.
+"""Elementwise functions: ``weft.exp(x)``, ``x.exp()`` and ``x.exp_()`` are one definition.
 
 What is done here, above the primitives: PyTorch's type promotion, Python numbers as operands, and
 names. Functions take Tensors or numbers and give Tensors.
@@ -33,9 +33,10 @@ from .core import TensorCore, is_number, node_of, not_a_tensor, wrap
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-    Operand = Tensor | bool | int | float
     Unary = Callable[[Tensor], Tensor]
     Binary = Callable[..., Tensor]
+
+Operand = Any  # a Tensor, a NumPy array or a Python number
 
 _new = object.__new__
 
@@ -101,7 +102,7 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
     def function(input: Operand, other: Operand) -> Tensor:
         cls = other.__class__
         try:
-            a = input._node if input._base is None else input._sync()  # type: ignore[union-attr]
+            a = input._node if input._base is None else input._sync()
             if cls is float or cls is int:
                 kind = a.type.dtype
                 if kind.is_floating_point or (cls is int and kind is not bool_ and not to_float):
@@ -109,7 +110,7 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
                 else:
                     a, b = promoted(input, other, to_float=to_float)
             else:
-                b = other._node if other._base is None else other._sync()  # type: ignore[union-attr]
+                b = other._node if other._base is None else other._sync()
                 if (a.type, b.type) not in signatures or (
                     to_float and not a.type.dtype.is_floating_point
                 ):
@@ -206,8 +207,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
         x = node_of(input)
         if x.type.dtype.category == 1 and isinstance(exponent, int) and exponent < 0:
             raise DTypeError(
-                f"integers to the power {exponent} are not integers: convert first, "
-                "x.float() ** n"
+                f"integers to the power {exponent} are not integers: convert first, x.float() ** n"
             )
         if x.type.dtype.is_floating_point:
             if exponent == 2:
@@ -417,7 +417,7 @@ def nan_to_num(
         return wrap(ew.same(x))
     import ml_dtypes  # knows bfloat16's range too
 
-    limit = float(ml_dtypes.finfo(kind.numpy).max)
+    limit = float(ml_dtypes.finfo(kind.numpy).max)  # type: ignore[no-untyped-call]
     y = ew.where(ew.isnan(x), nan, x)
     y = ew.where(ew.eq(y, math.inf), limit if posinf is None else posinf, y)
     return wrap(ew.where(ew.eq(y, -math.inf), -limit if neginf is None else neginf, y))
@@ -462,4 +462,3 @@ def allclose(
 def equal(input: Tensor, other: Tensor) -> bool:
     """Same shape and same elements? Runs the graph."""
     return input.shape == other.shape and bool(eq(input, other).all())
-

@@ -1,8 +1,9 @@
 """``x[...]`` and ``x[...] = y`` with PyTorch's rules.
 
-An index has a basic part (ints, slices, ``...``, ``None``), which gives a view, and an advanced part
-(integer and boolean arrays), which gives a copy. A boolean array stands for the integer arrays of its
-true places, which is the one index that must be computed at once: the result's shape depends on it.
+An index has a basic part (ints, slices, ``...``, ``None``), which gives a view, and an advanced
+part (integer and boolean arrays), which gives a copy. A boolean array stands for the integer arrays
+of its true places, which is the one index that must be computed at once: the result's shape depends
+on it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from ..engine.realize import value_of
 from ..errors import DTypeError, IndexOutOfRange, ShapeError
 from ..graph.modes import grad_enabled
 from ..graph.node import Node, number
-from ..ops import elementwise as ew
-from ..ops import index as ix
-from ..ops import movement as mv
+from ..ops import elementwise as ew, index as ix, movement as mv
 from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
 from .creation import as_leaf
@@ -260,8 +259,7 @@ def fit(value: Node, shape: tuple[int, ...]) -> Node:
         a not in (1, b) for a, b in zip(reversed(have), reversed(shape), strict=False)
     ):
         raise ShapeError(
-            f"a value of shape {list(value.type.shape)} does not fit a place of shape "
-            f"{list(shape)}"
+            f"a value of shape {list(value.type.shape)} does not fit a place of shape {list(shape)}"
         )
     return mv.expand(mv.reshape(value, have), shape)
 
@@ -336,7 +334,9 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return wrap(_scattered("scatter_add", input, dim, index, src, ix.put_add))
 
 
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
     """A copy of ``input`` with ``alpha * source`` added at the places ``index`` of ``dim``."""
     x, part = node_of(input), node_of(source)
     d = normal_dim("index_add", dim, x.type.ndim)
@@ -364,7 +364,14 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     shape = broadcast("masked_select", x.type.shape, m.type.shape)
     x = mv.expand(x, shape)
     places = _places(mv.expand(m, shape), shape, 0)
-    return wrap(ix.take(x, places) if shape else mv.reshape(ix.take(mv.reshape(x, (1,)), [as_leaf(np.zeros(int(bool(value_of(m))), np.int64))]), (-1,)))
+    return wrap(
+        ix.take(x, places)
+        if shape
+        else mv.reshape(
+            ix.take(mv.reshape(x, (1,)), [as_leaf(np.zeros(int(bool(value_of(m))), np.int64))]),
+            (-1,),
+        )
+    )
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def rebuilt(value: Any, requires_grad: bool, cls: type, attributes: Any) -> Any:
     """Undoes :func:`reduced`."""
     x = finished(as_leaf(value), requires_grad)
     if type(x) is not cls:
-        like = object.__new__(cls)
+        like: Any = object.__new__(cls)
         like._node, like._base, like._version = x._node, None, 0
         if requires_grad:
             like._node = ew.detach(like._node)
@@ -153,7 +153,7 @@ def rebuilt(value: Any, requires_grad: bool, cls: type, attributes: Any) -> Any:
     return x
 
 
-def reduced(self: Tensor, protocol: int = 2) -> Any:
+def reduced(self: Tensor, protocol: SupportsIndex = 2) -> Any:
     """For pickle: the values, whether a gradient is wanted, and attributes (also ``.grad``)."""
     node = node_of(self)
     if node.tracks and not node.tracks & LEAF:

@@ -22,7 +22,7 @@ def _same_dtype(name: str, a: Node, b: Node) -> None:
         raise DTypeError(
             f"{name} of {a.type.dtype} (shape {list(a.type.shape)}) and {b.type.dtype} (shape "
             f"{list(b.type.shape)}): both must have one dtype; convert one, for example "
-            f"x.to(weft.{ (b if b.type.dtype.is_floating_point else a).type.dtype.name})"
+            f"x.to(weft.{(b if b.type.dtype.is_floating_point else a).type.dtype.name})"
         )
 
 

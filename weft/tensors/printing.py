@@ -20,7 +20,7 @@ class PrintOptions:
     """Set by :func:`set_printoptions`."""
 
     precision = 4
-    threshold = 1000
+    threshold: float = 1000
     edgeitems = 3
     linewidth = 80
     sci_mode: bool | None = None
@@ -34,7 +34,7 @@ def set_printoptions(
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Digits, number of elements before "..." stands for the middle, items at each edge, line width.
+    """Digits, elements from which on "..." stands for the middle, items at each edge, line width.
 
     Args:
         profile: "default", "short" or "full" sets several at once.
@@ -48,9 +48,9 @@ def set_printoptions(
     options: Any = PrintOptions
     if profile is not None:
         names = ("precision", "threshold", "edgeitems", "linewidth")
-        for name, value in zip(names, profiles[profile], strict=True):
-            setattr(options, name, value)
-    given = {
+        for name, preset in zip(names, profiles[profile], strict=True):
+            setattr(options, name, preset)
+    given: dict[str, Any] = {
         "precision": precision,
         "threshold": threshold,
         "edgeitems": edgeitems,

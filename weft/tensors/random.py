@@ -13,8 +13,7 @@ import numpy as np
 from ..dtypes import as_dtype, dtype, float32, get_default_dtype, int64
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, leaf, number, type_of
-from ..ops import elementwise as ew
-from ..ops import random as rnd
+from ..ops import elementwise as ew, random as rnd
 from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
 from .creation import check_device, finished
@@ -218,10 +217,13 @@ def normal(
     """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
     if size is None:
         size = next((x.shape for x in (mean, std) if isinstance(x, TensorCore)), ())  # type: ignore[attr-defined]
-    return randn(tuple(size), generator=generator) * std + mean
+    out: Tensor = randn(tuple(size), generator=generator) * std + mean
+    return out
 
 
-def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0."""
     x = node_of(input)
     u = rnd.random_uniform(key_for(generator), x.type.shape, float32)
@@ -250,7 +252,8 @@ def multinomial(
         total = weights.cumsum(-1)
         u = rand(*input.shape[:-1], num_samples, generator=generator, dtype=weights.dtype)
         level = (u * total[..., -1:]).unsqueeze(-1)
-        return (total.unsqueeze(-2) <= level).sum(-1).clamp(max=n - 1)
+        passed: Tensor = total.unsqueeze(-2) <= level
+        return passed.sum(-1).clamp(max=n - 1)
     if num_samples > n:
         raise ShapeError(
             f"multinomial: {num_samples} draws without replacement from {n} places; pass "

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..dtypes import as_dtype, bool_, dtype, get_default_dtype, int64, uint8
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
-from ..ops import elementwise as ew
-from ..ops import reduce as rd
+from ..ops import elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.index import take
 from ..ops.movement import arange, expand, full, reshape, slice_
@@ -103,7 +102,9 @@ def variance(x: Node, dims: tuple[int, ...], keep: bool, correction: float) -> N
     n = count(x, dims)
     mu = ew.div(rd.sum_(x, dims, True), n)
     centred = ew.sub(x, mu)
-    return ew.div(rd.sum_(ew.mul(centred, centred), dims, keep), n - correction if n > correction else 0)
+    return ew.div(
+        rd.sum_(ew.mul(centred, centred), dims, keep), n - correction if n > correction else 0
+    )
 
 
 def var(
@@ -286,9 +287,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return wrap(rd.cumprod(x, d) if x.type.ndim else ew.same(x))
 
 
-def argsort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
-) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The order in which ``input`` is sorted along ``dim``. Always stable."""
     x = node_of(input)
     d = normal_dim("argsort", dim, x.type.ndim)
@@ -346,9 +345,7 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     return wrap(y if keepdim else reshape(y, shape))
 
 
-def norm(
-    input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False
-) -> Tensor:
+def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The vector norm of order ``p`` over ``dim`` (all by default); "fro" is 2.
 
     Raises:

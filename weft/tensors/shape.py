@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..dtypes import int64, promote
 from ..errors import IndexOutOfRange, ShapeError, UnsupportedOp
 from ..graph.node import Node, Shape
-from ..ops import elementwise as ew
-from ..ops import movement as mv
+from ..ops import elementwise as ew, movement as mv
 from ..ops.base import broadcast, normal_dim
 from ..ops.elementwise import cast
 from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, node_of, not_a_tensor, wrap
@@ -126,7 +125,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return reshape(input, 1)
     if first == last:
         return input
-    return reshape(input, shape[:first] + (prod(shape[first : last + 1]),) + shape[last + 1 :])
+    return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
 def ravel(input: Tensor) -> Tensor:

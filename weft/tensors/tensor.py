@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, Self
 
 from .. import dtypes
 from ..dtypes import dtype
-
 from ..graph.node import Node
 from ..ops import elementwise as ew
+from ..ops.base import normal_dim
 from ..ops.movement import full
-from . import creation, differentiate, indexing, interop, linalg, printing, random, reductions
-from . import shape as sh
-from . import elementwise as el
+from . import (
+    creation,
+    differentiate,
+    elementwise as el,
+    indexing,
+    interop,
+    linalg,
+    printing,
+    random,
+    reductions,
+    shape as sh,
+)
 from .core import TensorCore, bind_class, is_number, node_of, wrap
 from .shape import Size
 
@@ -89,7 +98,7 @@ class Tensor(TensorCore):
     __array_priority__ = 1000  # NumPy's operators leave the work to ours
     __hash__ = object.__hash__
 
-    def __new__(cls, data: Any = (), *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    def __new__(cls, data: Any = (), *, dtype: Any = None, requires_grad: bool = False) -> Self:
         out = object.__new__(cls)
         source = creation.tensor(data, dtype=dtype)
         out._node, out._base, out._version = source._node, None, 0
@@ -109,7 +118,7 @@ class Tensor(TensorCore):
         if dim is None:
             return self.shape
         kind = node_of(self).type
-        return kind.shape[sh.normal_dim("size", dim, kind.ndim)]
+        return kind.shape[normal_dim("size", dim, kind.ndim)]
 
     @property
     def dtype(self) -> dtype:
@@ -246,7 +255,7 @@ class Tensor(TensorCore):
     __mod__, __rmod__ = el.remainder, _reflected(el.remainder)
     __pow__, __rpow__ = el.pow, _reflected(el.pow)
     __neg__, __pos__, __abs__ = el.neg, el.positive, el.abs
-    __eq__, __ne__ = _operator(el.eq), _operator(el.ne)  # type: ignore[assignment]
+    __eq__, __ne__ = _operator(el.eq), _operator(el.ne)
     __lt__, __le__ = _operator(el.lt), _operator(el.le)
     __gt__, __ge__ = _operator(el.gt), _operator(el.ge)
     __and__ = __rand__ = el.bitwise_and
@@ -265,7 +274,12 @@ class Tensor(TensorCore):
     # ---- reductions and scans (reductions.py)
 
     sum, mean, prod = reductions.sum, reductions.mean, reductions.prod
-    var, std, norm, logsumexp = reductions.var, reductions.std, reductions.norm, reductions.logsumexp
+    var, std, norm, logsumexp = (
+        reductions.var,
+        reductions.std,
+        reductions.norm,
+        reductions.logsumexp,
+    )
     max, min, amax, amin = reductions.max, reductions.min, reductions.amax, reductions.amin
     argmax, argmin, argsort = reductions.argmax, reductions.argmin, reductions.argsort
     sort, topk = reductions.sort, reductions.topk
@@ -568,4 +582,3 @@ class Tensor(TensorCore):
 
 
 bind_class(Tensor)
-

@@ -1,8 +1,8 @@
 """Datasets: something that gives sample ``i`` (``Dataset``), or one sample after another
 (``IterableDataset``).
 
-A dataset may also have ``__getitems__(indices)``, which returns the samples of a whole batch. That of
-``TensorDataset`` takes them with one indexing op per tensor, whatever the size of the batch.
+A dataset may also have ``__getitems__(indices)``, which returns the samples of a whole batch. That
+of ``TensorDataset`` takes them with one indexing op per tensor, whatever the size of the batch.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class SequentialSampler(Sampler[int]):
 class RandomSampler(Sampler[int]):
     """The samples in random order, another one at each pass.
 
-    The order depends on the generator's seed and on the numbers drawn from it before, and on nothing
-    else: after ``weft.manual_seed(0)`` a program shuffles the same way each time it runs.
+    The order depends on the generator's seed and on the numbers drawn from it before, and on
+    nothing else: after ``weft.manual_seed(0)`` a program shuffles the same way each time it runs.
 
     Args:
         data_source: what has the samples; only its length is used.
@@ -100,7 +100,7 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         check_positive("batch_size", batch_size)
         if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last is True or False, not {drop_last!r}")
+            raise TypeError(f"drop_last is True or False, not {drop_last!r}")
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
