@@ -70,10 +70,10 @@ def take_pending() -> Work:
             for source in inputs:
                 if source.tracks & HISTORY:
                     source.mark |= _HISTORY
-        source = None  # type: ignore[assignment]
+        source = None
         node.mark = mark
         alive(node)
-    node = inputs = None
+    node = inputs = None  # type: ignore[assignment]
     order.reverse()
     _number(work)
     return work

@@ -18,7 +18,6 @@ import numpy as np
 
 from .. import config
 from ..dtypes import dtype, of_number
-from ..errors import WeftError
 from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
 
 Shape = tuple[int, ...]
@@ -191,12 +190,7 @@ _MAX_SIGNATURES = 200_000  # beyond it, shapes vary without end: start afresh
 def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signature:
     """Infers a signature. The slow path, once per combination of types and attributes."""
     global _signature_count
-    try:
-        out = op.infer(attrs, *types)
-    except WeftError as error:
-        if error.module is None and module_path.get():
-            error.module = f"'{module_path.get()}'"
-        raise
+    out = op.infer(attrs, *types)
     sig = Signature()
     sig.op, sig.attrs, sig.types, sig.type = op, attrs, types, out
     sig.differentiable = op.grad is not None and out.dtype.is_floating_point

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,65 +99,58 @@ def _taps(kernel: Shape, out: Shape, w: Window) -> Iterator[tuple[Shape, tuple[A
 
 
 def _columns(x: Any, kernel: Shape, out: Shape, w: Window) -> Any:
-    """The padded input as ``[N, C, *out, *kernel]``, without copying."""
+    """The padded input as ``[N, groups, C / groups * kernel, out]``: a column for each window."""
     steps = x.strides[2:]
-    return np.lib.stride_tricks.as_strided(
+    taps = np.lib.stride_tricks.as_strided(
         x,
-        (*x.shape[:2], *out, *kernel),
+        (*x.shape[:2], *kernel, *out),
         (
             *x.strides[:2],
-            *[a * s for a, s in zip(steps, w.stride, strict=True)],
             *[a * d for a, d in zip(steps, w.dilation, strict=True)],
+            *[a * s for a, s in zip(steps, w.stride, strict=True)],
         ),
         writeable=False,
     )
+    rows = x.shape[1] // w.groups * prod(kernel)
+    return taps.reshape(x.shape[0], w.groups, rows, prod(out))
 
 
-def _grouped(x: Any, groups: int, dim: int) -> list[Any]:
-    return [x] if groups == 1 else np.split(x, groups, axis=dim)
+def _by_group(weight: Any, groups: int) -> Any:
+    """A weight ``[O, C / groups, *kernel]`` as ``[groups, O / groups, C / groups * kernel]``."""
+    rows = prod(weight.shape[1:])
+    return weight.reshape(groups, weight.shape[0] // groups, rows)
 
 
-def _joined(parts: list[Any], dim: int) -> Any:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=dim)
+def _outputs_by_group(g: Any, groups: int) -> Any:
+    return g.reshape(g.shape[0], groups, g.shape[1] // groups, prod(g.shape[2:]))
 
 
 def _reference_conv(w: Window, x: Any, weight: Any) -> Any:
-    kernel, nd = weight.shape[2:], weight.ndim - 2
-    x = _pad(x, w.padding)
-    out = tuple(map(windows, x.shape[2:], kernel, w.stride, ((0, 0),) * nd, w.dilation))
-    cols = _columns(x, kernel, out, w)
-    k_dims = list(range(2, 2 + nd))
-    parts = [
-        np.tensordot(c, f, axes=([1, *[d + nd for d in k_dims]], [1, *k_dims]))
-        for c, f in zip(_grouped(cols, w.groups, 1), _grouped(weight, w.groups, 0), strict=True)
-    ]
-    return np.ascontiguousarray(np.moveaxis(_joined(parts, -1), -1, 1))
+    kernel = weight.shape[2:]
+    out = tuple(map(windows, x.shape[2:], kernel, w.stride, w.padding, w.dilation))
+    cols = _columns(_pad(x, w.padding), kernel, out, w)
+    return np.matmul(_by_group(weight, w.groups), cols).reshape(x.shape[0], weight.shape[0], *out)
 
 
 def _reference_conv_input(attrs: tuple[Window, Shape], g: Any, weight: Any) -> Any:
     w, sizes = attrs
-    padded = [n + a + b for n, (a, b) in zip(sizes, w.padding, strict=True)]
     kernel, out = weight.shape[2:], g.shape[2:]
-    parts = []
-    for gg, f in zip(_grouped(g, w.groups, 1), _grouped(weight, w.groups, 0), strict=True):
-        back = np.zeros((g.shape[0], f.shape[1], *padded), g.dtype)
-        for place, region in _taps(kernel, out, w):
-            tap = np.tensordot(gg, f[(slice(None), slice(None), *place)], axes=([1], [0]))
-            back[region] += np.moveaxis(tap, -1, 1)
-        parts.append(_unpad(back, w.padding))
-    return np.ascontiguousarray(_joined(parts, 1))
+    channels = weight.shape[1] * w.groups
+    rows = _by_group(weight, w.groups).swapaxes(1, 2)
+    cols = np.matmul(rows, _outputs_by_group(g, w.groups))
+    cols = cols.reshape(g.shape[0], channels, *kernel, *out)
+    padded = [n + a + b for n, (a, b) in zip(sizes, w.padding, strict=True)]
+    back = np.zeros((g.shape[0], channels, *padded), g.dtype)
+    for place, region in _taps(kernel, out, w):
+        back[region] += cols[(slice(None), slice(None), *place)]
+    return _unpad(back, w.padding)
 
 
 def _reference_conv_weight(attrs: tuple[Window, Shape], x: Any, g: Any) -> Any:
     w, kernel = attrs
-    nd = len(kernel)
     cols = _columns(_pad(x, w.padding), kernel, g.shape[2:], w)
-    over = [0, *range(2, 2 + nd)]
-    parts = [
-        np.tensordot(gg, c, axes=(over, over))
-        for gg, c in zip(_grouped(g, w.groups, 1), _grouped(cols, w.groups, 1), strict=True)
-    ]
-    return np.ascontiguousarray(_joined(parts, 0))
+    weight = np.matmul(_outputs_by_group(g, w.groups), cols.swapaxes(2, 3)).sum(0)
+    return weight.reshape(g.shape[1], x.shape[1] // w.groups, *kernel)
 
 
 def _one_dtype(name: str, a: TensorType, b: TensorType) -> None:

@@ -166,8 +166,8 @@ def _cannot_join(value: Any, field: str, name: str) -> str:
         )
     return (
         "a batch is made of Tensors, NumPy arrays, numbers, strings, and tuples, lists or dicts "
-        f"of them, but {name} has a {type(value).__name__}{_at(field)}: convert it in the dataset, or "
-        "pass DataLoader(collate_fn=...) a function that makes the batch"
+        f"of them, but {name} has a {type(value).__name__}{_at(field)}: convert it in the dataset, "
+        "or pass DataLoader(collate_fn=...) a function that makes the batch"
     )
 
 

@@ -234,8 +234,8 @@ def _check_iterable(dataset: Any, shuffle: Any, sampler: Any, batch_sampler: Any
         if value is not None:
             raise ValueError(
                 f"{name} cannot be used with {type(dataset).__name__}: an IterableDataset gives "
-                f"its samples in its own order. Leave {name} out and order them in its __iter__, or "
-                "make it a Dataset with __getitem__ and __len__"
+                f"its samples in its own order. Leave {name} out and order them in its __iter__, "
+                "or make it a Dataset with __getitem__ and __len__"
             )
 
 

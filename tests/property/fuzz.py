@@ -1,0 +1,179 @@
+"""Random programs in weft and in PyTorch, compared step by step.
+
+    python tests/property/fuzz.py FIRST COUNT     the programs of these seeds
+    python tests/property/fuzz.py SEED            one, with its steps
+"""
+
+from __future__ import annotations
+
+import collections
+import sys
+import traceback
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from programs import (
+    ERRORS,
+    Choices,
+    Difference,
+    Function,
+    Machine,
+    Seeded,
+    Stop,
+    Value,
+    array_of,
+    dtype_name,
+)
+
+import weft
+
+# PyTorch has saved a value for backward that was changed in place since; weft gives the gradient.
+CHANGED = "modified by an inplace operation"
+# What only PyTorch refuses, by a part of its message. The program ends there.
+TORCH_ONLY = {
+    CHANGED: "a value needed for backward was changed in place",
+    "is a view and is being modified inplace": "a view that may not be changed in place",
+    "This view is the output of a function that returns multiple views": "likewise, of several",
+    "A view was created in no_grad mode": "a view made under no_grad",
+    "a view of a leaf Variable that requires grad": "a view of a leaf is changed",
+}
+# What only weft refuses.
+WEFT_ONLY = {
+    "history has been let go": "second backward",
+    "several elements are one and the same": "a part of an expanded tensor is changed in place",
+}
+
+
+class Compared(Machine):
+    """A program in both."""
+
+    def __init__(self, choices: Choices, stats: collections.Counter[str]) -> None:
+        super().__init__(choices, weft, torch)
+        self.stats = stats
+        self.watchful = choices.chance(50)
+
+    def attempt(self, name: str, function: Function, *values: Value) -> Value | None:
+        ours, theirs = ([v[k] for v in values] for k in (0, 1))
+        try:
+            wanted = function(torch, *theirs)
+        except ERRORS as error:
+            self._only_if_known(name, function, ours, error)
+            return None
+        try:
+            found = function(weft, *ours)
+        except ERRORS as error:
+            for part, reason in WEFT_ONLY.items():
+                if part in str(error):
+                    raise Stop(f"weft only: {reason}") from None
+            raise Difference(f"{name}: only weft raises {type(error).__name__}: {error}") from error
+        if name in {"backward", "grad"}:
+            self.stats[f"{name} done"] += 1
+        return found, wanted
+
+    def _only_if_known(self, name: str, function: Function, ours: list[Any], error: Any) -> None:
+        """PyTorch has raised ``error``: so does weft, or the reason is known."""
+        try:
+            function(weft, *ours)
+        except ERRORS:
+            if name == "backward":
+                raise Stop("both refuse backward()") from None  # PyTorch may have done half of it
+            self.stats["both raise"] += 1
+            return
+        for part, reason in TORCH_ONLY.items():
+            if part in str(error):
+                raise Stop(f"PyTorch only: {reason}")
+        raise Difference(f"{name}: only PyTorch raises {type(error).__name__}: {error}")
+
+    def observe(self, value: Value, what: str) -> None:
+        x, y = value
+        self._compare_kind(value, what)
+        found, wanted = array_of(x), array_of(y)
+        # Float32 anywhere in a program leaves its rounding in what is float64 later on.
+        tolerance = 1e-9 if self.only_float64 else 3e-4
+        size = np.abs(wanted[np.isfinite(wanted)]).max(initial=1) if wanted.size else 1
+        if not np.allclose(found, wanted, tolerance, tolerance * size, equal_nan=True):
+            raise Difference(f"{what}:\n{found}\nin PyTorch:\n{wanted}")
+
+    @staticmethod
+    def _compare_kind(value: Value, what: str) -> None:
+        for name, of in KINDS.items():
+            found, wanted = map(of, value)
+            if found != wanted:
+                if "grad" in what.split() and name != "dtype" and found == (name != "is_leaf"):
+                    continue  # a second derivative that is zero everywhere
+                raise Difference(f"{what}: {name} {found}, in PyTorch {wanted}")
+
+    def after_step(self) -> None:
+        if self.watchful:
+            for k, value in enumerate(self.pool):
+                self._compare_kind(value, f"#{k} after {self.steps[-1] if self.steps else ''}")
+
+    def storage(self, x: Any) -> Any:
+        return x.untyped_storage().data_ptr()
+
+
+KINDS = {
+    "dtype": dtype_name,
+    "shape": lambda x: tuple(x.shape),
+    "requires_grad": lambda x: x.requires_grad,
+    "is_leaf": lambda x: x.is_leaf,
+}
+
+
+def run(choices: Choices, stats: collections.Counter[str]) -> list[str]:
+    """Runs one program and returns its steps.
+
+    Raises:
+        Difference: with its steps as a note.
+    """
+    weft.realize()
+    # With it, PyTorch keeps what it needs when that is changed in place, so that those gradients
+    # can be compared as well; without it, it complains.
+    keeps = choices.chance(50)
+    machine = Compared(choices, stats)
+    context = torch.autograd.graph.allow_mutation_on_saved_tensors() if keeps else nullcontext()
+    try:
+        with warnings.catch_warnings(), context:
+            warnings.simplefilter("ignore")  # create_graph=True in PyTorch's backward()
+            machine.run()
+    except Stop as stop:
+        stats[f"ended early: {stop}"] += 1
+    except RuntimeError as error:
+        if 
+    except Exception as error:
+        error.add_note("\n".join([f"limit {machine.limit}, keeps {keeps}", *machine.steps]))
+        raise
+    else:
+        stats["complete"] += 1
+    return machine.steps
+
+
+def main(first: int, count: int) -> int:
+    stats: collections.Counter[str] = collections.Counter()
+    failed = 0
+    for seed in range(first, first + count):
+        try:
+            steps = run(Seeded(seed), stats)
+        except Exception as error:
+            failed += 1
+            if failed <= 10:
+                print(f"---- seed {seed}: {type(error).__name__}: {error}")
+                print("\n".join(error.__notes__ if hasattr(error, "__notes__") else []))
+                if not isinstance(error, Difference):
+                    traceback.print_exc()
+        else:
+            if count == 1:
+                print("\n".join(steps))
+    print(f"{count} programs, {failed} differ")
+    for what, times in stats.most_common():
+        print(f"{times:8} {what}")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    arguments = [int(a) for a in sys.argv[1:]]
+    sys.exit(main(arguments[0], arguments[1] if len(arguments) > 1 else 1))

@@ -1,0 +1,163 @@
+"""The public names: ``__all__`` is complete, each name is there, and a misspelt one gets advice."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import weft
+
+ROOT = Path(__file__).parents[1]
+
+MODULES = [
+    "weft",
+    "weft.autograd",
+    "weft.nn",
+    "weft.nn.functional",
+    "weft.nn.init",
+    "weft.optim",
+    "weft.utils.data",
+]
+
+#: Names without an underscore that files of one package share, and that users are not meant to find.
+SHARED_INSIDE = {
+    "weft.nn.functional": {
+        "check_reduction",
+        "each",
+        "log_softmax_node",
+        "same_padding",
+        "softmax_node",
+    },
+    "weft.nn.init": {"fans", "reset_linear"},
+}
+
+#: Names that PyTorch has elsewhere, or not at all.
+OWN_NAMES = {
+    "weft": {"errors", "realize"},
+    "weft.autograd": {
+        "FunctionCtx",  # torch.autograd.function
+        "GradcheckError",  # torch.autograd.gradcheck
+        "is_grad_enabled",  # torch
+        "once_differentiable",  # torch.autograd.function
+    },
+    "weft.utils.data": {"read_idx"},  # torchvision reads MNIST's files
+}
+
+
+def load(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def bound_names(module: ModuleType) -> set[str]:
+    """The names without underscore that a file defines, or takes over from elsewhere in weft.
+
+    What it imports from other packages, or only to use it, is its own affair; the latter is what
+    ``from .x import y`` means in any file but an ``__init__.py``.
+    """
+    assert module.__file__ is not None
+    path = Path(module.__file__)
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.level and path.name == "__init__.py":
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                names |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_is_sorted_out(name: str) -> None:
+    names = load(name).__all__
+    assert len(names) == len(set(names)), "a name stands there twice"
+    assert all(hasattr(load(name), n) for n in names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_equals_the_public_names(name: str) -> None:
+    module = load(name)
+    inside = SHARED_INSIDE.get(name, set())
+    assert inside <= bound_names(module), "no longer there: take it off SHARED_INSIDE"
+    assert not inside & set(module.__all__)
+    helpers = {"did_you_mean"}  # of __getattr__
+    assert bound_names(module) - helpers - inside <= set(module.__all__)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_star_import_gives_all(name: str) -> None:
+    namespace: dict[str, object] = {}
+    exec(f"from {name} import *", namespace)
+    assert set(load(name).__all__) <= set(namespace)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dir_shows_all(name: str) -> None:
+    assert set(load(name).__all__) <= set(dir(load(name)))
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "right"),
+    [
+        ("weft", "zeroes", "zeros"),
+        ("weft", "Generater", "Generator"),
+        ("weft", "no_gard", "no_grad"),
+        ("weft", "optm", "optim"),
+        ("weft.nn", "Conv", "Conv2d"),
+        ("weft.nn", "Liner", "Linear"),
+        ("weft.nn", "sequential", "Sequential"),
+        ("weft.nn", "CrossEntropy", "CrossEntropyLoss"),
+        ("weft.nn.functional", "crossentropy", "cross_entropy"),
+        ("weft.nn.functional", "log_soft_max", "log_softmax"),
+        ("weft.nn.init", "kaiming_uniform", "kaiming_uniform_"),
+        ("weft.optim", "Sgd", "SGD"),
+        ("weft.autograd", "gradchek", "gradcheck"),
+        ("weft.utils.data", "Dataloader", "DataLoader"),
+    ],
+)
+def test_a_misspelt_name_gets_advice(module: str, wrong: str, right: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(load(module), wrong)
+    text = str(caught.value)
+    assert f"'{wrong}'" in text
+    assert "Did you mean" in text
+    assert right in text.partition("Did you mean")[2]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_name_like_no_other_gets_none(module: str) -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'qqqqqqqq'") as caught:
+        getattr(load(module), "qqqqqqqq")  # noqa: B009 (a constant only here)
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_hasattr_and_getattr_with_a_default_work() -> None:
+    assert not hasattr(weft.nn, "NoSuchLayer")
+    assert getattr(weft, "no_such_name", None) is None
+
+
+def test_the_version_stands_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "weft/__init__.py"
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## [{weft.__version__}] - " in changes
+
+
+def test_types_are_declared_to_be_there() -> None:
+    assert (ROOT / "weft" / "py.typed").is_file()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", MODULES)
+def test_names_are_pytorchs(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'weft[parity]'")
+    theirs = importlib.import_module(name.replace("weft", torch.__name__, 1))
+    ours = {n for n in load(name).__all__ if not hasattr(theirs, n)}
+    assert ours == OWN_NAMES.get(name, set())

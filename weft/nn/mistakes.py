@@ -1,0 +1,283 @@
+"""What Module says about mistakes: names, values of the wrong kind, layers that nobody registered."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ..errors import did_you_mean
+from ..graph.modes import own_file
+from ..tensors.core import TensorCore
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+def user_warning(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the innermost line outside weft."""
+    level = 2
+    frame = sys._getframe(1)
+    while own_file[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+        level += 1
+    warnings.warn(text, category, stacklevel=level)
+
+
+def deprecated(old: str, new: str) -> None:
+    """Says that a function does what another does, and will go."""
+    user_warning(f"{old} is deprecated: use {new}, which does the same", FutureWarning)
+
+
+# ---- forward
+
+
+def missing_forward(self: Module, *input: Any) -> Any:
+    """Stands for ``forward`` in a class that has none.
+
+    Raises:
+        NotImplementedError: naming the class, and a method whose name is nearly ``forward``.
+    """
+    from .containers import ModuleDict, ModuleList
+
+    kind = type(self)
+    text = f'Module [{kind.__name__}] is missing the required "forward" function'
+    if isinstance(self, (ModuleList, ModuleDict)):
+        loop = "for layer in layers" + (".values()" if isinstance(self, ModuleDict) else "")
+        raise NotImplementedError(
+            f"{text}: it only keeps layers. Call them one by one, `{loop}: x = layer(x)`, or use "
+            "nn.Sequential"
+        )
+    near = get_close_matches("forward", _own_methods(self), n=1, cutoff=0.7)
+    if near:
+        raise NotImplementedError(f"{text}. Is its method '{near[0]}' meant to be it? Rename it")
+    raise NotImplementedError(f"{text}: define `def forward(self, x): ...` in it")
+
+
+def _own_methods(module: Module) -> list[str]:
+    """Names of what a user's class and its bases define, not Module itself."""
+    names = set(vars(module))
+    for cls in type(module).__mro__:
+        if not own_file[getattr(sys.modules.get(cls.__module__), "__file__", None) or ""]:
+            names.update(vars(cls))
+    return sorted(n for n in names - {"forward"} if callable(getattr(module, n, None)))
+
+
+# ---- attributes
+
+
+class NoAttribute(AttributeError):
+    """An attribute that a module does not have. The suggestion is looked for when it is read.
+
+    (``hasattr`` raises and drops one of these each time it says no.)
+    """
+
+    def __init__(self, module: Module, name: str) -> None:
+        # obj=None: with the module there, Python would look for a suggestion of its own
+        super().__init__(
+            f"'{type(module).__name__}' object has no attribute '{name}'", name=name, obj=None
+        )
+        self._module = module
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}{_nearest(self.name, dir(self._module))}"
+
+    def __reduce__(self) -> Any:
+        return AttributeError, (str(self),)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    hidden = name.startswith("_")
+    hint = did_you_mean(name, [n for n in names if n.startswith("_") == hidden])
+    return f".{hint}" if hint else ""
+
+
+def no_such_member(owner: Module, path: str, name: str, target: str, what: str) -> AttributeError:
+    """For ``get_submodule`` and its like, whose way to ``target`` ends at ``owner``."""
+    kind = type(owner).__name__
+    where = f"'{path}' ({kind})" if path else kind
+    names = list({"Module": owner._modules, "Parameter": owner._parameters}.get(what, {}))
+    if what == "buffer":
+        names = list(owner._buffers)
+    has = ", ".join(f"'{n}'" for n in names[:10]) + (", ..." if len(names) > 10 else "")
+    hint = did_you_mean(name, names) or (f" It has {has}." if names else "")
+    return AttributeError(f"{kind} has no attribute `{name}`: no '{target}', for {where}.{hint}")
+
+
+def wrong_member(owner: Module, name: str, value: Any, wanted: str) -> AttributeError:
+    """For a path that ends at something else."""
+    kind = type(owner).__name__
+    return AttributeError(f"`{name}` is not {wanted}: {kind}.{name} is a {type(value).__name__}")
+
+
+# ---- registration
+
+def check_name(module: Module, kind: str, name: Any, own: dict[str, Any]) -> None:
+    """Checks the name under which something is to be registered.
+
+    Args:
+        kind: "module", "parameter" or "buffer".
+        own: what is registered as that kind, whose names may be used again.
+
+    Raises:
+        TypeError: unless it is a string.
+        KeyError: if it is empty, has a dot, or is taken.
+    """
+    cls = type(module).__name__
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} name should be a string. Got {type(name).__name__} for {cls}")
+    if "." in name:
+        raise KeyError(
+            f"{kind} name can't contain '.', got: {name} for {cls}. In a path it would stand for "
+            f"something within '{name.partition('.')[0]}': write '{name.replace('.', '_')}'"
+        )
+    if not name:
+        raise KeyError(f"{kind} name can't be empty string '', for {cls}: give it a name")
+    if name not in own and hasattr(module, name):
+        raise KeyError(
+            f"attribute '{name}' already exists: in {cls} it is {_what_has(module, name)}. "
+            f"Choose another name for this {kind}{_or_delete(module, name)}"
+        )
+
+
+def _what_has(module: Module, name: str) -> str:
+    for members, kind in (
+        (module._parameters, "a parameter"),
+        (module._buffers, "a buffer"),
+        (module._modules, "a module"),
+    ):
+        if name in members:
+            return kind
+    if callable(getattr(type(module), name, None)):
+        return "a method"
+    return f"an attribute of type {type(getattr(module, name)).__name__}"
+
+
+def _or_delete(module: Module, name: str) -> str:
+    return "" if hasattr(type(module), name) else f", or `del self.{name}` first"
+
+
+def not_registrable(module: Module, kind: str, name: str, value: Any) -> TypeError:
+    """For ``add_module``, ``register_parameter``, ``register_buffer`` with a value of other kind."""
+    wanted = {"module": "nn.Module", "parameter": "nn.Parameter", "buffer": "weft.Tensor"}[kind]
+    return TypeError(
+        f"{_given(value)} cannot be {kind} '{name}' of {type(module).__name__}: {wanted} or None "
+        f"is expected.{_advice(kind, name, value)}"
+    )
+
+
+def not_assignable(module: Module, kind: str, name: str, value: Any) -> TypeError:
+    """For an assignment over a registered name."""
+    wanted = {
+        "module": "nn.Module or None",
+        "parameter": "nn.Parameter or None",
+        "buffer": "nn.Buffer, weft.Tensor or None",
+    }[kind]
+    text = f"cannot assign {_given(value)} as {kind} '{name}' of {type(module).__name__} ({wanted} expected)."
+    if kind == "parameter" and isinstance(value, TensorCore):
+        return TypeError(
+            f"{text} For new values: `with weft.no_grad(): self.{name}.copy_(x)`; for a new "
+            f"parameter: `self.{name} = nn.Parameter(x)`; to use the name for something else, "
+            f"`del self.{name}` first"
+        )
+    return TypeError(f"{text}{_advice(kind, name, value)} `del self.{name}` frees the name")
+
+
+def _given(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _advice(kind: str, name: str, value: Any) -> str:
+    from .module import Module
+
+    if isinstance(value, type) and issubclass(value, Module):
+        return f" Make one: {value.__name__}(...)."
+    if isinstance(value, Module):
+        return f" Use add_module('{name}', ...)."
+    if isinstance(value, TensorCore):
+        if kind == "parameter":
+            return f" Write register_parameter('{name}', nn.Parameter(x))."
+        if kind == "module":
+            return f" Use register_parameter('{name}', nn.Parameter(x)) or register_buffer('{name}', x)."
+    if kind == "module":
+        if isinstance(value, (list, tuple)):
+            return " Use nn.ModuleList(layers), or nn.Sequential(*layers)."
+        if isinstance(value, dict):
+            return " Use nn.ModuleDict(layers)."
+        if callable(value):
+            return " Call a function in forward(), or define an nn.Module that does."
+    elif type(value).__name__ in ("list", "int", "float", "ndarray"):
+        made = "weft.tensor(x)"
+        return f" Write {f'nn.Parameter({made})' if kind == 'parameter' else made}."
+    return ""
+
+
+# ---- layers and parameters in plain lists
+
+PLAIN = (list, tuple, dict, set, frozenset, deque)
+_MOST_ITEMS = 100  # looked at in each list: who forgets to register does it from the first item
+_MOST_LEVELS = 3
+
+_told: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
+
+
+def warn_of_unregistered(module: Module, name: str, value: Any) -> bool:
+    """Warns, once for each attribute of a class, of a layer or parameter that is not registered.
+
+    Returns whether there is one.
+    """
+    members = list(_members_in(value, _MOST_LEVELS))
+    if not members:
+        return False
+    known = {id(m) for m in module.modules()}
+    known.update(id(p) for m in module.modules() for p in m._parameters.values())
+    lost = [m for m in members if id(m) not in known]
+    if not lost:
+        return False
+    told = _told.setdefault(type(module), set())
+    if name not in told:
+        told.add(name)
+        user_warning(_lost_text(type(module).__name__, name, value, lost[0]))
+    return True
+
+
+def _members_in(value: Any, levels: int) -> Iterator[Any]:
+    from .module import Module
+
+    items = list(value.values() if isinstance(value, dict) else value)[:_MOST_ITEMS]
+    for item in items:
+        if isinstance(item, Module) or (isinstance(item, TensorCore) and _is_parameter(item)):
+            yield item
+        elif levels > 1 and isinstance(item, PLAIN):
+            yield from _members_in(item, levels - 1)
+
+
+def _is_parameter(value: Any) -> bool:
+    from .parameter import Parameter
+
+    return isinstance(value, Parameter)
+
+
+def _lost_text(cls: str, name: str, value: Any, member: Any) -> str:
+    parameter = isinstance(member, TensorCore)
+    keyed = isinstance(value, dict)
+    holder = {
+        (False, False): "ModuleList",
+        (False, True): "ModuleDict",
+        (True, False): "ParameterList",
+        (True, True): "ParameterDict",
+    }[parameter, keyed]
+    what = "parameters" if parameter else f"layers ({type(member).__name__})"
+    return (
+        f"{cls}.{name} is a plain {type(value).__name__} with {what} in it, which are therefore "
+        f"not registered: parameters(), state_dict(), to() and train() do not see them. Write "
+        f"self.{name} = nn.{holder}(...). If they are left out on purpose, assign with "
+        f"object.__setattr__(self, '{name}', ...)"
+    )

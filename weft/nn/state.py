@@ -1,0 +1,332 @@
+"""Loading a ``state_dict`` into a module: everything is checked first, and mistakes are explained.
+
+PyTorch's protocol is kept: ``load_state_dict`` calls each module's ``_load_from_state_dict``, which
+subclasses may extend. What that would change is collected as a list of steps and done at the end,
+if nothing was found wrong.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError, did_you_mean
+from ..graph.modes import grad_mode
+from ..tensors.core import TensorCore, node_of, wrap
+from .mistakes import user_warning
+from .parameter import Parameter
+
+if TYPE_CHECKING:
+    from .module import Module
+
+EXTRA = "_extra_state"
+_MOST_NAMED = 12  # keys of one kind in a message
+
+Step = Callable[[], None]
+_steps: ContextVar[list[Step] | None] = ContextVar("_steps", default=None)
+
+
+class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+    """What ``load_state_dict`` returns: the keys that only one side has."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return super().__repr__()
+
+    __str__ = __repr__
+
+
+class _Loading:
+    """One call of ``load_state_dict``."""
+
+    def __init__(self, module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> None:
+        self.module = module
+        self.metadata = getattr(state, "_metadata", None)
+        self.given = list(state)
+        self.state: OrderedDict[str, Any] = OrderedDict(state)
+        if self.metadata is not None:
+            self.state._metadata = self.metadata  # type: ignore[attr-defined]
+        self.strict = strict
+        self.assign = assign
+        self.missing: list[str] = []
+        self.unexpected: list[str] = []
+        self.errors: list[str] = []
+        self.steps: list[Step] = []
+        self.users_code = False  # among the steps: it may fail, or accept missing keys
+
+    def run(self) -> IncompatibleKeys:
+        token = _steps.set(self.steps)
+        try:
+            self._visit(self.module, self.state, "")
+        finally:
+            _steps.reset(token)
+        if not self.users_code:
+            self._raise_errors()
+            self._perform()
+        else:
+            if self.errors:
+                self._raise_errors()
+            undo = _Before(self.module)
+            try:
+                self._perform()
+                self._raise_errors()
+            except BaseException:
+                undo.restore()
+                raise
+        self._warn_of_nothing_loaded()
+        return IncompatibleKeys(self.missing, self.unexpected)
+
+    def _visit(self, module: Module, state: Mapping[str, Any], prefix: str) -> None:
+        known = {} if self.metadata is None else self.metadata.get(prefix[:-1], {})
+        metadata = {**known, "assign_to_params_buffers": True} if self.assign else known
+        module._load_from_state_dict(
+            state, prefix, metadata, True, self.missing, self.unexpected, self.errors
+        )
+        if has_extra_state(module) and prefix + EXTRA in state:
+            self.users_code = True
+        for name, child in module._modules.items():
+            within = f"{prefix}{name}."
+            part = {k: v for k, v in state.items() if k.startswith(within)}
+            if child is not None:
+                self._visit(child, part, within)
+            else:
+                self.unexpected += part
+        if module._load_state_dict_post_hooks:
+            self.users_code = True
+            self.steps.append(lambda: self._run_post_hooks(module))
+
+    def _run_post_hooks(self, module: Module) -> None:
+        keys = IncompatibleKeys(self.missing, self.unexpected)
+        for hook in list(module._load_state_dict_post_hooks.values()):
+            if hook(module, keys) is not None:
+                raise AssertionError(
+                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected "
+                    "to return new values, if incompatible_keys need to be modified, it should be "
+                    "done inplace."
+                )
+
+    def _perform(self) -> None:
+        token = grad_mode.set(False)
+        try:
+            for step in self.steps:
+                step()
+        finally:
+            grad_mode.reset(token)
+
+    def _raise_errors(self) -> None:
+        messages = list(self.errors)
+        if self.strict:
+            if self.unexpected:
+                messages.insert(0, f"Unexpected key(s) in state_dict: {_listed(self.unexpected)}. ")
+            if self.missing:
+                messages.insert(0, f"Missing key(s) in state_dict: {_listed(self.missing)}. ")
+        if messages:
+            kind = type(self.module).__name__
+            lines = "".join(f"\n\t{m}" for m in messages + self._hints())
+            raise CheckpointError(f"Error(s) in loading state_dict for {kind}:{lines}")
+
+    def _warn_of_nothing_loaded(self) -> None:
+        wanted = len(self.module.state_dict())
+        if self.missing and 2 * len(self.missing) > wanted:
+            hints = "".join(f" {h}" for h in self._hints())
+            user_warning(
+                f"load_state_dict(strict=False) found {wanted - len(self.missing)} of the "
+                f"{wanted} keys of {type(self.module).__name__}.{hints}"
+            )
+
+    def _hints(self) -> list[str]:
+        wanted = list(self.module.state_dict())
+        given = self.given
+        both = len(set(wanted) & set(given))
+        hints = [
+            f"{both} of the model's {len(wanted)} keys are among the {len(given)} of the state_dict; "
+            "the model was left as it was."
+            if self.strict or self.errors
+            else ""
+        ]
+        if self.missing or self.unexpected:
+            hints.append(
+                _prefix_hint(wanted, given)
+                or _nested_hint(self.state)
+                or _nearest_hint(self.missing, self.unexpected)
+            )
+        return [h for h in hints if h]
+
+
+class _Before:
+    """The parameters and buffers of a module, to go back to."""
+
+    def __init__(self, module: Module) -> None:
+        self._modules = [(m, m._parameters.copy(), m._buffers.copy()) for m in module.modules()]
+        tensors = [t for _, p, b in self._modules for t in (*p.values(), *b.values())]
+        self._values = [(t, wrap(node_of(t))) for t in tensors if t is not None]
+
+    def restore(self) -> None:
+        for module, parameters, buffers in self._modules:
+            for now, before in ((module._parameters, parameters), (module._buffers, buffers)):
+                now.clear()
+                now.update(before)  # type: ignore[arg-type]
+        for tensor, value in self._values:
+            if node_of(tensor) is not node_of(value):
+                tensor.data = value
+
+
+def load(module: Module, state: Any, strict: bool, assign: bool) -> IncompatibleKeys:
+    """See ``Module.load_state_dict``."""
+    if not isinstance(state, Mapping):
+        hint = ": weft.load(path) reads one" if isinstance(state, str) or hasattr(state, "__fspath__") else ""
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}{hint}.")
+    return _Loading(module, state, strict, assign).run()
+
+
+def do(step: Step) -> None:
+    """Does a step now, or, within ``load_state_dict``, once everything is checked."""
+    steps = _steps.get()
+    if steps is not None:
+        steps.append(step)
+        return
+    token = grad_mode.set(False)
+    try:
+        step()
+    finally:
+        grad_mode.reset(token)
+
+
+def has_extra_state(module: Module) -> bool:
+    """Does the class define ``set_extra_state``?"""
+    from .module import Module
+
+    return type(module).set_extra_state is not Module.set_extra_state
+
+
+def load_own(
+    module: Module,
+    state: Mapping[str, Any],
+    prefix: str,
+    metadata: Mapping[str, Any],
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
+) -> None:
+    """What ``Module._load_from_state_dict`` does after its hooks: one module's own entries."""
+    hidden = module._non_persistent_buffers_set
+    buffers = {k: b for k, b in module._buffers.items() if k not in hidden}
+    local = {k: v for k, v in (*module._parameters.items(), *buffers.items()) if v is not None}
+    assign = bool(metadata.get("assign_to_params_buffers", False))
+    for name, target in local.items():
+        key = prefix + name
+        if key in state:
+            problem = _plan_tensor(module, name, key, target, state[key], assign)
+            if problem:
+                errors.append(problem)
+        elif strict:
+            missing.append(key)
+    extra = prefix + EXTRA
+    if has_extra_state(module):
+        if extra in state:
+            value = state[extra]
+            do(lambda: module.set_extra_state(value))
+        elif strict:
+            missing.append(extra)
+    elif strict and extra in state:
+        unexpected.append(extra)
+    if strict:
+        for key in state:
+            if key.startswith(prefix) and key != extra:
+                first, dot, _ = key[len(prefix) :].partition(".")
+                if first not in (module._modules if dot else local):
+                    unexpected.append(key)
+
+
+def _plan_tensor(
+    module: Module, name: str, key: str, target: Any, value: Any, assign: bool
+) -> str | None:
+    """Plans to load one tensor; returns what is wrong with it."""
+    if not isinstance(value, TensorCore):
+        kind = type(value)
+        hint = ". Convert it, weft.from_numpy(x)" if kind.__name__ == "ndarray" else ""
+        return (
+            f'While copying the parameter named "{key}", expected weft.Tensor from checkpoint but '
+            f"received {kind.__module__}.{kind.__qualname__}{hint}"
+        )
+    wanted, given = node_of(target).type.shape, node_of(value).type.shape
+    if wanted == () and given == (1,):  # how the oldest checkpoints hold a single number
+        value = value.reshape(())  # type: ignore[attr-defined]
+    elif wanted != given:
+        return (
+            f"size mismatch for {key}: copying a param with shape {list(given)} from checkpoint, "
+            f"the shape in current model is {list(wanted)}."
+        )
+    if not assign:
+        do(lambda: target.copy_(value))
+    elif isinstance(target, Parameter) and not isinstance(value, Parameter):
+        do(lambda: setattr(module, name, Parameter(value, target.requires_grad)))
+    elif isinstance(target, Parameter):
+        do(lambda: setattr(module, name, value.requires_grad_(target.requires_grad)))
+    else:
+        do(lambda: setattr(module, name, value))
+    return None
+
+
+# ---- explanations
+
+
+def _listed(keys: Sequence[str]) -> str:
+    text = ", ".join(f'"{k}"' for k in keys[:_MOST_NAMED])
+    return f"{text} and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else text
+
+
+def _prefix_hint(wanted: Iterable[str], given: Sequence[str]) -> str:
+    """For keys that differ by a common prefix."""
+    wanted = set(wanted)
+    prefix = _extra_prefix(given, wanted)
+    if prefix:
+        return (
+            f"The state_dict's keys begin with '{prefix}', the model's do not. Strip it: "
+            f"{{k.removeprefix({prefix!r}): v for k, v in state_dict.items()}}"
+        )
+    prefix = _extra_prefix(sorted(wanted), set(given))
+    if prefix:
+        return (
+            f"The model's keys begin with '{prefix}', the state_dict's do not. Load it there, "
+            f"model.get_submodule({prefix[:-1]!r}).load_state_dict(...), or add it: "
+            f"{{{prefix!r} + k: v for k, v in state_dict.items()}}"
+        )
+    return ""
+
+
+def _extra_prefix(longer: Sequence[str], shorter: set[str]) -> str:
+    """The dotted prefix without which most of ``longer`` are in ``shorter``."""
+    for key in longer[:_MOST_NAMED]:
+        parts = key.split(".")
+        for k in range(1, len(parts)):
+            if ".".join(parts[k:]) in shorter:
+                prefix = ".".join(parts[:k]) + "."
+                fit = sum(x.startswith(prefix) and x[len(prefix) :] in shorter for x in longer)
+                if 2 * fit > min(len(longer), len(shorter)):
+                    return prefix
+    return ""
+
+
+def _nested_hint(state: Mapping[str, Any]) -> str:
+    """For a checkpoint that holds the state_dict among other things."""
+    for key, value in state.items():
+        if isinstance(value, Mapping) and any(isinstance(v, TensorCore) for v in value.values()):
+            return f"'{key}' holds a dict of tensors: pass checkpoint['{key}']"
+    return ""
+
+
+def _nearest_hint(missing: Sequence[str], unexpected: Sequence[str]) -> str:
+    """For misspelt or renamed keys."""
+    pairs = []
+    for key in missing[:_MOST_NAMED]:
+        hint = did_you_mean(key, unexpected[:1000], limit=1)
+        if hint:
+            pairs.append(f"'{hint.split(chr(39))[1]}' may be the model's '{key}'")
+    return f"In the state_dict {'; '.join(pairs)}." if pairs else ""
