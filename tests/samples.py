@@ -78,7 +78,7 @@ FLOAT_UNARY = [
         ("erf", unary(), 1),
         ("erfc", unary(), 1),
         ("lgamma", unary(-2.6, 4), 10),
-        ("digamma", unary(-2.6, 4), 20),
+        ("digamma", unary(-2.6, 4), 200),
         ("deg2rad", unary(), 1),
         ("rad2deg", unary(), 1),
     ]
@@ -112,6 +112,10 @@ ROUND_DECIMALS = Op("round", (s(x(2, 3), decimals=1), s(x(3), decimals=2)), "f")
 # ---- elementwise: two arguments
 
 SHIFTS = (s(pos(2, 3), pos(3)), s(pos(2, 2), 2), s(pos(), pos(2)), s(pos(2, 2, layout="t"), 1))
+NO_SHIFTS = (
+    bad(DTypeError, r"takes integers, not weft.float32; convert with .long\(\)", x(2), x(2)),
+    bad(DTypeError, "takes integers, not weft.bool", x(2), x(2), dtype="bool"),
+)
 NO_FLOATS = (bad(DTypeError, "takes integers or bool, not weft.float32", x(2), x(2)),)
 POWERS = [s(x(2, 3), n) for n in (0, 1, 2, 3, 4)]
 EXTREMES = (
@@ -121,15 +125,15 @@ EXTREMES = (
 
 ARITHMETIC = [
     Op("add", (*binary(), s(x(2), x(2), alpha=3), s(x(2), 1, alpha=2)), errors=NOT_OPERANDS),
-    Op("sub", (*binary(), s(x(2), x(2), alpha=3)), "ihf", errors=(*NOT_OPERANDS, *NO_BOOL_PAIR)),
+    Op("sub", (*binary()[:-1], s(x(2), x(2), alpha=3)), "ihf", errors=(*NOT_OPERANDS, *NO_BOOL_PAIR)),
     Op("subtract", binary()[:2], "ihf"),
-    Op("rsub", binary(), "ihf", errors=NO_BOOL_PAIR),
+    Op("rsub", binary()[:-1], "ihf", errors=NO_BOOL_PAIR),
     Op("mul", binary(), errors=NOT_OPERANDS),
     Op("multiply", binary()[:2]),
     Op("div", (
         *binary(x, pos),
-        s(wide(2, 3), pos(3), rounding_mode="floor", grad=False),
-        s(wide(2, 3), pos(3), rounding_mode="trunc", grad=False),
+        s(wide(2, 3), pos(3), rounding_mode="floor", only="ihf", grad=False),
+        s(wide(2, 3), pos(3), rounding_mode="trunc", only="ihf", grad=False),
         s(these([1.0, -1.0, 0.0, inf]), these([0.0, 0.0, 0.0, inf]), only="hf", grad=False),
     ), errors=(
         *NOT_OPERANDS,
@@ -153,7 +157,7 @@ ARITHMETIC = [
     Op("pow", (
         *binary(pos, pos), *POWERS, s(pos(2, 3), 0.5), s(pos(2), -1.5), s(pos(2), -2, only="hf"),
         s(2, pos(3)), s(2.0, pos(3)), s(these([0.0, 0.0, -2.0]), these([0.0, 2.0, 3.0]), only="hf"),
-    ), "ihf", errors=(
+    ), errors=(
         *NOT_OPERANDS,
         bad(DTypeError, r"integers to the power -1 are not integers.*x.float\(\)",
             pos(2), -1, dtype="int64"),
@@ -176,8 +180,8 @@ LOGIC = [
         Op(name, binary()[:-2], "bi", grad=False, errors=(*NOT_OPERANDS, *NO_FLOATS))
         for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
     ],
-    Op("bitwise_left_shift", SHIFTS, "i", grad=False, errors=NO_FLOATS),
-    Op("bitwise_right_shift", SHIFTS, "i", grad=False, errors=NO_FLOATS),
+    Op("bitwise_left_shift", SHIFTS, "i", grad=False, errors=NO_SHIFTS),
+    Op("bitwise_right_shift", SHIFTS, "i", grad=False, errors=NO_SHIFTS),
 ]
 
 # ---- elementwise: three arguments and more
@@ -257,7 +261,7 @@ NOT_WHOLE = bad(
 )
 
 REDUCTIONS = [
-    Op("sum", (*REDUCED, *EMPTY, s(x(2, 3), dtype=D("float64")), s(x(2, 3), 0, dtype=D("int32"))),
+    Op("sum", (*REDUCED, *EMPTY, s(x(2, 3), dtype=D("float64")), s(x(2, 3), 0, dtype=D("int32"), grad=False)),
        errors=(FAR_DIM, TWICE)),
     Op("mean", (*REDUCED, EMPTY[0], EMPTY[2], s(x(2, 3), 1, dtype=D("float64"))), "hf",
        errors=(FAR_DIM, TWICE, NOT_WHOLE)),
@@ -284,7 +288,7 @@ REDUCTIONS = [
     Op("cumprod", (s(x(2, 3), 0), s(x(2, 5), -1), s(x(), 0), s(x(2, 3, layout="t"), 1),
                    s(x(2, 0), 1), s(these([0.0, 2.0, 0.0, 3.0]), 0, only="f")), errors=(FAR_DIM,)),
     Op("logsumexp", (s(x(2, 3), 0), s(x(2, 3), (0, 1)), s(x(2, 3), 1, True), s(x(), 0),
-                     s(these([800.0, 801.0]), 0, only="f"), s(these([-inf, -inf]), 0, only="f"),
+                     s(these([800.0, 801.0]), 0, only="f", grad=False), s(these([-inf, -inf]), 0, only="f"),
                      s(these([inf, 1.0]), 0, only="f"), s(x(2, 0), 1)), errors=(FAR_DIM,)),
     Op("norm", (s(x(2, 3)), s(x(2, 3), 1), s(x(2, 3), 2, 1), s(x(2, 3), 3.0, 0, True),
                 s(x(2, 3), inf), s(x(2, 3), -inf, 1), s(x(2, 3), 0, grad=False), s(x(2, 3), "fro"),
@@ -405,7 +409,7 @@ MOVES = [
                     s(x(2, 3), 5), s(x(3, 2, layout="t"))), errors=(
         bad(ShapeError, "dim1 and dim2 are both 0", x(2, 2), 0, 0, 0),)),
     Op("cat", (s([x(2, 3), x(1, 3)]), s([x(2, 1), x(2, 2)], 1), s([x(2), x(3)], -1), s([x(2)]),
-               s([x(2, 3), x(0)]), s([x(2), idx([1, 2])]), s((x(2), x(2, dtype="float64")), dim=0)),
+               s([x(2, 3), x(0)], grad=False), s([x(2), idx([1, 2])]), s((x(2), x(2, dtype="float64")), dim=0)),
        errors=(
         bad(ShapeError, r"tensor 0 has shape \[2, 3\] and tensor 1 has \[2, 4\]",
             [x(2, 3), x(2, 4)]),
@@ -458,7 +462,7 @@ INDEXING = [
         *[s(x(3, 4), i, 1) for i in PLACES],
         s(x(3, 4), 1, x(4)), s(x(3, 4), (slice(None), 2), x(3)), s(x(3, 4), idx([0, 2]), x(2, 4)),
         s(x(3, 4), mask(3, 4), x(6)), s(x(3, 4), mask(3, 4), x()), s(x(3, 4, layout="t"), 0, x(1)),
-        s(x(3), slice(None), [1, 2, 3]), s(x(3), 0, x(1, 1)), s(x(3), 0, 1.5, only="hf"),
+        s(x(3), 0, x(1, 1)), s(x(3), 0, 1.5, only="hf"),
     ), errors=(
         bad(ShapeError, r"value of shape \[3\] does not fit a place of shape \[4\]",
             x(3, 4), 0, x(3)),
@@ -476,11 +480,11 @@ INDEXING = [
         bad(DTypeError, "gather takes an int64 index, not weft.float32", x(3), 0, x(3)),
         bad(IndexOutOfRange, "index 3 is out of range for .* size 3", x(3), 0, idx([3])),
     )),
-    Op("scatter", (s(x(3, 4), 0, idx([[0, 1, 2, 0]]), x(2, 4)), s(x(3, 4), 1, idx([[3], [0]]), 5),
-                   s(x(3), -1, idx([2]), x(3))), errors=(
+    Op("scatter", (s(x(3, 4), 0, idx([[0, 1, 2, 0]]), x(2, 4), grad=False), s(x(3, 4), 1, idx([[3], [0]]), 5),
+                   s(x(3), -1, idx([2]), x(1))), errors=(
         bad(ShapeError, r"index of shape \[3\] does not fit .* \[3, 4\]",
             x(3, 4), 0, idx([0, 1, 2]), x(3)),)),
-    Op("scatter_add", (s(x(3, 4), 0, PER_COLUMN, x(2, 4)), s(x(3), 0, idx([0, 0]), x(3))), errors=(
+    Op("scatter_add", (s(x(3, 4), 0, PER_COLUMN, x(2, 4)), s(x(3), 0, idx([0, 0]), x(2))), errors=(
         bad(ShapeError, r"index of shape \[3\] does not fit .* \[3, 4\]",
             x(3, 4), 0, idx([0, 1, 2]), x(3)),)),
     Op("index_add", (s(x(3, 4), 0, idx([2, 0, 2]), x(3, 4)), s(x(3, 4), 1, idx([1]), x(3, 1)),
@@ -522,7 +526,8 @@ CONVERSIONS = [
       for name in ("shape", "dim", "ndimension", "ndim", "dtype", "device", "itemsize", "nbytes",
                    "element_size", "nelement", "is_cuda", "is_cpu", "is_floating_point",
                    "is_complex", "is_signed", "is_leaf", "requires_grad", "grad", "grad_fn",
-                   "retains_grad", "is_contiguous", "stride", "tolist", "numpy")],
+                   "retains_grad", "is_contiguous", "stride", "tolist")],
+    Op("Tensor.numpy", (s(x(2, 3)), s(x()), s(x(2, 3, layout="t"))), "bif", grad=False),
     Op("Tensor.size", (s(x(2, 3)), s(x(2, 3), 1), s(x(2, 3), -1)), grad=False, errors=(FAR_DIM,)),
     Op("Tensor.item", (s(x()), s(x(1, 1))), grad=False, errors=(
         bad(RuntimeError, r"one element, not shape \[2, 3\] with 6: reduce it first", x(2, 3)),)),
@@ -554,7 +559,7 @@ IN_PLACE = [
 
 # ---- creation
 
-SIZES = s(2, 3), s((2, 3)), s(), s(0, 2), s(2, dtype=D("int16")), s([2], dtype=D("bool"))
+SIZES = s(2, 3), s((2, 3)), s(()), s(0, 2), s(2, dtype=D("int16")), s([2], dtype=D("bool"))
 NEGATIVE = bad(ShapeError, r"negative size: \[2, -1\]", 2, -1)
 NO_SIZE = bad(TypeError, "sizes must be ints, not 2.5 of type float", 2.5)
 NO_DTYPE = bad(DTypeError, "no dtype 'float31'.*Did you mean", 2, dtype="float31")
@@ -606,7 +611,7 @@ CREATION = [
 # ---- random: values cannot be compared, only shapes and dtypes
 
 RANDOM = [
-    *[Op(name, (s(2, 3), s((2,)), s(), s(0), s(2, dtype=D("float64"))), "f", random=True, errors=(
+    *[Op(name, (s(2, 3), s((2,)), s(()), s(0), s(2, dtype=D("float64"))), "f", random=True, errors=(
         NEGATIVE, NO_SIZE, bad(DTypeError, "floating numbers, not weft.int64; use weft.randint", 2,
                                dtype=weft.int64)))
       for name in ("rand", "randn")],
@@ -635,10 +640,10 @@ POSITIVE = (*binary(wide, pos), s(2, pos(2, 2)), s(1.5, pos(2, 2)))
 WHOLE = (*binary()[:-2], s(2, x(2)))
 OPERATORS = [
     *[Op(f"operator.{name}", BOTH_SIDES) for name in ("add", "mul")],
-    Op("operator.sub", BOTH_SIDES, "ihf"),
+    Op("operator.sub", (*BOTH_SIDES[:9], *BOTH_SIDES[10:]), "ihf"),
     Op("operator.truediv", POSITIVE),
     Op("operator.floordiv", POSITIVE, "ihf", grad=False),
-    Op("operator.mod", POSITIVE, "ihf"),
+    Op("operator.mod", (*POSITIVE[:-2], s(2, pos(2), grad=False)), "ihf"),
     Op("operator.pow", (*binary(pos, pos), s(2, pos(2)), s(2.0, pos(2))), "ihf"),
     *[Op(f"operator.{name}", BOTH_SIDES, grad=False)
       for name in ("eq", "ne", "lt", "le", "gt", "ge")],

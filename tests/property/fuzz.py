@@ -38,6 +38,8 @@ TORCH_ONLY = {
     "is a view and is being modified inplace": "a view that may not be changed in place",
     "This view is the output of a function that returns multiple views": "likewise, of several",
     "A view was created in no_grad mode": "a view made under no_grad",
+    "Autograd not support dtype": "integers that require grad, after x[...] = y",
+    "with a bool tensor is not supported": "a minus of bools",
     "a view of a leaf Variable that requires grad": "a view of a leaf is changed",
 }
 # What only weft refuses.
@@ -82,14 +84,14 @@ class Compared(Machine):
                 raise Stop("both refuse backward()") from None  # PyTorch may have done half of it
             self.stats["both raise"] += 1
             return
-        for part, reason in TORCH_ONLY.items():
-            if part in str(error):
-                raise Stop(f"PyTorch only: {reason}")
+        stop_if_known(error)
         raise Difference(f"{name}: only PyTorch raises {type(error).__name__}: {error}")
 
-    def observe(self, value: Value, what: str) -> None:
+    def observe(self, value: Value, what: str, *, gradient: bool = False) -> None:
         x, y = value
-        self._compare_kind(value, what)
+        # (Of gradients, PyTorch drops second derivatives that are zero everywhere.)
+        if not (gradient and x.requires_grad and not y.requires_grad):
+            self._compare_kind(value, what)
         found, wanted = array_of(x), array_of(y)
         # Float32 anywhere in a program leaves its rounding in what is float64 later on.
         tolerance = 1e-9 if self.only_float64 else 3e-4
@@ -99,11 +101,12 @@ class Compared(Machine):
 
     @staticmethod
     def _compare_kind(value: Value, what: str) -> None:
+        y = value[1]
+        if y.requires_grad and not y.dtype.is_floating_point:
+            raise Stop("PyTorch only: integers that require grad, after x[...] = y")
         for name, of in KINDS.items():
             found, wanted = map(of, value)
             if found != wanted:
-                if "grad" in what.split() and name != "dtype" and found == (name != "is_leaf"):
-                    continue  # a second derivative that is zero everywhere
                 raise Difference(f"{what}: {name} {found}, in PyTorch {wanted}")
 
     def after_step(self) -> None:
@@ -113,6 +116,13 @@ class Compared(Machine):
 
     def storage(self, x: Any) -> Any:
         return x.untyped_storage().data_ptr()
+
+
+def stop_if_known(error: Exception) -> None:
+    """An error of PyTorch alone that is known ends the program."""
+    for part, reason in TORCH_ONLY.items():
+        if part in str(error):
+            raise Stop(f"PyTorch only: {reason}")
 
 
 KINDS = {
@@ -138,11 +148,13 @@ def run(choices: Choices, stats: collections.Counter[str]) -> list[str]:
     try:
         with warnings.catch_warnings(), context:
             warnings.simplefilter("ignore")  # create_graph=True in PyTorch's backward()
-            machine.run()
+            try:
+                machine.run()
+            except RuntimeError as error:
+                stop_if_known(error)  # also y.requires_grad raises such
+                raise
     except Stop as stop:
         stats[f"ended early: {stop}"] += 1
-    except RuntimeError as error:
-        if 
     except Exception as error:
         error.add_note("\n".join([f"limit {machine.limit}, keeps {keeps}", *machine.steps]))
         raise

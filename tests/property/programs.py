@@ -209,7 +209,7 @@ class Machine:
         """``function(library, *tensors)`` in each library; None if it raises in all."""
         raise NotImplementedError
 
-    def observe(self, value: Value, what: str) -> None:
+    def observe(self, value: Value, what: str, *, gradient: bool = False) -> None:
         """Compares or notes a value."""
         raise NotImplementedError
 
@@ -241,7 +241,7 @@ class Machine:
             if len({g is None for g in grads}) > 1:
                 raise Difference(f"gradient of leaf {k} {when}: {grads}")
             if grads[0] is not None:
-                self.observe(grads, f"gradient of leaf {k} {when}")
+                self.observe(grads, f"gradient of leaf {k} {when}", gradient=True)
 
     def _new_leaf(self) -> None:
         kind = "float64" if self.only_float64 else self.choices.pick(DTYPES)
@@ -506,7 +506,7 @@ class Machine:
     # ---- steps: gradients
 
     def _differentiable(self) -> Value | None:
-        return self._other(lambda y: y.requires_grad)
+        return self._other(lambda y: y.requires_grad and y.dtype.is_floating_point)
 
     def _backward(self, _: Value) -> None:
         value = self._differentiable()
@@ -557,10 +557,13 @@ class Machine:
                     x.grad = None
             elif kind == "zero":
                 self.attempt("grad.zero_", lambda L, x: x.grad.zero_(), leaf)
-            elif self._is_small(leaf[-1].grad):
-                self.pool.append(
-                    tuple([x.grad if kind == "use" else x.grad.clone() for x in leaf])
-                )
+            else:
+                self._use_gradient(tuple([x.grad for x in leaf]), clone=kind == "use clone")
+
+    def _use_gradient(self, grads: Value, *, clone: bool) -> None:
+        if not self._is_small(grads[-1]) or len({g.requires_grad for g in grads}) > 1:
+            return  # (they may differ where a second derivative is zero everywhere)
+        self.pool.append(tuple([g.clone() for g in grads]) if clone else grads)
 
     def _grad(self, _: Value) -> None:
         value = self._differentiable()
@@ -582,12 +585,9 @@ class Machine:
             return
         if len({g is None for g in new}) > 1:
             raise Difference(f"gradient or None: {new}")
-        if new[-1] is None or not self._is_small(new[-1]):
-            return
-        self.observe(new, "grad()")
-        if len({g.requires_grad for g in new}) > 1:
-            return  # a second derivative that is zero everywhere
-        self.pool.append(tuple([g.clone() for g in new[:-1]]) + (new[-1].contiguous().clone(),))
+        if new[-1] is not None:
+            self.observe(new, "grad()", gradient=True)
+            self._use_gradient(tuple([g.contiguous() for g in new]), clone=True)
 
     def _hook(self, _: Value) -> None:
         value = self._differentiable()
@@ -653,7 +653,7 @@ class Lonely(Machine):
             return None
         return (new,)
 
-    def observe(self, value: Value, what: str) -> None:
+    def observe(self, value: Value, what: str, *, gradient: bool = False) -> None:
         (x,) = value
         self.seen.append((what, array_of(x)))
         self.seen.append((f"{what}: requires_grad", x.requires_grad))

@@ -8,6 +8,7 @@ from ..errors import UnsupportedOp
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
+from .functional.conv import each
 from .init import reset_linear
 from .linear import size_option
 from .module import Module
@@ -47,12 +48,10 @@ class _ConvNd(Module):
                 raise ValueError(f"{layer}: {name}={channels} does not divide into {groups} groups")
         if padding_mode != "zeros":
             raise UnsupportedOp(f"{layer}: padding_mode={padding_mode!r}; only 'zeros' is there")
-        self.kernel_size = F.each(kernel_size, self.dims, "kernel_size")
-        self.stride = F.each(stride, self.dims, "stride")
-        self.padding = (
-            padding if isinstance(padding, str) else F.each(padding, self.dims, "padding")
-        )
-        self.dilation = F.each(dilation, self.dims, "dilation")
+        self.kernel_size = each(kernel_size, self.dims, "kernel_size")
+        self.stride = each(stride, self.dims, "stride")
+        self.padding = padding if isinstance(padding, str) else each(padding, self.dims, "padding")
+        self.dilation = each(dilation, self.dims, "dilation")
         self.padding_mode = padding_mode
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, device=device, dtype=dtype))

@@ -470,7 +470,9 @@ class _Side:
 
         def run(node: Node, found: Found) -> None:
             if self._walk is not found and any(n in found for _, n in self.members):
-                self._walk = found  # the dict itself, so that no other walk's can be mistaken for it
+                self._walk = (
+                    found  # the dict itself, so that no other walk's can be mistaken for it
+                )
                 action(self, found)
 
         for _, node in self.members:
@@ -496,7 +498,9 @@ class _Side:
                 found.pop(node, None)
                 continue
             if not isinstance(g, TensorCore):
-                raise not_a_tensor(g, f"a backward hook{of} returns Tensors or None, and gradient {k} is")
+                raise not_a_tensor(
+                    g, f"a backward hook{of} returns Tensors or None, and gradient {k} is"
+                )
             new = node_of(g)
             if new.type.shape != node.type.shape:
                 raise ShapeError(

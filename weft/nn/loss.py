@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..tensors.tensor import Tensor
 from . import functional as F
+from .functional.loss import check_reduction
 from .module import Module
 
 
 class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        F.check_reduction(reduction)
+        check_reduction(reduction)
         self.reduction = reduction
 
 

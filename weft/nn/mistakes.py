@@ -116,6 +116,7 @@ def wrong_member(owner: Module, name: str, value: Any, wanted: str) -> Attribute
 
 # ---- registration
 
+
 def check_name(module: Module, kind: str, name: Any, own: dict[str, Any]) -> None:
     """Checks the name under which something is to be registered.
 
@@ -228,24 +229,18 @@ _MOST_LEVELS = 3
 _told: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
 
 
-def warn_of_unregistered(module: Module, name: str, value: Any) -> bool:
-    """Warns, once for each attribute of a class, of a layer or parameter that is not registered.
-
-    Returns whether there is one.
-    """
+def warn_of_unregistered(module: Module, name: str, value: Any) -> None:
+    """Warns, once for each attribute of a class, of a layer or parameter that is not registered."""
     members = list(_members_in(value, _MOST_LEVELS))
     if not members:
-        return False
+        return
     known = {id(m) for m in module.modules()}
     known.update(id(p) for m in module.modules() for p in m._parameters.values())
     lost = [m for m in members if id(m) not in known]
-    if not lost:
-        return False
     told = _told.setdefault(type(module), set())
-    if name not in told:
+    if lost and name not in told:
         told.add(name)
         user_warning(_lost_text(type(module).__name__, name, value, lost[0]))
-    return True
 
 
 def _members_in(value: Any, levels: int) -> Iterator[Any]:

@@ -44,7 +44,9 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
 class _Loading:
     """One call of ``load_state_dict``."""
 
-    def __init__(self, module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> None:
+    def __init__(
+        self, module: Module, state: Mapping[str, Any], strict: bool, assign: bool
+    ) -> None:
         self.module = module
         self.metadata = getattr(state, "_metadata", None)
         self.given = list(state)
@@ -57,29 +59,28 @@ class _Loading:
         self.unexpected: list[str] = []
         self.errors: list[str] = []
         self.steps: list[Step] = []
-        self.users_code = False  # among the steps: it may fail, or accept missing keys
 
     def run(self) -> IncompatibleKeys:
+        undo = _Before(self.module) if any(map(_runs_users_code, self.module.modules())) else None
+        try:
+            self._plan()
+            if self.errors or undo is None:
+                self._raise_errors()
+            self._perform()
+            self._raise_errors()  # missing keys may be accepted by hooks that ran just now
+        except BaseException:
+            if undo is not None:
+                undo.restore()
+            raise
+        self._warn_of_nothing_loaded()
+        return IncompatibleKeys(self.missing, self.unexpected)
+
+    def _plan(self) -> None:
         token = _steps.set(self.steps)
         try:
             self._visit(self.module, self.state, "")
         finally:
             _steps.reset(token)
-        if not self.users_code:
-            self._raise_errors()
-            self._perform()
-        else:
-            if self.errors:
-                self._raise_errors()
-            undo = _Before(self.module)
-            try:
-                self._perform()
-                self._raise_errors()
-            except BaseException:
-                undo.restore()
-                raise
-        self._warn_of_nothing_loaded()
-        return IncompatibleKeys(self.missing, self.unexpected)
 
     def _visit(self, module: Module, state: Mapping[str, Any], prefix: str) -> None:
         known = {} if self.metadata is None else self.metadata.get(prefix[:-1], {})
@@ -87,8 +88,6 @@ class _Loading:
         module._load_from_state_dict(
             state, prefix, metadata, True, self.missing, self.unexpected, self.errors
         )
-        if has_extra_state(module) and prefix + EXTRA in state:
-            self.users_code = True
         for name, child in module._modules.items():
             within = f"{prefix}{name}."
             part = {k: v for k, v in state.items() if k.startswith(within)}
@@ -97,7 +96,6 @@ class _Loading:
             else:
                 self.unexpected += part
         if module._load_state_dict_post_hooks:
-            self.users_code = True
             self.steps.append(lambda: self._run_post_hooks(module))
 
     def _run_post_hooks(self, module: Module) -> None:
@@ -158,6 +156,16 @@ class _Loading:
         return [h for h in hints if h]
 
 
+def _runs_users_code(module: Module) -> bool:
+    """Does loading it run code that may change the module, or fail, before all is checked?"""
+    method = type(module)._load_from_state_dict
+    return bool(
+        module._load_state_dict_post_hooks
+        or has_extra_state(module)
+        or not method.__module__.startswith(f"{__package__}.")
+    )
+
+
 class _Before:
     """The parameters and buffers of a module, to go back to."""
 
@@ -179,7 +187,11 @@ class _Before:
 def load(module: Module, state: Any, strict: bool, assign: bool) -> IncompatibleKeys:
     """See ``Module.load_state_dict``."""
     if not isinstance(state, Mapping):
-        hint = ": weft.load(path) reads one" if isinstance(state, str) or hasattr(state, "__fspath__") else ""
+        hint = (
+            ": weft.load(path) reads one"
+            if isinstance(state, str) or hasattr(state, "__fspath__")
+            else ""
+        )
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}{hint}.")
     return _Loading(module, state, strict, assign).run()
 

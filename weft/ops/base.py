@@ -68,6 +68,11 @@ def _only_integral(name: str, x: TensorType) -> None:
         raise DTypeError(f"{name} takes integers or bool, not {x.dtype}")
 
 
+def _only_integer(name: str, x: TensorType) -> None:
+    if x.dtype.category != 1:
+        raise DTypeError(f"{name} takes integers, not {x.dtype}; convert with .long()")
+
+
 Check = Callable[[str, TensorType], None]
 
 

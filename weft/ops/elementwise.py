@@ -17,6 +17,7 @@ from .base import (
     Value,
     _no_bool,
     _only_float,
+    _only_integer,
     _only_integral,
     as_node,
     binary,
@@ -75,7 +76,10 @@ for _f in (floor_div, remainder, fmod):
 
 
 def _pow(a: Any, b: Any) -> Any:
-    if np.result_type(a).kind in "iu":
+    kind = np.result_type(a).kind
+    if kind == "b":  # 0**1 is 0, the other three are 1
+        return np.logical_or(a, np.logical_not(b))
+    if kind in "iu":
         # Integers to negative powers: what 1/x**n truncates to, as PyTorch has it.
         out = np.power(a, np.maximum(b, 0))
         odd = np.where(np.equal(np.remainder(b, 2), 0), 1, -1)
@@ -96,9 +100,7 @@ def _pow_grad_exponent(g: Node, a: Node, b: Node, y: Node) -> Node:
     return mul(g, where(logical_and(eq(a, 0), ge(b, 0)), 0, slope))
 
 
-pow_: Binary = binary(
-    "pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby", check=_no_bool
-)
+pow_: Binary = binary("pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby")
 
 
 def _masked(g: Node, mask: Node) -> Node:
@@ -223,59 +225,77 @@ erfc: Unary = float_unary(
 lgamma: Unary = float_unary("lgamma", _typed(_lgamma), lambda g, x: mul(g, digamma(x)))
 
 
-def _polygamma_series(order: int, x: Any) -> Any:
-    """psi^(order)(x), by the recurrence up to x >= 10 and the asymptotic series beyond.
+#: The Bernoulli numbers B(2), B(4), ..., B(16).
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 
-    Abramowitz and Stegun, 6.3.6, 6.3.18, 6.4.6 and 6.4.11; negative x by reflection (6.3.7).
+
+def _polygamma_series(order: int, x: Any) -> Any:
+    """The polygamma function of ``order``: the derivative of that order of digamma (order 0).
+
+    The recurrence up to x >= 10 + order, the asymptotic series beyond, and reflection below 1/2.
+    (Abramowitz and Stegun, 6.3.6, 6.3.18, 6.4.6, 6.4.7 and 6.4.11)
     """
     x = np.asarray(x, np.float64)
-    if order == 0:
-        pole = (x <= 0) & (x == np.floor(x))
-        negative = x < 0.5
-        z = np.where(negative, 1 - x, x)
-        out = np.zeros_like(z)
-        for _ in range(10):
-            low = z < 10
-            out -= np.where(low, 1 / np.where(low, z, 1), 0)
-            z = z + low
-        inverse = 1 / (z * z)
-        series = inverse * (
-            1 / 12
-            - inverse * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132))))
-        )
-        out += np.log(z) - 0.5 / z - series
-        with np.errstate(all="ignore"):
-            out = np.where(negative, out - math.pi / np.tan(math.pi * x), out)
-        return np.where(pole, np.where(x == 0, -np.copysign(np.inf, x), np.nan), out)
-    negative = x < 0.5
-    z = np.where(negative, 1 - x, x)
+    reflect = x < 0.5
+    z = np.where(reflect, 1 - x, x)
     out = np.zeros_like(z)
-    for _ in range(10):
-        low = z < 10
-        out += np.where(low, 1 / np.where(low, z * z, 1), 0)
+    for _ in range(10 + order):
+        low = z < 10 + order
+        out += np.where(low, math.factorial(order) / np.where(low, z, 1) ** (order + 1), 0)
         z = z + low
-    inverse = 1 / (z * z)
-    tail = (
-        1 / z
-        + inverse / 2
-        + inverse / z * (1 / 6 - inverse * (1 / 30 - inverse * (1 / 42 - inverse * (1 / 30))))
-    )
-    out += tail
-    with np.errstate(all="ignore"):
-        reflected = (math.pi / np.sin(math.pi * x)) ** 2 - out
-    return np.where(negative, reflected, out)
+    out += -np.log(z) if order == 0 else math.factorial(order - 1) / z**order
+    out += math.factorial(order) / (2 * z ** (order + 1))
+    for k, bernoulli in enumerate(_BERNOULLI, 1):
+        ratio = math.factorial(2 * k + order - 1) / math.factorial(2 * k)
+        out += bernoulli * ratio / z ** (2 * k + order)
+    out = out if order % 2 else -out
+    mirrored = (-out if order % 2 else out) - math.pi * _cotangent_derivative(order, x)
+    out = np.where(reflect, mirrored, out)
+    pole = (x <= 0) & (x == np.floor(x))
+    at_pole = np.inf if order % 2 else np.where(x == 0, -np.copysign(np.inf, x), np.nan)
+    return np.where(pole, at_pole, out)
+
+
+def _cotangent_derivative(order: int, x: Any) -> Any:
+    """The derivative of ``order`` of cot(pi x), a polynomial in the cotangent itself."""
+    p = np.polynomial.Polynomial([0.0, 1.0])
+    for _ in range(order):
+        p = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * p.deriv()
+    return p(1 / np.tan(math.pi * x))
+
+
+def _infer_polygamma(order: int, x: TensorType) -> TensorType:
+    _only_float("polygamma", x)
+    return x
+
+
+_polygamma = Op(
+    "polygamma",
+    _infer_polygamma,
+    lambda order, x: _polygamma_series(order, x).astype(np.result_type(x)),
+    lambda n, g, want: (mul(g, polygamma(n.inputs[0], n.sig.attrs + 1)),),
+    needs=(0,),
+    widen=True,
+)
+
+
+def polygamma(x: Node, order: int) -> Node:
+    """The derivative of ``order`` (1 or more) of :func:`digamma`."""
+    return record(_polygamma, (x,), order)
 
 
 digamma: Unary = float_unary(
-    "digamma", _typed(lambda x: _polygamma_series(0, x)), lambda g, x: mul(g, trigamma(x))
+    "digamma", _typed(lambda x: _polygamma_series(0, x)), lambda g, x: mul(g, polygamma(x, 1))
 )
-trigamma: Unary = float_unary("trigamma", _typed(lambda x: _polygamma_series(1, x)), None)
 
 abs_: Unary = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)
 
 
 def _sign(x: Any) -> Any:
-    return x if np.result_type(x).kind == "b" else np.sign(x)
+    if np.result_type(x).kind == "b":
+        return x
+    # NaN has the sign 0, as in PyTorch.
+    return np.where(np.equal(x, x), np.sign(x), np.zeros((), np.result_type(x)))
 
 
 sign: Unary = unary("sign", _sign, lambda g: zeros(g.type), "")
@@ -309,8 +329,8 @@ bitwise_and: Binary = binary("bitwise_and", np.bitwise_and, check=_only_integral
 bitwise_or: Binary = binary("bitwise_or", np.bitwise_or, check=_only_integral)
 bitwise_xor: Binary = binary("bitwise_xor", np.bitwise_xor, check=_only_integral)
 bitwise_not: Unary = unary("bitwise_not", np.invert, check=_only_integral)
-shift_left: Binary = binary("shift_left", np.left_shift, check=_only_integral)
-shift_right: Binary = binary("shift_right", np.right_shift, check=_only_integral)
+shift_left: Binary = binary("shift_left", np.left_shift, check=_only_integer)
+shift_right: Binary = binary("shift_right", np.right_shift, check=_only_integer)
 
 # ---- choice
 

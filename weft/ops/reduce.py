@@ -10,8 +10,8 @@ import numpy as np
 from ..dtypes import int64
 from ..errors import ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record1, type_of
-from .elementwise import cast, div, eq, mul
-from .movement import concat, expand, flip, full, reshape, slice_
+from .elementwise import add, cast, div, eq, mul
+from .movement import concat, expand, flip, reshape, slice_
 
 Dims = tuple[int, ...]
 
@@ -157,7 +157,7 @@ def prod(x: Node, dim: int) -> Node:
     """
     n = x.type.shape[dim]
     if n == 0:
-        return full(type_of(kept_shape(x.type.shape, (dim,)), x.type.dtype), 1)
+        return add(sum_(x, (dim,), True), 1)
     while n > 1:
         half = n // 2
         y = mul(_part(x, dim, 0, half), _part(x, dim, half, 2 * half))

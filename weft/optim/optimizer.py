@@ -8,11 +8,11 @@ from copy import deepcopy
 from typing import Any, ClassVar
 
 from ..autograd.modes import enable_grad, no_grad
-from ..engine.realize import realize_pending
 from ..errors import did_you_mean
 from ..graph.modes import here, on_behalf_of
 from ..tensors.core import TensorCore, not_a_tensor
 from ..tensors.differentiate import HookHandle, Registry
+from ..tensors.interop import realize
 from ..tensors.tensor import Tensor
 
 Params = Iterable[Any]
@@ -136,7 +136,7 @@ class Optimizer:
                         self.update(group, params)
         finally:
             on_behalf_of.reset(token)
-        realize_pending()
+        realize()
         for hook in list(self._after_step.values()):
             hook(self, (), {})
         return loss

@@ -125,6 +125,8 @@ class TensorCore:
             node = base._node
             for kind, attrs in self._cuts:
                 node = kind.cut(node, attrs)
+            if node is base._node:
+                node = ew.same(node)
             grad_mode.reset(token)
             if self._is_alias():
                 if self._node.tracks:

@@ -359,6 +359,5 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         place[k] = -1
         out.append(v.reshape(place).expand(shape))
     if swap:
-        out = [x.transpose(0, 1) for x in out]
         out[:2] = out[1::-1]
     return tuple(out)

@@ -344,7 +344,16 @@ def detach(self: Tensor) -> Tensor:
 
 
 def detach_(self: Tensor) -> Tensor:
-    """Cuts this tensor's own history."""
+    """Cuts this tensor's own history.
+
+    Raises:
+        GradientError: for a view, whose history is its base's.
+    """
+    if self._base is not None and not self._is_alias():
+        raise GradientError(
+            "detach_() of a view: its history is that of the tensor it was cut from. Write "
+            "x = x.detach()"
+        )
     node = node_of(self)
     if node.tracks:
         self._node = ew.detach(node)

@@ -17,6 +17,7 @@ from ..dtypes import (
     bool_,
     dtype,
     get_default_dtype,
+    int64,
     of_number,
     promote_ranked,
     with_number,
@@ -154,14 +155,31 @@ _add = _binary(ew.add, "")
 _sub = _binary(ew.sub, "")
 
 
+def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
+    """``alpha * other`` in the dtype of the result, which ``alpha`` does not change.
+
+    Raises:
+        DTypeError: for a floating ``alpha`` where the result is integral.
+    """
+    if alpha == 1:
+        return other
+    _, b = promoted(input, other)
+    if isinstance(alpha, float) and not b.type.dtype.is_floating_point:
+        raise DTypeError(
+            f"{name}: alpha={alpha} does not fit a result of {b.type.dtype}: convert an operand "
+            "first, x.float()"
+        )
+    return wrap(ew.mul(b, alpha))
+
+
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """``input + alpha * other``, broadcast and promoted."""
-    return _add(input, other if alpha == 1 else mul(other, alpha))
+    return _add(input, _scaled("add", input, other, alpha))
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """``input - alpha * other``, broadcast and promoted."""
-    return _sub(input, other if alpha == 1 else mul(other, alpha))
+    return _sub(input, _scaled("sub", input, other, alpha))
 
 
 def rsub(input: Tensor, other: Operand) -> Tensor:
@@ -205,7 +223,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     """
     if isinstance(exponent, (int, float)) and isinstance(input, TensorCore):
         x = node_of(input)
-        if x.type.dtype.category == 1 and isinstance(exponent, int) and exponent < 0:
+        if x.type.dtype.category < 2 and isinstance(exponent, int) and exponent < 0:
             raise DTypeError(
                 f"integers to the power {exponent} are not integers: convert first, x.float() ** n"
             )
@@ -228,8 +246,11 @@ sign = _unary(ew.sign, "-1, 0 or 1.")
 
 
 def square(input: Tensor) -> Tensor:
-    """``input * input``."""
-    return mul(input, input)
+    """``input * input``; bools become int64."""
+    x = node_of(input)
+    if x.type.dtype is bool_:
+        x = ew.cast(x, int64)
+    return wrap(ew.mul(x, x))
 
 
 def positive(input: Tensor) -> Tensor:

@@ -359,24 +359,22 @@ def index_put(
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where ``mask`` holds, in one dimension. Runs the mask's graph."""
+    """The elements where ``mask`` holds, in one dimension. Runs the mask's graph.
+
+    Raises:
+        DTypeError: if ``mask`` is not bool.
+    """
     x, m = node_of(input), node_of(mask)
-    shape = broadcast("masked_select", x.type.shape, m.type.shape)
-    x = mv.expand(x, shape)
-    places = _places(mv.expand(m, shape), shape, 0)
-    return wrap(
-        ix.take(x, places)
-        if shape
-        else mv.reshape(
-            ix.take(mv.reshape(x, (1,)), [as_leaf(np.zeros(int(bool(value_of(m))), np.int64))]),
-            (-1,),
-        )
-    )
+    if m.type.dtype is not bool_:
+        raise DTypeError(f"masked_select takes a bool mask, not {m.type.dtype}; write (mask != 0)")
+    shape = broadcast("masked_select", x.type.shape, m.type.shape) or (1,)
+    return wrap(ix.take(mv.expand(x, shape), _places(mv.expand(m, shape), shape, 0)))
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of the nonzero elements: one row each, or one tensor per dimension."""
-    found = np.nonzero(np.asarray(value_of(node_of(input))))
+    ndim = node_of(input).type.ndim
+    found = np.nonzero(np.atleast_1d(value_of(node_of(input))))
     if as_tuple:
         return tuple([wrap(as_leaf(p)) for p in found])
-    return wrap(as_leaf(np.stack(found, axis=1) if found else np.zeros((1, 0), np.int64)))
+    return wrap(as_leaf(np.stack(found, axis=1)[:, :ndim]))

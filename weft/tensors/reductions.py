@@ -229,7 +229,8 @@ argmin = _arg("argmin", rd.argmin)
 def _truth(name: str, reduce: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         x = node_of(input)
-        dims = dims_of(name, dim, x.type.ndim)
+        # Unlike the other reductions, these take () for no dimension, as in PyTorch.
+        dims = () if dim == () else dims_of(name, dim, x.type.ndim)
         mask = x if x.type.dtype is bool_ else ew.ne(x, 0)
         if any_empty(x, dims):
             kind = rd.sum_(ew.cast(mask, int64), dims, keepdim).type

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...errors import UnsupportedOp
 from ...tensors.random import Generator
@@ -14,6 +14,13 @@ from .dataset import IterableDataset, length_of
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, check_positive
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class Indexed(Protocol[T_co]):
+    """What has samples: a :class:`Dataset`, a list, a Tensor."""
+
+    def __getitem__(self, index: int, /) -> T_co: ...
+
 
 # Their effect is fixed when the loader is made.
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset")
@@ -49,7 +56,7 @@ class DataLoader(Generic[T_co]):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Indexed[T_co],
         batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Iterable[Any] | None = None,
@@ -88,7 +95,7 @@ class DataLoader(Generic[T_co]):
                 )
             if batch_size is not None:
                 batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        self.dataset = dataset
+        self.dataset: Any = dataset
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = batch_sampler

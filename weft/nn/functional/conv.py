@@ -1,0 +1,174 @@
+"""Convolution, and the options that windows have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ShapeError
+from ...graph.node import Node
+from ...ops import contract, elementwise as ew, movement as mv
+from ...ops.contract import Window
+from ...tensors.core import node_of, wrap
+from ...tensors.tensor import Tensor
+from .linear import check_dtype
+
+
+def each(value: Any, n: int, name: str) -> tuple[int, ...]:
+    """An option given once or for each of ``n`` dimensions.
+
+    Raises:
+        ValueError: if it is given for another number of dimensions.
+        TypeError: for anything but ints.
+    """
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            value = value * n
+        if len(value) != n:
+            raise ValueError(f"{name}={tuple(value)} should be one int or {n} of them")
+        return tuple([_integer(v, name) for v in value])
+    return (_integer(value, name),) * n
+
+
+def _integer(value: Any, name: str) -> int:
+    try:
+        return value.__index__()  # type: ignore[no-any-return]
+    except (AttributeError, TypeError):
+        raise TypeError(f"{name} takes ints, not {value!r}") from None
+
+
+def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> contract.Pairs:
+    """The padding that keeps the size at stride 1; an odd one goes behind, as in PyTorch."""
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return tuple([(t // 2, t - t // 2) for t in total])
+
+
+def _padding(
+    padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> contract.Pairs:
+    if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * len(kernel)
+        if padding != "same":
+            raise ValueError(f"padding={padding!r} should be ints, 'valid' or 'same'")
+        if any(s != 1 for s in stride):
+            raise ValueError("padding='same' needs stride 1")
+        return same_padding(kernel, dilation)
+    widths = each(padding, len(kernel), "padding")
+    if any(w < 0 for w in widths):
+        raise ValueError(f"padding={padding} must not be negative")
+    return tuple([(w, w) for w in widths])
+
+
+def batched(name: str, x: Node, dims: int) -> tuple[Node, bool]:
+    """The input with a batch dimension, and whether it had to be added.
+
+    Raises:
+        ShapeError: for another number of dimensions.
+    """
+    if x.type.ndim == dims + 2:
+        return x, False
+    if x.type.ndim == dims + 1:
+        return mv.reshape(x, (1, *x.type.shape)), True
+    spatial = ["length"] if dims == 1 else ["depth", "height", "width"][-dims:]
+    form = f"[batch, channels, {', '.join(spatial)}]"
+    raise ShapeError(
+        f"{name} takes input of shape {form} (or without the batch), but the input has shape "
+        f"{list(x.type.shape)}"
+    )
+
+
+def check_positive(name: str, option: str, values: tuple[int, ...]) -> None:
+    if any(v <= 0 for v in values):
+        raise ValueError(f"{name}: {option} must be positive, not {values}")
+
+
+def _conv(
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Tensor:
+    name = f"conv{dims}d"
+    w = node_of(weight)
+    x, added = batched(name, node_of(input), dims)
+    check_dtype(name, x, w)
+    steps, gaps = each(stride, dims, "stride"), each(dilation, dims, "dilation")
+    check_positive(name, "stride", steps)
+    check_positive(name, "dilation", gaps)
+    channels = w.type.shape[1] * groups
+    if x.type.shape[1] != channels:
+        raise _channel_mismatch(name, x, channels, dims)
+    window = Window(steps, _padding(padding, w.type.shape[2:], steps, gaps), gaps, groups)
+    y = contract.conv(x, w, window)
+    if bias is not None:
+        y = ew.add(y, mv.reshape(node_of(bias), (1, w.type.shape[0], *(1,) * dims)))
+    return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
+
+
+def _channel_mismatch(name: str, x: Node, channels: int, dims: int) -> ShapeError:
+    shape = list(x.type.shape)
+    hint = ""
+    if shape[-1] == channels:
+        order = (0, dims + 1, *range(1, dims + 1))
+        hint = (
+            ". The channels seem to come last: weft takes them right after the batch, "
+            f"x.permute{order}"
+        )
+    return ShapeError(
+        f"{name} takes {channels} channels in dimension 1, but the input of shape {shape} has "
+        f"{shape[1]}{hint}"
+    )
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution (cross-correlation) over one dimension. See :func:`conv2d`."""
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution (cross-correlation) over two dimensions.
+
+    Shape:
+        input ``[N, C, H, W]`` or ``[C, H, W]``, weight ``[O, C / groups, kH, kW]``, bias ``[O]``.
+
+    Args:
+        padding: zeros on each side; or "valid" (none), or "same" (the size stays).
+
+    Raises:
+        ShapeError: for another rank, other channels, or a kernel larger than the padded input.
+        DTypeError: if the dtypes differ.
+    """
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution (cross-correlation) over three dimensions. See :func:`conv2d`."""
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
