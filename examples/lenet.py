@@ -80,10 +80,11 @@ class Data:
 def load_data(folder: Path | None) -> Data:
     if folder is None:
         return sklearn_digits()
-    test = mnist(folder, "t10k")
+    images = mnist(folder, "t10k")
     if list(folder.glob("train-*")):
-        return Data("MNIST", mnist(folder, "train"), test, 4)
-    return Data("MNIST's test images", *split(test, held_out=1000), 4)
+        return Data("MNIST", mnist(folder, "train"), images, epochs=4)
+    train, test = split(images, held_out=1000)
+    return Data("MNIST's test images", train, test, epochs=4)
 
 
 def sklearn_digits() -> Data:
@@ -94,7 +95,8 @@ def sklearn_digits() -> Data:
     digits = load_digits()
     images = resize(digits.images / 16, 28)
     dataset = as_dataset(images, digits.target)
-    return Data("scikit-learn's digits", *split(dataset, held_out=360), 12)
+    train, test = split(dataset, held_out=360)
+    return Data("scikit-learn's digits", train, test, epochs=16)
 
 
 def mnist(folder: Path, which: str) -> TensorDataset:
@@ -118,7 +120,7 @@ def as_dataset(images: Any, labels: Any) -> TensorDataset:
 
 def split(dataset: TensorDataset, held_out: int) -> list[Subset[Any]]:
     """The same images are held out each time, whatever --seed is."""
-    held_out = min(held_out, len(dataset) // 5)
+    held_out = min(held_out, len(dataset) // 4)
     generator = weft.Generator().manual_seed(0)
     return random_split(dataset, [len(dataset) - held_out, held_out], generator)
 
@@ -198,7 +200,7 @@ def train(
             save(model, optimizer, progress, args)
             if ctrl_c.pressed:
                 break
-    return progress.epoch >= args.epochs
+    return bool(progress.epoch >= args.epochs)
 
 
 @weft.no_grad()
@@ -262,13 +264,13 @@ def draw_loss(losses: Sequence[float], title: str, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(np.arange(1, len(losses) + 1), losses, color=BLUE, alpha=0.25, linewidth=1)
-    axes.plot(np.arange(window, len(losses) + 1), mean, color=BLUE, linewidth=2)
+    axes.plot(np.arange(len(mean)) + (window + 1) / 2, mean, color=BLUE, linewidth=2)
     axes.set_yscale("log")
     axes.set_xlim(1, max(2, len(losses)))
     axes.set_xlabel("step", color=INK)
     axes.set_ylabel("cross-entropy", color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.grid(color=GRID, which="both", linewidth=0.6)
+    axes.grid(color=GRID, which="both", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
 
@@ -346,7 +348,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="a folder of MNIST's IDX files (.gz or not)")
-    add("--epochs", type=positive, help="passes over the data (default: 12; 4 with --data)")
+    add("--epochs", type=positive, help="passes over the data (default: 16; 4 with --data)")
     add("--lr", type=float, default=0.05, help="learning rate")
     add("--momentum", type=float, default=0.9, help="momentum of SGD")
     add("--batch-size", type=positive, default=64, help="images in a step")

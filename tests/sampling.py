@@ -48,6 +48,9 @@ class In:
     layout: str = ""  # "t": dimensions in reverse order in memory; "step": every other column
     grad: bool = True  # is it differentiated?
 
+    def is_differentiated(self, dtype: str) -> bool:
+        return self.grad and code_of(dtype) in "hf"
+
     def array(self, dtype: str, place: int) -> Any:
         """Values for a tensor that is argument number ``place``."""
         if self.values is not None:
@@ -56,11 +59,11 @@ class In:
         order = np.random.default_rng(place).permutation(n)
         span = self.high - self.low
         a = (self.low + span * (order + 0.37 - 0.05 * place) / max(n, 1)).reshape(self.shape)
-        kind = code_of(self.dtype or dtype)
+        kind = code_of(dtype)
         if kind == "b":
             return a > self.low + span / 2
         if kind == "i":
-            return np.rint(a - min(self.low, 0) if (self.dtype or dtype) == "uint8" else a)
+            return np.rint(a - min(self.low, 0) if dtype == "uint8" else a)
         return a.astype(np.float32).astype(np.float64)  # so that 16 bits are rounded to once
 
 
@@ -77,6 +80,7 @@ class Sample:
     kwargs: dict[str, Any] = field(default_factory=dict)
     only: str = "bihf"  # the dtypes for which it makes sense
     grad: bool = True
+    smooth: bool = True  # differences tell the slope: no kinks, no rounding
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,32 @@ def _member(name: str) -> Callable[..., Any]:
 
 
 def build(
-    spec: Any, lib: Any, dtype: str, leaves: list[Any] | None = None, *, copied: bool = False
+    spec: Any,
+    lib: Any,
+    dtype: str,
+    leaves: list[Any] | None = None,
+    *,
+    given: Iterator[Any] | None = None,
+    copied: bool = False,
 ) -> Any:
     """Arguments of ``lib`` from their specification.
 
     Args:
         leaves: collects the tensors that require grad; None for none of them.
-        copied: the arguments are copies of those, which may be changed in place.
+        given: tensors to take in place of those.
+        copied: the arguments are copies, which may be changed in place.
     """
     count = iter(range(1_000))
 
     def one(part: Any) -> Any:
         if isinstance(part, In):
-            base = _base(part, lib, dtype, next(count), leaves)
+            kind = part.dtype or dtype
+            if given is not None and part.is_differentiated(kind):
+                base = next(given)
+            else:
+                base = _base(part, lib, kind, next(count))
+                if leaves is not None and part.is_differentiated(kind):
+                    leaves.append(base.requires_grad_())
             return _laid_out(base.clone() if copied else base, part.layout)
         if isinstance(part, D):
             return getattr(lib, part.name)
@@ -158,17 +175,13 @@ def build(
     return one(spec)
 
 
-def _base(spec: In, lib: Any, dtype: str, place: int, leaves: list[Any] | None) -> Any:
+def _base(spec: In, lib: Any, dtype: str, place: int) -> Any:
     a = spec.array(dtype, place)
     if spec.layout == "t":
         a = a.T
     elif spec.layout == "step":
         a = np.repeat(a, 2, axis=-1)
-    kind = spec.dtype or dtype
-    base = lib.tensor(np.ascontiguousarray(a).reshape(a.shape), dtype=getattr(lib, kind))
-    if leaves is not None and spec.grad and code_of(kind) in "hf":
-        leaves.append(base.requires_grad_())
-    return base
+    return lib.tensor(np.ascontiguousarray(a).reshape(a.shape), dtype=getattr(lib, dtype))
 
 
 def _laid_out(base: Any, layout: str) -> Any:
@@ -180,8 +193,10 @@ def _laid_out(base: Any, layout: str) -> Any:
 # ---- short names for the list
 
 
-def s(*args: Any, only: str = "bihf", grad: bool = True, **kwargs: Any) -> Sample:
-    return Sample(args, kwargs, only, grad)
+def s(
+    *args: Any, only: str = "bihf", grad: bool = True, smooth: bool = True, **kwargs: Any
+) -> Sample:
+    return Sample(args, kwargs, only, grad, smooth)
 
 
 def x(*shape: int, **options: Any) -> In:
@@ -214,9 +229,9 @@ def idx(values: Any) -> In:
 
 
 def bad(
-    error: type[Exception], match: str, *args: Any, dtype: str = "float32", **kwargs: Any
+    error: type[Exception], match: str, *args: Any, on: str = "float32", **kwargs: Any
 ) -> Bad:
-    return Bad(error, match, args, kwargs, dtype)
+    return Bad(error, match, args, kwargs, on)
 
 
 def unary(low: float = -2.0, high: float = 2.0, special: bool = True) -> tuple[Sample, ...]:
@@ -243,10 +258,16 @@ def binary(make: Callable[..., In] = x, right: Callable[..., In] = x) -> tuple[S
 
 
 NOT_A_TENSOR = (bad(TypeError, r"Tensor.*not list: weft.tensor\(x\)", [1.0]),)
-NOT_OPERANDS = (
-    bad(ShapeError, r"shapes \[2, 3\] and \[4\].*sizes 3 and 4", x(2, 3), x(4)),
-    bad(TypeError, r"a Tensor or a number is expected here, not str", x(2), "2"),
-)
-NO_BOOL = (bad(DTypeError, r"not defined for weft.bool; use .*logical_not", x(2), dtype="bool"),)
-NO_BOOL_PAIR = (bad(DTypeError, r"not defined for weft.bool", x(2), x(2), dtype="bool"),)
+
+
+def no_operands(on: str = "float32") -> tuple[Bad, ...]:
+    return (
+        bad(ShapeError, r"shapes \[2, 3\] and \[4\].*sizes 3 and 4", x(2, 3), x(4), on=on),
+        bad(TypeError, r"a Tensor or a number is expected here, not str", x(2), "2", on=on),
+    )
+
+
+NOT_OPERANDS = no_operands()
+NO_BOOL = (bad(DTypeError, r"not defined for weft.bool; use .*logical_not", x(2), on="bool"),)
+NO_BOOL_PAIR = (bad(DTypeError, r"not defined for weft.bool", x(2), x(2), on="bool"),)
 FAR_DIM = bad(IndexError, r"dim 2 .* 2 dimensions \(expected -2 to 1\)", x(2, 3), 2)

@@ -25,16 +25,7 @@ MODULES = [
 ]
 
 #: Names without an underscore that files of one package share, and that users are not meant to find.
-SHARED_INSIDE = {
-    "weft.nn.functional": {
-        "check_reduction",
-        "each",
-        "log_softmax_node",
-        "same_padding",
-        "softmax_node",
-    },
-    "weft.nn.init": {"fans", "reset_linear"},
-}
+SHARED_INSIDE = {"weft.nn.init": {"fans", "reset_linear"}}
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {

@@ -28,6 +28,8 @@ from programs import (
     dtype_name,
 )
 
+from torch._C._autograd import CreationMeta, _get_creation_meta
+
 import weft
 
 # PyTorch has saved a value for backward that was changed in place since; weft gives the gradient.
@@ -40,6 +42,7 @@ TORCH_ONLY = {
     "A view was created in no_grad mode": "a view made under no_grad",
     "Autograd not support dtype": "integers that require grad, after x[...] = y",
     "with a bool tensor is not supported": "a minus of bools",
+    "moved into the graph interior": "a leaf that got a history after detach_",
     "a view of a leaf Variable that requires grad": "a view of a leaf is changed",
 }
 # What only weft refuses.
@@ -47,6 +50,11 @@ WEFT_ONLY = {
     "history has been let go": "second backward",
     "several elements are one and the same": "a part of an expanded tensor is changed in place",
 }
+
+
+# Its mode that keeps what is changed in place knows a value by its address: not when a view that
+# begins elsewhere is changed.
+torch.autograd.graph._get_sid = lambda x: (x.untyped_storage().data_ptr(), x._version)
 
 
 class Compared(Machine):
@@ -60,6 +68,8 @@ class Compared(Machine):
     def attempt(self, name: str, function: Function, *values: Value) -> Value | None:
         ours, theirs = ([v[k] for v in values] for k in (0, 1))
         try:
+            for y in theirs:
+                y.grad_fn  # brings a view up to date, without which some of PyTorch's checks fail
             wanted = function(torch, *theirs)
         except ERRORS as error:
             self._only_if_known(name, function, ours, error)
@@ -107,6 +117,8 @@ class Compared(Machine):
         for name, of in KINDS.items():
             found, wanted = map(of, value)
             if found != wanted:
+                if y._is_view() and _get_creation_meta(y) == CreationMeta.NO_GRAD_MODE:
+                    raise Stop("PyTorch only: a view made under no_grad says requires_grad")
                 raise Difference(f"{what}: {name} {found}, in PyTorch {wanted}")
 
     def after_step(self) -> None:

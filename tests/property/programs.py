@@ -156,7 +156,6 @@ IN_PLACE: dict[str, Function] = {
     "tanh_": lambda L, x: x.tanh_(),
     "masked_fill_": lambda L, x: x.masked_fill_(x > 0.5173, 0.125),
     "[mask] =": lambda L, x: x.__setitem__(x > 0.5173, 0.125),
-    "detach_": lambda L, x: x.detach_(),
 }
 IN_PLACE_BINARY: dict[str, Function] = {
     "add_": lambda L, x, y: x.add_(y),
@@ -313,7 +312,11 @@ class Machine:
     # ---- steps: new values
 
     def _unary(self, value: Value) -> None:
-        table = {**ANY, **FLOATING} if self.only_float64 or self.choices.chance(30) else ANY
+        table = dict(ANY)
+        if self.only_float64:
+            del table["float"]
+        if self.only_float64 or self.choices.chance(30):
+            table |= FLOATING
         name = self.choices.pick(list(table))
         self._add(name, plain(table[name]), value)
 
@@ -490,6 +493,12 @@ class Machine:
         if self.attempt(name, change, *values) and not self._is_small(values[0][-1]):
             raise Stop("large")
 
+    def _detach_in_place(self, value: Value) -> None:
+        x = value[-1]
+        if sum(self.storage(y[-1]) == self.storage(x) for y in self.pool) > 1:
+            return  # PyTorch: views of it keep the old history, or say that they have one
+        self._change("detach_", lambda L, x: x.detach_(), value)
+
     # ---- steps: reads and handles
 
     def _read(self, value: Value) -> None:
@@ -629,6 +638,7 @@ STEPS: list[tuple[int, Callable[[Machine, Value], None]]] = [
     (9, Machine._in_place),
     (8, Machine._in_place_binary),
     (4, Machine._assign),
+    (1, Machine._detach_in_place),
     (7, Machine._read),
     (4, Machine._forget),
     (8, Machine._backward),

@@ -103,7 +103,7 @@ class Sequential(_Numbered):
     @overload
     def __init__(self, *args: Module) -> None: ...
     @overload
-    def __init__(self, arg: OrderedDict[str, Module]) -> None: ...
+    def __init__(self, arg: OrderedDict[str, Module], /) -> None: ...
     def __init__(self, *args: Any) -> None:
         super().__init__()
         if len(args) == 1 and isinstance(args[0], OrderedDict):
@@ -194,6 +194,8 @@ class ModuleList(_Numbered):
         modules: to begin with.
     """
 
+    _use_instead = "Call them one by one, `for layer in layers: x = layer(x)`, or use nn.Sequential"
+
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         if modules is not None:
@@ -249,6 +251,8 @@ class ModuleDict(Module):
     Args:
         modules: a mapping, or pairs of name and module.
     """
+
+    _use_instead = "Call the one you mean: x = layers['name'](x)"
 
     _modules: dict[str, Module]  # type: ignore[assignment]
 
@@ -398,7 +402,7 @@ class ParameterList(Module):
         Raises:
             TypeError: for a Tensor, or what cannot be iterated.
         """
-        if not isinstance(values, Iterable) or isinstance(values, TensorCore):
+        if isinstance(values, TensorCore) or not isinstance(values, Iterable):
             raise TypeError(
                 "ParameterList.extend should be called with an iterable, but got "
                 f"{type(values).__name__}"
@@ -485,7 +489,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of ``key``, or ``default``."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 (it is that get)
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """Another ParameterDict with ``default`` for each name."""

@@ -1,33 +1,19 @@
-"""Hooks: how they are kept, those for all modules, and the call of a module that has some.
-
-Kinds and order of one call, as in PyTorch: forward pre-hooks, ``forward``, forward hooks; in
-backward(): full backward pre-hooks, then full backward hooks. Hooks for all modules run before a
-module's own.
-"""
+"""Hooks: how they are kept and registered. ``call.py`` says when they run."""
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
-from ..errors import GradientError, ShapeError
-from ..gradient import Found, add_hook
-from ..graph.modes import grad_enabled
-from ..graph.node import Node
-from ..ops import elementwise as ew
-from ..ops.movement import full
-from ..tensors.core import RESHAPE, TensorCore, node_of, not_a_tensor, wrap
+from .base import Hook
 from .mistakes import deprecated
-from .place import described
 
 if TYPE_CHECKING:
     from .module import Module
 
-Hook = Callable[..., Any]
 Hooks = OrderedDict[int, Hook]
 
 
@@ -48,7 +34,7 @@ class RemovableHandle:
             if hooks is not None:
                 hooks.pop(self.id, None)
 
-    def __enter__(self) -> RemovableHandle:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -63,7 +49,9 @@ class RemovableHandle:
         RemovableHandle._next = count(max(self.id + 1, next(RemovableHandle._next)))
 
 
-def register(hooks: Any, hook: Hook, *flags: tuple[Any, bool], prepend: bool = False) -> Any:
+def register(
+    hooks: Any, hook: Hook, *flags: tuple[Any, bool], prepend: bool = False
+) -> RemovableHandle:
     """Adds a hook.
 
     Args:
@@ -114,20 +102,23 @@ class BoundHook:
 # ---- hooks for all modules
 
 
-class EveryModule:
+class _EveryModule:
     """Hooks that hold for all modules."""
 
-    forward_pre: Hooks = OrderedDict()
-    forward: Hooks = OrderedDict()
-    forward_with_kwargs: OrderedDict[int, bool] = OrderedDict()
-    forward_always: OrderedDict[int, bool] = OrderedDict()
-    backward_pre: Hooks = OrderedDict()
-    backward: Hooks = OrderedDict()
-    backward_is_full: bool | None = None
-    parameter_registration: Hooks = OrderedDict()
-    buffer_registration: Hooks = OrderedDict()
-    module_registration: Hooks = OrderedDict()
+    def __init__(self) -> None:
+        self.forward_pre: Hooks = OrderedDict()
+        self.forward: Hooks = OrderedDict()
+        self.forward_with_kwargs: OrderedDict[int, bool] = OrderedDict()
+        self.forward_always: OrderedDict[int, bool] = OrderedDict()
+        self.backward_pre: Hooks = OrderedDict()
+        self.backward: Hooks = OrderedDict()
+        self.backward_is_full: bool | None = None
+        self.parameter_registration: Hooks = OrderedDict()
+        self.buffer_registration: Hooks = OrderedDict()
+        self.module_registration: Hooks = OrderedDict()
 
+
+every_module = _EveryModule()
 
 #: Ids of all call hooks for all modules: the one thing that a call looks at.
 every_call: OrderedDict[int, bool] = OrderedDict()
@@ -135,7 +126,7 @@ every_call: OrderedDict[int, bool] = OrderedDict()
 
 def register_module_forward_pre_hook(hook: Hook) -> RemovableHandle:
     """Calls ``hook(module, args)`` before each module's ``forward``; it may return new args."""
-    return _register_call(EveryModule.forward_pre, hook)
+    return _register_call(every_module.forward_pre, hook)
 
 
 def register_module_forward_hook(
@@ -149,16 +140,16 @@ def register_module_forward_hook(
         always_call: also if ``forward`` raises; the output is None then.
     """
     return _register_call(
-        EveryModule.forward,
+        every_module.forward,
         hook,
-        (EveryModule.forward_with_kwargs, with_kwargs),
-        (EveryModule.forward_always, always_call),
+        (every_module.forward_with_kwargs, with_kwargs),
+        (every_module.forward_always, always_call),
     )
 
 
 def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHandle:
     """Calls ``hook(module, grad_output)`` for each module that backward() enters."""
-    return _register_call(EveryModule.backward_pre, hook)
+    return _register_call(every_module.backward_pre, hook)
 
 
 def register_module_full_backward_hook(hook: Hook) -> RemovableHandle:
@@ -167,38 +158,36 @@ def register_module_full_backward_hook(hook: Hook) -> RemovableHandle:
     Raises:
         RuntimeError: where ``register_module_backward_hook`` is in use.
     """
-    EveryModule.backward_is_full = one_kind(EveryModule.backward_is_full, True, "for all modules")
-    return _register_call(EveryModule.backward, hook)
+    every_module.backward_is_full = one_kind(every_module.backward_is_full, True, "for all modules")
+    return _register_call(every_module.backward, hook)
 
 
 def register_module_backward_hook(hook: Hook) -> RemovableHandle:
     """Deprecated: :func:`register_module_full_backward_hook`, which does the same here."""
-    EveryModule.backward_is_full = one_kind(EveryModule.backward_is_full, False, "for all modules")
+    every_module.backward_is_full = one_kind(
+        every_module.backward_is_full, False, "for all modules"
+    )
     deprecated("register_module_backward_hook", "register_module_full_backward_hook")
-    return _register_call(EveryModule.backward, hook)
+    return _register_call(every_module.backward, hook)
 
 
 def register_module_parameter_registration_hook(hook: Hook) -> RemovableHandle:
     """Calls ``hook(module, name, parameter)`` at each registration; it may return another one."""
-    handle: RemovableHandle = register(EveryModule.parameter_registration, hook)
-    return handle
+    return register(every_module.parameter_registration, hook)
 
 
 def register_module_buffer_registration_hook(hook: Hook) -> RemovableHandle:
     """Calls ``hook(module, name, buffer)`` at each registration; it may return another one."""
-    handle: RemovableHandle = register(EveryModule.buffer_registration, hook)
-    return handle
+    return register(every_module.buffer_registration, hook)
 
 
 def register_module_module_registration_hook(hook: Hook) -> RemovableHandle:
     """Calls ``hook(module, name, submodule)`` at each registration; it may return another one."""
-    handle: RemovableHandle = register(EveryModule.module_registration, hook)
-    return handle
+    return register(every_module.module_registration, hook)
 
 
 def _register_call(hooks: Hooks, hook: Hook, *flags: tuple[Any, bool]) -> RemovableHandle:
-    handle: RemovableHandle = register(hooks, hook, *flags, (every_call, True))
-    return handle
+    return register(hooks, hook, *flags, (every_call, True))
 
 
 def one_kind(before: bool | None, full: bool, where: str) -> bool:
@@ -224,292 +213,125 @@ def registered(hooks: Hooks, module: Module, name: str, value: Any) -> Any:
     return value
 
 
-# ---- the call
+# ---- methods of Module
 
 
-_SIGNATURES = {
-    "forward pre-hook": "(module, args), or (module, args, kwargs) if with_kwargs=True",
-    "forward hook": "(module, args, output), or (module, args, kwargs, output) if with_kwargs=True",
-    "full backward pre-hook": "(module, grad_output)",
-    "full backward hook": "(module, grad_input, grad_output)",
-}
+def register_forward_pre_hook(
+    self: Module, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+) -> RemovableHandle:
+    """Calls ``hook(module, args)`` before ``forward``.
 
-
-def _run(kind: str, hook: Hook, *values: Any, of: str = "") -> Any:
-    try:
-        return hook(*values)
-    except Exception as error:
-        error.add_note(f"in {_named(kind, hook)}{of}, which is given {_SIGNATURES[kind]}")
-        raise
-
-
-def _named(kind: str, hook: Hook) -> str:
-    return f"the {kind} {getattr(hook, '__qualname__', None) or repr(hook)}"
-
-
-def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Runs a module that has hooks, its own or for all modules."""
-    call = _Call(module, args, kwargs)
-    try:
-        return call.run()
-    except Exception:
-        call.run_always_called()
-        raise
-
-
-class _Call:
-    """One call of a module that has hooks."""
-
-    def __init__(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.module = module
-        self.args = args
-        self.kwargs = kwargs
-        self.result: Any = None
-        self.done: set[int] = set()
-
-    def run(self) -> Any:
-        self._run_pre_hooks()
-        boundary = self._boundary()
-        if boundary is not None:
-            self.args = boundary.enter(self.args)
-        self.result = self.module.forward(*self.args, **self.kwargs)
-        for key, hook, with_kwargs, _ in self._forward_hooks():
-            self.done.add(key)
-            self._run_forward_hook(hook, with_kwargs)
-        if boundary is not None:
-            self.result = boundary.leave(self.result)
-        return self.result
-
-    def _run_pre_hooks(self) -> None:
-        module = self.module
-        with_kwargs = module._forward_pre_hooks_with_kwargs
-        hooks = [*EveryModule.forward_pre.items(), *module._forward_pre_hooks.items()]
-        for key, hook in hooks:
-            if key not in with_kwargs:
-                new = _run("forward pre-hook", hook, module, self.args)
-                if new is not None:
-                    self.args = new if isinstance(new, tuple) else (new,)
-                continue
-            new = _run("forward pre-hook", hook, module, self.args, self.kwargs)
-            if new is None:
-                continue
-            if not (isinstance(new, tuple) and len(new) == 2):
-                raise RuntimeError(
-                    "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but "
-                    f"got {new!r} from {_named('forward pre-hook', hook)}"
-                )
-            self.args, self.kwargs = new
-
-    def _forward_hooks(self) -> list[tuple[int, Hook, bool, bool]]:
-        """Id, hook, whether it takes kwargs, whether it always runs."""
-        module = self.module
-        found = [
-            (k, hook, k in EveryModule.forward_with_kwargs, k in EveryModule.forward_always)
-            for k, hook in EveryModule.forward.items()
-        ]
-        own_kwargs = module._forward_hooks_with_kwargs
-        own_always = module._forward_hooks_always_called
-        for k, hook in module._forward_hooks.items():
-            found.append((k, hook, k in own_kwargs, k in own_always))
-        return found
-
-    def _run_forward_hook(self, hook: Hook, with_kwargs: bool) -> None:
-        given = (self.args, self.kwargs) if with_kwargs else (self.args,)
-        new = _run("forward hook", hook, self.module, *given, self.result)
-        if new is not None:
-            self.result = new
-
-    def run_always_called(self) -> None:
-        """After an error: the hooks that run all the same, unless they have."""
-        for key, hook, with_kwargs, always in self._forward_hooks():
-            if not always or key in self.done:
-                continue
-            try:
-                self._run_forward_hook(hook, with_kwargs)
-            except Exception as error:  # noqa: BLE001 (the first error is the one to report)
-                warnings.warn(
-                    "module forward hook with ``always_call=True`` raised an exception that was "
-                    f"silenced as another error was raised in forward: {error}",
-                    stacklevel=2,
-                )
-
-    def _boundary(self) -> _Boundary | None:
-        module = self.module
-        before = [*EveryModule.backward_pre.values(), *module._backward_pre_hooks.values()]
-        after = [*EveryModule.backward.values(), *module._backward_hooks.values()]
-        return _Boundary(module, before, after) if before or after else None
-
-
-# ---- backward hooks
-
-
-class _Boundary:
-    """The edge of a module in the recorded graph, where its backward hooks run.
-
-    Tensors that enter and leave become aliases with an identity node each. The nodes of one side
-    are recorded one after the other, so when the backward walk comes to the last of them, the
-    gradients of all are complete.
+    Args:
+        hook: may return new args: a tuple, or one value.
+        prepend: before the hooks that are there already.
+        with_kwargs: call ``hook(module, args, kwargs)``, which may return both.
     """
-
-    def __init__(self, module: Module, before: list[Hook], after: list[Hook]) -> None:
-        self.module = module
-        self.before = before
-        self.after = after
-        self.name = f" of {described(module)}"
-        self.inputs: _Side | None = None
-        self.input_count = 0
-        self.walk: Found | None = None  # the one that has been at the outputs
-        self.grad_output: tuple[Any, ...] = ()
-
-    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        self.input_count = len(args)
-        side = _Side(args)
-        if side.members:
-            self.inputs = side
-            side.watch(self._at_inputs)
-        return side.values
-
-    def leave(self, result: Any) -> Any:
-        if not isinstance(result, (TensorCore, tuple)):
-            warnings.warn(
-                "For backward hooks to be called, module output should be a Tensor or a tuple of "
-                f"Tensors but received {type(result)}{self.name}",
-                stacklevel=2,
-            )
-            return result
-        side = _Side(result if isinstance(result, tuple) else (result,))
-        side.watch(self._at_outputs)
-        return side.values if isinstance(result, tuple) else side.values[0]
-
-    def _at_outputs(self, side: _Side, found: Found) -> None:
-        grads = side.gradients(found)
-        for hook in self.before:
-            new = _run("full backward pre-hook", hook, self.module, grads, of=self.name)
-            if new is not None:
-                grads = self._checked("full backward pre-hook", hook, new, grads, "grad_output")
-        if self.before:
-            side.replace(found, grads, self.name)
-        self.walk = found
-        self.grad_output = grads
-        if self.inputs is None:
-            self._without_inputs()
-
-    def _without_inputs(self) -> None:
-        """No input requires grad: all that can be known is known at the outputs."""
-        nothing = (None,) * self.input_count
-        for hook in self.after:
-            new = _run(
-                "full backward hook", hook, self.module, nothing, self.grad_output, of=self.name
-            )
-            if new is not None and not (isinstance(new, tuple) and all(g is None for g in new)):
-                raise GradientError(
-                    "Backward hook for Modules where no input requires gradient should always "
-                    "return None or None for all gradients, but "
-                    f"{_named('full backward hook', hook)}{self.name} returned {type(new).__name__}"
-                )
-
-    def _at_inputs(self, side: _Side, found: Found) -> None:
-        if self.walk is not found:  # the gradient did not come through the module's outputs
-            return
-        grads = side.gradients(found, zeros=True)
-        for hook in self.after:
-            new = _run(
-                "full backward hook", hook, self.module, grads, self.grad_output, of=self.name
-            )
-            if new is not None:
-                grads = self._checked("full backward hook", hook, new, grads, "grad_input")
-        if self.after:
-            side.replace(found, grads, self.name)
-        self.walk = None
-
-    def _checked(
-        self, kind: str, hook: Hook, new: Any, grads: tuple[Any, ...], what: str
-    ) -> tuple[Any, ...]:
-        if isinstance(new, TensorCore) and len(grads) == 1:
-            return (new,)
-        if not isinstance(new, (tuple, list)):
-            raise TypeError(
-                f"{_named(kind, hook)}{self.name} returned {type(new).__name__}: it returns None, "
-                f"or a tuple of {len(grads)} gradients in place of {what}"
-            )
-        if len(new) != len(grads):
-            title = "Backward pre hook" if kind == "full backward pre-hook" else "Backward hook"
-            raise GradientError(
-                f"{title} returned an invalid number of {what}, got {len(new)}, but expected "
-                f"{len(grads)}: {_named(kind, hook)}{self.name}"
-            )
-        return tuple(new)
+    flag = (self._forward_pre_hooks_with_kwargs, with_kwargs)
+    return register(self._forward_pre_hooks, hook, flag, prepend=prepend)
 
 
-class _Side:
-    """The tensors that enter a module, or those that leave it.
+def register_forward_hook(
+    self: Module,
+    hook: Hook,
+    *,
+    prepend: bool = False,
+    with_kwargs: bool = False,
+    always_call: bool = False,
+) -> RemovableHandle:
+    """Calls ``hook(module, args, output)`` after ``forward``.
 
-    Attributes:
-        values: all arguments, where tensors that require grad are aliases.
-        members: place and node of those.
+    Args:
+        hook: may return a new output.
+        prepend: before the hooks that are there already.
+        with_kwargs: call ``hook(module, args, kwargs, output)``.
+        always_call: also if ``forward`` raises; the output is None then.
     """
-
-    def __init__(self, values: tuple[Any, ...]) -> None:
-        self.members: list[tuple[int, Node]] = []
-        self.values = values
-        self.tensors = [k for k, v in enumerate(values) if isinstance(v, TensorCore)]
-        self._walk: Found | None = None
-        if not grad_enabled():
-            return
-        new = list(values)
-        for k in self.tensors:
-            if node_of(values[k]).tracks:
-                new[k] = _alias(values[k])
-                self.members.append((k, new[k]._node))
-        if self.members:
-            kind = type(values)
-            self.values = tuple(new) if kind is tuple else kind(*new)  # or a namedtuple
-
-    def watch(self, action: Callable[[_Side, Found], None]) -> None:
-        """Calls ``action`` once in each backward walk that has a gradient for a member."""
-
-        def run(node: Node, found: Found) -> None:
-            if self._walk is not found and any(n in found for _, n in self.members):
-                self._walk = (
-                    found  # the dict itself, so that no other walk's can be mistaken for it
-                )
-                action(self, found)
-
-        for _, node in self.members:
-            add_hook(node, run)
-
-    def gradients(self, found: Found, *, zeros: bool = False) -> tuple[Any, ...]:
-        """The gradient of each value; None, or zeros for a tensor, where there is none."""
-        out: list[Any] = [None] * len(self.values)
-        for k, node in self.members:
-            g = found.get(node)
-            out[k] = None if g is None else wrap(g)
-        if zeros:
-            for k in self.tensors:
-                if out[k] is None:
-                    out[k] = wrap(full(node_of(self.values[k]).type, 0))
-        return tuple(out)
-
-    def replace(self, found: Found, grads: Sequence[Any], of: str) -> None:
-        """Puts what hooks returned in the place of the members' gradients."""
-        for k, node in self.members:
-            g = grads[k]
-            if g is None:
-                found.pop(node, None)
-                continue
-            if not isinstance(g, TensorCore):
-                raise not_a_tensor(
-                    g, f"a backward hook{of} returns Tensors or None, and gradient {k} is"
-                )
-            new = node_of(g)
-            if new.type.shape != node.type.shape:
-                raise ShapeError(
-                    f"a backward hook{of} returned an invalid gradient at index {k}: shape "
-                    f"{list(new.type.shape)} in place of {list(node.type.shape)}"
-                )
-            found[node] = ew.cast(new, node.type.dtype)
+    return register(
+        self._forward_hooks,
+        hook,
+        (self._forward_hooks_with_kwargs, with_kwargs),
+        (self._forward_hooks_always_called, always_call),
+        prepend=prepend,
+    )
 
 
-def _alias(x: TensorCore) -> Any:
-    """The same tensor in a handle of its own: changes in place are seen both ways."""
-    return x._view(RESHAPE, node_of(x).type.shape)
+def register_full_backward_pre_hook(
+    self: Module, hook: Hook, prepend: bool = False
+) -> RemovableHandle:
+    """Calls ``hook(module, grad_output)`` when backward() comes to the module.
+
+    ``grad_output`` has an entry for each output, None where no gradient is.
+
+    Args:
+        hook: may return new gradients, as a tuple.
+        prepend: before the hooks that are there already.
+    """
+    return register(self._backward_pre_hooks, hook, prepend=prepend)
+
+
+def register_full_backward_hook(self: Module, hook: Hook, prepend: bool = False) -> RemovableHandle:
+    """Calls ``hook(module, grad_input, grad_output)`` when backward() has gone through it.
+
+    Both are tuples, with entries for each positional argument and each output. If no argument
+    requires grad, the hook runs as soon as ``grad_output`` is known.
+
+    Args:
+        hook: may return new gradients for the inputs, as a tuple.
+        prepend: before the hooks that are there already.
+
+    Raises:
+        RuntimeError: where ``register_backward_hook`` is in use.
+    """
+    self._is_full_backward_hook = one_kind(self._is_full_backward_hook, True, "on a single Module")
+    return register(self._backward_hooks, hook, prepend=prepend)
+
+
+def register_backward_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """Deprecated: :meth:`register_full_backward_hook`, which does the same here."""
+    self._is_full_backward_hook = one_kind(self._is_full_backward_hook, False, "on a single Module")
+    deprecated("register_backward_hook", "register_full_backward_hook")
+    return register(self._backward_hooks, hook)
+
+
+def register_state_dict_pre_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """Calls ``hook(module, prefix, keep_vars)`` before ``state_dict`` is filled."""
+    return register(self._state_dict_pre_hooks, hook)
+
+
+def register_state_dict_post_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """Calls ``hook(module, state_dict, prefix, local_metadata)``, which may change the dict."""
+    try:
+        hook._from_public_api = True  # type: ignore[attr-defined]
+    except AttributeError:  # a bound method
+        hook = BoundHook(hook)
+        hook._from_public_api = True
+    return register(self._state_dict_hooks, hook)
+
+
+def _register_state_dict_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """As :meth:`register_state_dict_post_hook`; what it returns replaces the state_dict."""
+    if getattr(hook, "_from_public_api", False):
+        raise RuntimeError(
+            "Cannot register the same function as the state dict post hook that was previously "
+            "registered via register_state_dict_post_hook"
+        )
+    return register(self._state_dict_hooks, hook)
+
+
+def register_load_state_dict_pre_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """Calls ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+    unexpected_keys, error_msgs)`` before a state_dict is loaded, which it may change.
+    """
+    return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+
+def _register_load_state_dict_pre_hook(
+    self: Module, hook: Hook, with_module: bool = False
+) -> RemovableHandle:
+    bound = BoundHook(hook, self if with_module else None)
+    return register(self._load_state_dict_pre_hooks, bound)
+
+
+def register_load_state_dict_post_hook(self: Module, hook: Hook) -> RemovableHandle:
+    """Calls ``hook(module, incompatible_keys)`` after loading; it may change the lists of keys."""
+    return register(self._load_state_dict_post_hooks, hook)

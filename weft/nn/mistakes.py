@@ -1,4 +1,4 @@
-"""What Module says about mistakes: names, values of the wrong kind, layers that nobody registered."""
+"""What Module says about mistakes: names, values of a wrong kind, layers left unregistered."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 from ..errors import did_you_mean
 from ..graph.modes import own_file
 from ..tensors.core import TensorCore
+from .base import ModuleBase
+from .parameter import Parameter
 
 if TYPE_CHECKING:
     from .module import Module
@@ -42,16 +44,11 @@ def missing_forward(self: Module, *input: Any) -> Any:
     Raises:
         NotImplementedError: naming the class, and a method whose name is nearly ``forward``.
     """
-    from .containers import ModuleDict, ModuleList
-
     kind = type(self)
     text = f'Module [{kind.__name__}] is missing the required "forward" function'
-    if isinstance(self, (ModuleList, ModuleDict)):
-        loop = "for layer in layers" + (".values()" if isinstance(self, ModuleDict) else "")
-        raise NotImplementedError(
-            f"{text}: it only keeps layers. Call them one by one, `{loop}: x = layer(x)`, or use "
-            "nn.Sequential"
-        )
+    use = getattr(kind, "_use_instead", None)
+    if use is not None:
+        raise NotImplementedError(f"{text}: it only keeps layers. {use}")
     near = get_close_matches("forward", _own_methods(self), n=1, cutoff=0.7)
     if near:
         raise NotImplementedError(f"{text}. Is its method '{near[0]}' meant to be it? Rename it")
@@ -84,7 +81,7 @@ class NoAttribute(AttributeError):
         self._module = module
 
     def __str__(self) -> str:
-        return f"{self.args[0]}{_nearest(self.name, dir(self._module))}"
+        return f"{self.args[0]}{_nearest(str(self.name), dir(self._module))}"
 
     def __reduce__(self) -> Any:
         return AttributeError, (str(self),)
@@ -100,9 +97,12 @@ def no_such_member(owner: Module, path: str, name: str, target: str, what: str) 
     """For ``get_submodule`` and its like, whose way to ``target`` ends at ``owner``."""
     kind = type(owner).__name__
     where = f"'{path}' ({kind})" if path else kind
-    names = list({"Module": owner._modules, "Parameter": owner._parameters}.get(what, {}))
-    if what == "buffer":
-        names = list(owner._buffers)
+    members: dict[str, dict[str, Any]] = {
+        "module": dict(owner._modules),
+        "parameter": dict(owner._parameters),
+        "buffer": dict(owner._buffers),
+    }
+    names = list(members[what])
     has = ", ".join(f"'{n}'" for n in names[:10]) + (", ..." if len(names) > 10 else "")
     hint = did_you_mean(name, names) or (f" It has {has}." if names else "")
     return AttributeError(f"{kind} has no attribute `{name}`: no '{target}', for {where}.{hint}")
@@ -163,7 +163,7 @@ def _or_delete(module: Module, name: str) -> str:
 
 
 def not_registrable(module: Module, kind: str, name: str, value: Any) -> TypeError:
-    """For ``add_module``, ``register_parameter``, ``register_buffer`` with a value of other kind."""
+    """For ``register_parameter`` and its like with a value of another kind."""
     wanted = {"module": "nn.Module", "parameter": "nn.Parameter", "buffer": "weft.Tensor"}[kind]
     return TypeError(
         f"{_given(value)} cannot be {kind} '{name}' of {type(module).__name__}: {wanted} or None "
@@ -178,7 +178,10 @@ def not_assignable(module: Module, kind: str, name: str, value: Any) -> TypeErro
         "parameter": "nn.Parameter or None",
         "buffer": "nn.Buffer, weft.Tensor or None",
     }[kind]
-    text = f"cannot assign {_given(value)} as {kind} '{name}' of {type(module).__name__} ({wanted} expected)."
+    text = (
+        f"cannot assign {_given(value)} as {kind} '{name}' of {type(module).__name__} "
+        f"({wanted} expected)."
+    )
     if kind == "parameter" and isinstance(value, TensorCore):
         return TypeError(
             f"{text} For new values: `with weft.no_grad(): self.{name}.copy_(x)`; for a new "
@@ -196,17 +199,18 @@ def _given(value: Any) -> str:
 
 
 def _advice(kind: str, name: str, value: Any) -> str:
-    from .module import Module
-
-    if isinstance(value, type) and issubclass(value, Module):
+    if isinstance(value, type) and issubclass(value, ModuleBase):
         return f" Make one: {value.__name__}(...)."
-    if isinstance(value, Module):
+    if isinstance(value, ModuleBase):
         return f" Use add_module('{name}', ...)."
     if isinstance(value, TensorCore):
         if kind == "parameter":
             return f" Write register_parameter('{name}', nn.Parameter(x))."
         if kind == "module":
-            return f" Use register_parameter('{name}', nn.Parameter(x)) or register_buffer('{name}', x)."
+            return (
+                f" Use register_parameter('{name}', nn.Parameter(x)), or "
+                f"register_buffer('{name}', x) for what is not learnt."
+            )
     if kind == "module":
         if isinstance(value, (list, tuple)):
             return " Use nn.ModuleList(layers), or nn.Sequential(*layers)."
@@ -244,20 +248,12 @@ def warn_of_unregistered(module: Module, name: str, value: Any) -> None:
 
 
 def _members_in(value: Any, levels: int) -> Iterator[Any]:
-    from .module import Module
-
     items = list(value.values() if isinstance(value, dict) else value)[:_MOST_ITEMS]
     for item in items:
-        if isinstance(item, Module) or (isinstance(item, TensorCore) and _is_parameter(item)):
+        if isinstance(item, (ModuleBase, Parameter)):
             yield item
         elif levels > 1 and isinstance(item, PLAIN):
             yield from _members_in(item, levels - 1)
-
-
-def _is_parameter(value: Any) -> bool:
-    from .parameter import Parameter
-
-    return isinstance(value, Parameter)
 
 
 def _lost_text(cls: str, name: str, value: Any, member: Any) -> str:

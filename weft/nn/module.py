@@ -17,30 +17,17 @@ from typing import (
     overload,
 )
 
-from .. import dtypes
-from ..dtypes import as_dtype, dtype
-from ..errors import DeviceError, UnsupportedOp
-from ..graph.modes import grad_mode, module_path
+from ..errors import UnsupportedOp
+from ..graph.modes import module_path
 from ..tensors.core import TensorCore
-from ..tensors.creation import check_device, empty_like
 from ..tensors.tensor import Tensor
-from . import place as places
-from .hooks import (
-    BoundHook,
-    EveryModule,
-    Hook,
-    RemovableHandle,
-    call_with_hooks,
-    every_call,
-    one_kind,
-    register,
-    registered,
-)
+from . import conversion, hooks, place as places
+from .call import call_with_hooks
+from .hooks import Hook, every_call, every_module, registered
 from .mistakes import (
     PLAIN,
     NoAttribute,
     check_name,
-    deprecated,
     missing_forward,
     no_such_member,
     not_assignable,
@@ -60,12 +47,12 @@ _leave = module_path.reset
 _NOT_COPIED = ("_place", "_plain", "_compiled_call_impl")
 
 _P = ParamSpec("_P")
-_R = TypeVar("_R", covariant=True)
+_R_co = TypeVar("_R_co", covariant=True)
 
 
-class _HasForward(Protocol[_P, _R]):
+class _HasForward(Protocol[_P, _R_co]):
     @property
-    def forward(self) -> Callable[_P, _R]: ...
+    def forward(self) -> Callable[_P, _R_co]: ...
 
 
 class _CallLikeForward:
@@ -74,7 +61,7 @@ class _CallLikeForward:
     @overload
     def __get__(self, instance: None, owner: Any) -> Callable[..., Any]: ...
     @overload
-    def __get__(self, instance: _HasForward[_P, _R], owner: Any) -> Callable[_P, _R]: ...
+    def __get__(self, instance: _HasForward[_P, _R_co], owner: Any) -> Callable[_P, _R_co]: ...
     def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
@@ -144,7 +131,7 @@ class Module:
     _load_state_dict_post_hooks: OrderedDict[int, Hook]
     _modules: dict[str, Module | None]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004 (for __init__)
         self = object.__new__(cls)
         _new_state(self.__dict__)
         return self
@@ -229,7 +216,7 @@ class Module:
         members = state["_buffers"]
         if name in members:
             return members[name]  # type: ignore[no-any-return]
-        return self._missing(name)
+        return self._missing(name)  # type: ignore[no-any-return]
 
     def _missing(self, name: str) -> Any:
         """For a name that is not there, or whose property raised an AttributeError of its own."""
@@ -276,11 +263,11 @@ class Module:
         state["_non_persistent_buffers_set"].discard(name)
 
     def _put_module(self, name: str, module: Module | None) -> None:
-        self._modules[name] = registered(EveryModule.module_registration, self, name, module)
+        self._modules[name] = registered(every_module.module_registration, self, name, module)
         structure_changed()
 
     def _assign_buffer(self, name: str, value: Any) -> None:
-        if value is not None and not isinstance(value, TensorCore):
+        if value is not None and not isinstance(value, Tensor):
             raise not_assignable(self, "buffer", name, value)
         if isinstance(value, Buffer):
             if name not in self._buffers:
@@ -288,11 +275,15 @@ class Module:
             persistent = value.persistent
         else:
             persistent = name not in self._non_persistent_buffers_set
-        method = self.register_buffer
-        if persistent and "persistent" not in signature(method).parameters:
-            method(name, value)  # a subclass's own, written without that argument
+        if _takes_persistent(type(self).register_buffer):
+            self.register_buffer(name, value, persistent)
+        elif persistent:
+            self.register_buffer(name, value)
         else:
-            method(name, value, persistent)
+            raise RuntimeError(
+                f"{type(self).__name__}.register_buffer() has no argument persistent, so buffer "
+                f"'{name}' cannot be non-persistent: add it"
+            )
 
     def __delattr__(self, name: str) -> None:
         if name in self._parameters:
@@ -343,7 +334,7 @@ class Module:
         check_name(self, "buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, TensorCore):
             raise not_registrable(self, "buffer", name, tensor)
-        self._buffers[name] = registered(EveryModule.buffer_registration, self, name, tensor)
+        self._buffers[name] = registered(every_module.buffer_registration, self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -364,10 +355,10 @@ class Module:
             if param.grad_fn:
                 raise ValueError(
                     f"Cannot assign non-leaf Tensor to parameter '{name}' of "
-                    f"{type(self).__name__}: it is the result of {param.grad_fn.name()}. To express "
-                    f"'{name}' as a function of another Tensor, compute the value in forward()"
+                    f"{type(self).__name__}: it is the result of {param.grad_fn.name()}. To "
+                    f"express '{name}' as a function of another Tensor, compute it in forward()"
                 )
-            param = registered(EveryModule.parameter_registration, self, name, param)
+            param = registered(every_module.parameter_registration, self, name, param)
         self._parameters[name] = param
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -596,141 +587,15 @@ class Module:
         """The same as ``train(False)``."""
         return self.train(False)
 
-    # ---- dtype and device
+    # ---- dtype and device (conversion.py)
 
-    def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> Self:
-        """Replaces the values of all parameters, gradients and buffers by what ``fn`` makes."""
-        if recurse:
-            for module in self.children():
-                module._apply(fn)
-        token = grad_mode.set(False)
-        try:
-            for parameter in self._parameters.values():
-                if parameter is not None:
-                    _apply_to(parameter, fn)
-            for name, buffer in self._buffers.items():
-                if buffer is not None:
-                    self._buffers[name] = fn(buffer)
-        finally:
-            grad_mode.reset(token)
-        return self
-
-    @overload
-    def to(
-        self, device: Any = ..., dtype: dtype | None = ..., non_blocking: bool = ...
-    ) -> Self: ...
-    @overload
-    def to(self, dtype: dtype, non_blocking: bool = ...) -> Self: ...
-    @overload
-    def to(self, tensor: Tensor, non_blocking: bool = ...) -> Self: ...
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Converts floating parameters and buffers: ``to(dtype)``, ``to("cpu")``, ``to(tensor)``.
-
-        Integer ones keep their dtype. Changes this module and returns it.
-
-        Raises:
-            TypeError: for a dtype that is not floating, or arguments that mean nothing.
-            DeviceError: for a device other than the CPU.
-        """
-        wanted = self._dtype_wanted(args, kwargs)
-        if wanted is None:
-            return self
-        if not wanted.is_floating_point:
-            raise TypeError(
-                "nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                f"dtype={wanted}. For the inputs write x.to({wanted})"
-            )
-        return self._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
-
-    def _dtype_wanted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtype | None:
-        allowed = ("device", "dtype", "tensor", "non_blocking", "memory_format")
-        for name in kwargs:
-            if name not in allowed:
-                raise TypeError(
-                    f"{type(self).__name__}.to() got an unexpected keyword argument '{name}': it "
-                    f"takes {', '.join(allowed)}"
-                )
-        if kwargs.get("memory_format") is not None:
-            raise UnsupportedOp("weft arranges memory itself: leave memory_format= away")
-        wanted = None if kwargs.get("dtype") is None else as_dtype(kwargs["dtype"])
-        values = [*args, kwargs.get("device"), kwargs.get("tensor")]
-        for value in values:
-            if isinstance(value, TensorCore):
-                wanted = value.dtype  # type: ignore[attr-defined]
-            elif isinstance(value, dtype) or value is float:
-                wanted = as_dtype(value)
-            elif value is not None and not isinstance(value, bool):
-                self._check_device(value)
-        return wanted
-
-    def _check_device(self, device: Any) -> None:
-        name = f"cuda:{device}" if isinstance(device, int) else str(device)
-        try:
-            check_device(name)
-        except DeviceError:
-            raise DeviceError(
-                f"{type(self).__name__} cannot go to '{name}': this version of weft computes on the "
-                "CPU only, there is no GPU backend yet. Leave the call away, or write "
-                "model.to('cpu'), to stay on the CPU"
-            ) from None
-
-    def cpu(self) -> Self:
-        """Moves the module to the CPU, where it is."""
-        return self._apply(lambda t: t.cpu())
-
-    def cuda(self, device: Any = None) -> Self:
-        """Raises DeviceError: this version has no GPU backend."""
-        self._check_device("cuda" if device is None else device)
-        return self
-
-    def xpu(self, device: Any = None) -> Self:
-        """Raises DeviceError: weft has no backend for Intel GPUs."""
-        self._check_device("xpu")
-        return self
-
-    def ipu(self, device: Any = None) -> Self:
-        """Raises DeviceError: weft has no backend for IPUs."""
-        self._check_device("ipu")
-        return self
-
-    def mtia(self, device: Any = None) -> Self:
-        """Raises DeviceError: weft has no backend for MTIA."""
-        self._check_device("mtia")
-        return self
-
-    def type(self, dst_type: Any) -> Self:
-        """Converts all parameters and buffers, integer ones too, to ``dst_type``."""
-        wanted = as_dtype(dst_type)
-        return self._apply(lambda t: t.to(wanted))
-
-    def float(self) -> Self:
-        """Converts floating parameters and buffers to float32."""
-        return self.to(dtypes.float32)
-
-    def double(self) -> Self:
-        """Converts floating parameters and buffers to float64."""
-        return self.to(dtypes.float64)
-
-    def half(self) -> Self:
-        """Converts floating parameters and buffers to float16."""
-        return self.to(dtypes.float16)
-
-    def bfloat16(self) -> Self:
-        """Converts floating parameters and buffers to bfloat16."""
-        return self.to(dtypes.bfloat16)
-
-    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """Gives all parameters and buffers values that do not matter."""
-        if device is not None:
-            self._check_device(device)
-        return self._apply(empty_like, recurse=recurse)
-
-    def share_memory(self) -> NoReturn:
-        """Raises UnsupportedOp: weft's tensors cannot be shared between processes."""
-        raise UnsupportedOp(
-            f"{type(self).__name__}.share_memory(): tensors are values in a recorded graph and have "
-            "no memory to share. Give other processes model.state_dict()"
-        )
+    _apply = conversion.apply_to_tensors
+    to, to_empty = conversion.to, conversion.to_empty
+    cpu, cuda, xpu = conversion.cpu, conversion.cuda, conversion.xpu
+    ipu, mtia = conversion.ipu, conversion.mtia
+    type, float, double = conversion.to_type, conversion.to_float, conversion.to_double
+    half, bfloat16 = conversion.to_half, conversion.to_bfloat16
+    share_memory = conversion.share_memory
 
     # ---- state
 
@@ -862,129 +727,19 @@ class Module:
         replica._modules = self._modules.copy()
         return replica
 
-    # ---- hooks (hooks.py says what each gets)
+    # ---- hooks (hooks.py; call.py says when they run)
 
-    def register_forward_pre_hook(
-        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Calls ``hook(module, args)`` before ``forward``.
-
-        Args:
-            hook: may return new args: a tuple, or one value.
-            prepend: before the hooks that are there already.
-            with_kwargs: call ``hook(module, args, kwargs)``, which may return both.
-        """
-        flag = (self._forward_pre_hooks_with_kwargs, with_kwargs)
-        handle: RemovableHandle = register(self._forward_pre_hooks, hook, flag, prepend=prepend)
-        return handle
-
-    def register_forward_hook(
-        self,
-        hook: Hook,
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Calls ``hook(module, args, output)`` after ``forward``.
-
-        Args:
-            hook: may return a new output.
-            prepend: before the hooks that are there already.
-            with_kwargs: call ``hook(module, args, kwargs, output)``.
-            always_call: also if ``forward`` raises; the output is None then.
-        """
-        handle: RemovableHandle = register(
-            self._forward_hooks,
-            hook,
-            (self._forward_hooks_with_kwargs, with_kwargs),
-            (self._forward_hooks_always_called, always_call),
-            prepend=prepend,
-        )
-        return handle
-
-    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Calls ``hook(module, grad_output)`` when backward() comes to the module.
-
-        ``grad_output`` has an entry for each output, None where no gradient is.
-
-        Args:
-            hook: may return new gradients, as a tuple.
-            prepend: before the hooks that are there already.
-        """
-        handle: RemovableHandle = register(self._backward_pre_hooks, hook, prepend=prepend)
-        return handle
-
-    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Calls ``hook(module, grad_input, grad_output)`` when backward() has gone through it.
-
-        Both are tuples, with entries for each positional argument and each output. If no argument
-        requires grad, the hook runs as soon as ``grad_output`` is known.
-
-        Args:
-            hook: may return new gradients for the inputs, as a tuple.
-            prepend: before the hooks that are there already.
-
-        Raises:
-            RuntimeError: where ``register_backward_hook`` is in use.
-        """
-        self._is_full_backward_hook = one_kind(
-            self._is_full_backward_hook, True, "on a single Module"
-        )
-        handle: RemovableHandle = register(self._backward_hooks, hook, prepend=prepend)
-        return handle
-
-    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
-        """Deprecated: :meth:`register_full_backward_hook`, which does the same here."""
-        self._is_full_backward_hook = one_kind(
-            self._is_full_backward_hook, False, "on a single Module"
-        )
-        deprecated("register_backward_hook", "register_full_backward_hook")
-        handle: RemovableHandle = register(self._backward_hooks, hook)
-        return handle
-
-    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """Calls ``hook(module, prefix, keep_vars)`` before ``state_dict`` is filled."""
-        handle: RemovableHandle = register(self._state_dict_pre_hooks, hook)
-        return handle
-
-    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
-        """Calls ``hook(module, state_dict, prefix, local_metadata)``, which may change the dict."""
-        try:
-            hook._from_public_api = True  # type: ignore[attr-defined]
-        except AttributeError:  # a bound method
-            hook = BoundHook(hook)
-            hook._from_public_api = True
-        handle: RemovableHandle = register(self._state_dict_hooks, hook)
-        return handle
-
-    def _register_state_dict_hook(self, hook: Hook) -> RemovableHandle:
-        """As :meth:`register_state_dict_post_hook`; what it returns replaces the state_dict."""
-        if getattr(hook, "_from_public_api", False):
-            raise RuntimeError(
-                "Cannot register the same function as the state dict post hook that was previously "
-                "registered via register_state_dict_post_hook"
-            )
-        handle: RemovableHandle = register(self._state_dict_hooks, hook)
-        return handle
-
-    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
-        """Calls ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
-        unexpected_keys, error_msgs)`` before a state_dict is loaded, which it may change.
-        """
-        return self._register_load_state_dict_pre_hook(hook, with_module=True)
-
-    def _register_load_state_dict_pre_hook(
-        self, hook: Hook, with_module: bool = False
-    ) -> RemovableHandle:
-        bound = BoundHook(hook, self if with_module else None)
-        handle: RemovableHandle = register(self._load_state_dict_pre_hooks, bound)
-        return handle
-
-    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
-        """Calls ``hook(module, incompatible_keys)`` after loading; it may change the lists of keys."""
-        handle: RemovableHandle = register(self._load_state_dict_post_hooks, hook)
-        return handle
+    register_forward_pre_hook = hooks.register_forward_pre_hook
+    register_forward_hook = hooks.register_forward_hook
+    register_full_backward_pre_hook = hooks.register_full_backward_pre_hook
+    register_full_backward_hook = hooks.register_full_backward_hook
+    register_backward_hook = hooks.register_backward_hook
+    register_state_dict_pre_hook = hooks.register_state_dict_pre_hook
+    register_state_dict_post_hook = hooks.register_state_dict_post_hook
+    _register_state_dict_hook = hooks._register_state_dict_hook
+    register_load_state_dict_pre_hook = hooks.register_load_state_dict_pre_hook
+    _register_load_state_dict_pre_hook = hooks._register_load_state_dict_pre_hook
+    register_load_state_dict_post_hook = hooks.register_load_state_dict_post_hook
 
     # ---- in words
 
@@ -1012,6 +767,11 @@ def indented(text: str) -> str:
     return "\n".join([first, *(f"  {line}" if line.strip() else "" for line in rest)])
 
 
+def _takes_persistent(method: Any) -> bool:
+    """A subclass's ``register_buffer`` may have been written without that argument."""
+    return method is Module.register_buffer or "persistent" in signature(method).parameters
+
+
 def _accepts_nothing(cls: Any) -> bool:
     """Can ``cls.__init__`` be called without arguments?"""
     try:
@@ -1019,15 +779,3 @@ def _accepts_nothing(cls: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _apply_to(parameter: Parameter, fn: Callable[[Any], Any]) -> None:
-    """A new value for a parameter and for its gradient; both stay the objects that they are."""
-    new = fn(parameter)
-    if new is not parameter:
-        parameter.data = new
-    grad = parameter.grad
-    if grad is not None:
-        new = fn(grad)
-        if new is not grad:
-            grad.data = new

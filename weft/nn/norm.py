@@ -37,6 +37,8 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = size_option(type(self).__name__, "num_features", num_features)
@@ -44,8 +46,8 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        for name in ("weight", "bias"):
-            value = Parameter(empty(num_features, device=device, dtype=dtype)) if affine else None
+        for name, there in (("weight", affine), ("bias", affine and bias)):
+            value = Parameter(empty(num_features, device=device, dtype=dtype)) if there else None
             self.register_parameter(name, value)
         for name in ("running_mean", "running_var"):
             kept = empty(num_features, device=device, dtype=dtype) if track_running_stats else None
@@ -66,8 +68,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, no batches seen."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             ones_(self.weight)
+        if self.bias is not None:
             zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -96,7 +99,8 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -119,6 +123,7 @@ class BatchNorm2d(_BatchNorm):
         momentum: how far a batch moves the running averages; None for the plain average.
         affine: whether there are a weight and a bias per channel.
         track_running_stats: whether running averages are kept.
+        bias: without, there is a weight only.
 
     Shape:
         Input and output ``[N, num_features, H, W]``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self, SupportsIndex
 
 from ..errors import GradientError
 from ..graph.node import Node
@@ -54,7 +54,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Self:
         node = _values_of(data, cls.__name__)
         if requires_grad and not node.type.dtype.is_floating_point:
             raise GradientError(
@@ -78,7 +78,7 @@ class Parameter(Tensor):
         out.__dict__.update(copy.deepcopy(attributes, memo))
         return out
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex = 2) -> Any:
         rebuild, (value, requires_grad, cls, attributes) = reduced(self, protocol)
         kept = {k: v for k, v in attributes.items() if k not in _NOT_COPIED}
         return rebuild, (value, requires_grad, cls, kept)
@@ -101,7 +101,7 @@ class Buffer(Tensor):
     __slots__ = ()
     persistent: bool
 
-    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Self:
         node = _values_of(data, cls.__name__)
         self = object.__new__(cls)
         _bind(self, node, isinstance(data, TensorCore) and node_of(data).tracks != 0)

@@ -7,15 +7,13 @@ called within the same outer place and no module has been registered or removed 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import WeftError
 from ..graph.modes import module_path
 from ..tensors.core import TensorCore
-from .mistakes import missing_forward
 
 if TYPE_CHECKING:
     from .module import Module
@@ -55,72 +53,6 @@ def _nowhere() -> Place:
 NOWHERE = Place()
 NOWHERE.outer = None
 NOWHERE.structure = -1
-
-
-def locate(module: Module, outer: str) -> Place:
-    """The place of a module called within ``outer``; remembered by the module."""
-    kind = type(module).__name__
-    owner = outer.owner() if isinstance(outer, Place) else None
-    if owner is None or not isinstance(outer, Place):
-        path, root = "", kind
-    else:
-        before = _already_running(module, outer)
-        if before is not None:
-            return before
-        name = _name_within(outer, owner, module) or f"<{kind}>"
-        path, root = f"{outer}.{name}" if outer else name, outer.root
-    place = Place(path)
-    place.names = None
-    place.outer = outer
-    place.owner = ref(module)
-    place.root = root
-    place.structure = structure
-    module.__dict__["_place"] = place
-    return place
-
-
-def _already_running(module: Module, place: str | None) -> Place | None:
-    """A module that calls itself, also through others, stays where it is."""
-    while isinstance(place, Place):
-        if place.owner() is module:
-            return place
-        place = place.outer
-    return None
-
-
-def _name_within(outer: Place, owner: Module, module: Module) -> str | None:
-    """The name of ``module`` relative to its outer one, None if it is not registered in it."""
-    if outer.names is None:
-        outer.names = {id(m): (held, key, name) for m, held, key, name in _members(owner, "")}
-    found = outer.names.get(id(module))
-    if found is not None and found[0].get(found[1]) is module:
-        return found[2]
-    return _search(owner, module)
-
-
-def _members(owner: Module, prefix: str) -> Iterator[tuple[Module, Any, str, str]]:
-    """Children, and children's children where the child is a mere list or dict of modules."""
-    held = owner._modules
-    for key, child in held.items():
-        if child is not None:
-            if type(child).forward is missing_forward:
-                yield from _members(child, f"{prefix}{key}.")
-            yield child, held, key, prefix + key
-
-
-def _search(owner: Module, module: Module) -> str | None:
-    """Its name wherever it is below ``owner``, nearest first."""
-    queue = deque([("", owner)])
-    seen = {id(owner)}
-    while queue:
-        prefix, holder = queue.popleft()
-        for key, child in holder._modules.items():
-            if child is module:
-                return prefix + key
-            if child is not None and id(child) not in seen:
-                seen.add(id(child))
-                queue.append((f"{prefix}{key}.", child))
-    return None
 
 
 # ---- in words

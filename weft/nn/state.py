@@ -7,10 +7,10 @@ if nothing was found wrong.
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CheckpointError, did_you_mean
 from ..graph.modes import grad_mode
@@ -28,17 +28,19 @@ Step = Callable[[], None]
 _steps: ContextVar[list[Step] | None] = ContextVar("_steps", default=None)
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class IncompatibleKeys(NamedTuple):
     """What ``load_state_dict`` returns: the keys that only one side has."""
 
-    __slots__ = ()
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__()
-
-    __str__ = __repr__
+        return (
+            f"IncompatibleKeys(missing_keys={self.missing_keys}, "
+            f"unexpected_keys={self.unexpected_keys})"
+        )
 
 
 class _Loading:
@@ -125,7 +127,8 @@ class _Loading:
                 messages.insert(0, f"Missing key(s) in state_dict: {_listed(self.missing)}. ")
         if messages:
             kind = type(self.module).__name__
-            lines = "".join(f"\n\t{m}" for m in messages + self._hints())
+            messages += [*self._hints(), "The model is as it was before."]
+            lines = "".join(f"\n\t{m}" for m in messages)
             raise CheckpointError(f"Error(s) in loading state_dict for {kind}:{lines}")
 
     def _warn_of_nothing_loaded(self) -> None:
@@ -142,10 +145,7 @@ class _Loading:
         given = self.given
         both = len(set(wanted) & set(given))
         hints = [
-            f"{both} of the model's {len(wanted)} keys are among the {len(given)} of the state_dict; "
-            "the model was left as it was."
-            if self.strict or self.errors
-            else ""
+            f"{both} of the model's {len(wanted)} keys are among the state_dict's {len(given)}."
         ]
         if self.missing or self.unexpected:
             hints.append(
@@ -249,11 +249,15 @@ def load_own(
     elif strict and extra in state:
         unexpected.append(extra)
     if strict:
-        for key in state:
-            if key.startswith(prefix) and key != extra:
-                first, dot, _ = key[len(prefix) :].partition(".")
-                if first not in (module._modules if dot else local):
-                    unexpected.append(key)
+        unexpected += [k for k in state if k != extra and _is_strange(module, k, prefix, local)]
+
+
+def _is_strange(module: Module, key: str, prefix: str, local: Mapping[str, Any]) -> bool:
+    """Is ``key`` one that begins like this module's, but names nothing in it?"""
+    if not key.startswith(prefix):
+        return False
+    first, dot, _ = key[len(prefix) :].partition(".")
+    return first not in (module._modules if dot else local)
 
 
 def _plan_tensor(

@@ -87,18 +87,19 @@ max_ = _extreme("max", np.max)
 min_ = _extreme("min", np.min)
 
 
-def _infer_arg(attrs: tuple[int, bool], x: TensorType) -> TensorType:
-    dim, keep = attrs
-    if x.shape[dim] == 0:
-        raise ShapeError(f"argmax/argmin over dimension {dim}, which is empty in {list(x.shape)}")
-    return type_of(_infer_reduce(((dim,), keep), x).shape, int64)
-
-
 def _arg(name: str, reference: Callable[..., Any]) -> Op:
+    def infer(attrs: tuple[int, bool], x: TensorType) -> TensorType:
+        dim, keep = attrs
+        if x.shape[dim] == 0:
+            raise ShapeError(
+                f"{name} of no elements: shape {list(x.shape)} is empty in dimension {dim}"
+            )
+        return type_of(_infer_reduce(((dim,), keep), x).shape, int64)
+
     def run(attrs: tuple[int, bool], x: Any) -> Any:
         return reference(x, axis=attrs[0], keepdims=attrs[1])
 
-    return Op(name, _infer_arg, run, widen=True)
+    return Op(name, infer, run, widen=True)
 
 
 _argmax = _arg("argmax", np.argmax)

@@ -139,7 +139,8 @@ def backward(
                     _accumulate(x, found[target])
         else:
             for x, g in found.items():
-                _accumulate(x, g)
+                if node_of(x).tracks & LEAF:  # still, after requires_grad_(False) or detach_()
+                    _accumulate(x, g)
     finally:
         grad_mode.reset(token)
 

@@ -188,9 +188,10 @@ def realize(*tensors: Tensor) -> None:
     Raises:
         the error that computing one of ``tensors`` met.
     """
+    nodes = [node_of(x) for x in tensors]  # now: a change in place that fails is undone
     realize_pending()
-    for x in tensors:
-        value_of(node_of(x))
+    for node in nodes:
+        value_of(node)
 
 
 def is_tensor(obj: Any) -> bool:

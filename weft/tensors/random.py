@@ -5,7 +5,7 @@ A draw depends on the generator's seed and on how many draws came before: see ``
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +27,16 @@ _key_type = type_of((2,), int64)
 _MASK = (1 << 63) - 1
 
 
+def _entropy() -> int:
+    return int.from_bytes(os.urandom(8), "little") & _MASK
+
+
 class Generator:
     """A stream of random numbers: a seed, and the number of draws so far."""
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
-        self._seed = secrets.randbits(63)
+        self._seed = _entropy()
         self._draws = 0
 
     def manual_seed(self, seed: int) -> Generator:
@@ -43,7 +47,7 @@ class Generator:
 
     def seed(self) -> int:
         """Starts a stream that nobody has seen, and returns its seed."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(_entropy())
         return self._seed
 
     def initial_seed(self) -> int:

@@ -174,6 +174,10 @@ def _extreme(
         d = normal_dim(name, dim, x.type.ndim)
         if x.type.ndim == 0:
             return ValuesIndices(wrap(ew.same(x)), wrap(full(type_of((), int64), 0)))
+        if x.type.shape[d] == 0:
+            raise ShapeError(
+                f"{name} of no elements: shape {list(x.type.shape)} is empty in dimension {d}"
+            )
         index = arg(x, d, True)
         values = take_along(x, index, d)
         if not keepdim:

@@ -231,8 +231,11 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     target = tuple(new)
     if target == shape:
         return input._view(RESHAPE, shape)
-    if broadcast("expand", shape, target) != target:
-        raise ShapeError(f"expand: shape {list(shape)} does not expand to {new}")
+    if any(a not in (1, b) for a, b in zip(shape, target[extra:], strict=True)):
+        raise ShapeError(
+            f"expand: shape {list(shape)} does not expand to {new}: only a dimension of size 1 can; "
+            "use .repeat() for copies of a larger one"
+        )
     return input._view(EXPAND, target)
 
 

@@ -42,13 +42,14 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _linear_mismatch(x: Node, w: Node) -> ShapeError:
     shape, features = list(x.type.shape), w.type.shape[-1]
-    hint = ""
-    for k in range(len(shape) - 1):
-        if prod(shape[k:]) == features:
-            hint = f": flatten the input first, x.flatten({k})"
-    if not hint and shape:
-        out = w.type.shape[0] if w.type.ndim == 2 else 1
-        hint = f": the layer for this input is Linear({shape[-1]}, {out})"
+    flat = next((k for k in range(len(shape) - 1) if prod(shape[k:]) == features), None)
+    if flat is not None:
+        hint = f": flatten the input first, x.flatten({flat})"
+    elif shape:
+        outputs = w.type.shape[0] if w.type.ndim == 2 else 1
+        hint = f": the layer for this input is Linear({shape[-1]}, {outputs})"
+    else:
+        hint = ""
     return ShapeError(
         f"linear takes {features} features in the last dimension of its input, but the input has "
         f"shape {shape}{hint}"

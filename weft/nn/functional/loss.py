@@ -152,8 +152,11 @@ def _nll(
     per_class = None
     if weight is not None:
         per_class = ew.cast(node_of(weight), rows.type.dtype)
-        factor = ew.mul(factor, take(per_class, [t], wrap=False))
-    loss = ew.neg(ew.mul(picked, factor))
+        weights = take(per_class, [t], wrap=False)
+        picked, factor = ew.mul(picked, weights), ew.mul(factor, weights)
+    # Chosen, not multiplied by 0: so that where no target counts, the mean is 0/0 as it must be, but
+    # the gradient is 0.
+    loss = ew.neg(ew.where(counts, picked, 0))
     if smoothing > 0.0:
         every = rows if per_class is None else ew.mul(rows, per_class)
         spread = ew.neg(rd.sum_(every, (1,)))

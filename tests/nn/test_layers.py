@@ -1,0 +1,200 @@
+"""Every layer and its function against PyTorch: outputs, gradients of inputs and parameters, repr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.nn as nn
+import weft.nn.functional as F
+
+torch = pytest.importorskip("torch", reason="PyTorch is compared with: pip install 'weft[parity]'")
+
+Make = Callable[[Any], Any]
+
+# (layer made from a library's nn, shape of the input)
+LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
+    ("Identity", lambda m: m.Identity(), (3, 4)),
+    ("Linear", lambda m: m.Linear(5, 3), (4, 5)),
+    ("Linear 1-D", lambda m: m.Linear(5, 3), (5,)),
+    ("Linear 3-D", lambda m: m.Linear(5, 3), (2, 4, 5)),
+    ("Linear no bias", lambda m: m.Linear(5, 3, bias=False), (4, 5)),
+    ("Linear empty batch", lambda m: m.Linear(5, 3), (0, 5)),
+    ("Conv1d", lambda m: m.Conv1d(2, 4, 3, padding=1), (2, 2, 7)),
+    ("Conv2d", lambda m: m.Conv2d(3, 4, 3), (2, 3, 8, 9)),
+    ("Conv2d unbatched", lambda m: m.Conv2d(3, 4, 3), (3, 8, 9)),
+    ("Conv2d stride", lambda m: m.Conv2d(3, 4, (3, 2), stride=(2, 3), padding=(1, 0)), (2, 3, 8, 9)),
+    ("Conv2d dilation", lambda m: m.Conv2d(3, 4, 3, dilation=2, bias=False), (2, 3, 8, 9)),
+    ("Conv2d groups", lambda m: m.Conv2d(4, 6, 3, groups=2), (2, 4, 6, 6)),
+    ("Conv2d depthwise", lambda m: m.Conv2d(4, 4, 3, groups=4, padding=1), (2, 4, 6, 6)),
+    ("Conv2d same", lambda m: m.Conv2d(3, 4, (4, 3), padding="same"), (2, 3, 8, 9)),
+    ("Conv2d valid", lambda m: m.Conv2d(3, 4, 3, padding="valid"), (2, 3, 8, 9)),
+    ("Conv3d", lambda m: m.Conv3d(2, 3, 2, stride=2), (2, 2, 5, 6, 4)),
+    ("MaxPool1d", lambda m: m.MaxPool1d(2), (2, 3, 9)),
+    ("MaxPool2d", lambda m: m.MaxPool2d(2), (2, 3, 9, 8)),
+    ("MaxPool2d unbatched", lambda m: m.MaxPool2d(2), (3, 9, 8)),
+    ("MaxPool2d overlap", lambda m: m.MaxPool2d(3, stride=2, padding=1), (2, 3, 9, 8)),
+    ("MaxPool2d ceil", lambda m: m.MaxPool2d(3, 2, ceil_mode=True), (2, 3, 8, 8)),
+    ("MaxPool2d dilation", lambda m: m.MaxPool2d(2, 1, dilation=2), (2, 3, 8, 8)),
+    ("MaxPool3d", lambda m: m.MaxPool3d(2, (1, 2, 2)), (1, 2, 4, 5, 6)),
+    ("ReLU", lambda m: m.ReLU(), (3, 4)),
+    ("Sigmoid", lambda m: m.Sigmoid(), (3, 4)),
+    ("Tanh", lambda m: m.Tanh(), (3, 4)),
+    ("Softmax", lambda m: m.Softmax(dim=1), (3, 4)),
+    ("LogSoftmax", lambda m: m.LogSoftmax(-1), (3, 4)),
+    ("Flatten", lambda m: m.Flatten(), (2, 3, 4)),
+    ("Flatten some", lambda m: m.Flatten(0, 1), (2, 3, 4)),
+    ("Unflatten", lambda m: m.Unflatten(1, (2, 3)), (4, 6)),
+    ("Dropout p=0", lambda m: m.Dropout(0.0), (3, 4)),
+    ("BatchNorm1d", lambda m: m.BatchNorm1d(4), (5, 4)),
+    ("BatchNorm1d 3-D", lambda m: m.BatchNorm1d(4), (5, 4, 3)),
+    ("BatchNorm2d", lambda m: m.BatchNorm2d(3), (4, 3, 5, 5)),
+    ("BatchNorm2d plain", lambda m: m.BatchNorm2d(3, affine=False), (4, 3, 5, 5)),
+    ("BatchNorm2d average", lambda m: m.BatchNorm2d(3, momentum=None), (4, 3, 5, 5)),
+    (
+        "BatchNorm2d untracked",
+        lambda m: m.BatchNorm2d(3, eps=1e-3, track_running_stats=False),
+        (4, 3, 5, 5),
+    ),
+    ("BatchNorm2d no bias", lambda m: m.BatchNorm2d(3, bias=False), (4, 3, 5, 5)),
+    ("BatchNorm3d", lambda m: m.BatchNorm3d(2), (3, 2, 3, 4, 2)),
+]
+
+
+def _draw(shape: tuple[int, ...], seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def _same_state(ours: Any, theirs: Any) -> None:
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, value in theirs.state_dict().items():
+        mine = ours.state_dict()[name]
+        assert tuple(mine.shape) == tuple(value.shape), name
+        np.testing.assert_allclose(mine.numpy(), value.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+# PyTorch warns that it pads "same" by a copy.
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize(("make", "shape"), [x[1:] for x in LAYERS], ids=[x[0] for x in LAYERS])
+def test_layer(make: Make, shape: tuple[int, ...], training: bool, dtype: str) -> None:
+    theirs = make(torch.nn).to(getattr(torch, dtype)).train(training)
+    ours = make(nn).to(getattr(weft, dtype)).train(training)
+    assert repr(ours) == repr(theirs)
+    ours.load_state_dict({k: weft.from_numpy(v.numpy()) for k, v in theirs.state_dict().items()})
+    tolerance = {"float64": 1e-9, "float32": 2e-4}[dtype]
+    for step in range(2):  # twice: running statistics have moved
+        value = _draw(shape, step).astype(dtype)
+        x, z = weft.tensor(value, requires_grad=True), torch.tensor(value, requires_grad=True)
+        y, w = ours(x), theirs(z)
+        assert tuple(y.shape) == tuple(w.shape)
+        np.testing.assert_allclose(y.detach().numpy(), w.detach().numpy(), tolerance, tolerance)
+        g = _draw(tuple(w.shape), step + 10).astype(dtype)
+        y.backward(weft.tensor(g))
+        w.backward(torch.tensor(g))
+        np.testing.assert_allclose(x.grad.numpy(), z.grad.numpy(), tolerance, tolerance)
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), tolerance, tolerance)
+    _same_state(ours, theirs)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_max_pool_indices(dims: int) -> None:
+    value = _draw((2, 3, *(7,) * dims))
+    y, places = getattr(F, f"max_pool{dims}d")(weft.tensor(value), 3, 2, 1, return_indices=True)
+    z, wanted = getattr(torch.nn.functional, f"max_pool{dims}d")(
+        torch.tensor(value), 3, 2, 1, return_indices=True
+    )
+    assert np.array_equal(y.numpy(), z.numpy())
+    assert np.array_equal(places.numpy(), wanted.numpy())
+
+
+# (options of cross_entropy, shape of the logits)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignore", [-100, 1])
+@pytest.mark.parametrize("shape", [(6, 4), (4,), (3, 4, 5), (2, 4, 3, 2)])
+def test_cross_entropy(
+    shape: tuple[int, ...], ignore: int, weighted: bool, smoothing: float, reduction: str
+) -> None:
+    logits = _draw(shape)
+    classes = shape[1] if len(shape) > 1 else shape[0]
+    rest = () if len(shape) == 1 else (shape[0], *shape[2:])
+    target = np.random.default_rng(1).integers(0, classes, rest)
+    weight = np.linspace(0.5, 2, classes) if weighted else None
+    results = []
+    for lib, f in ((weft, F), (torch, torch.nn.functional)):
+        x = lib.tensor(logits, requires_grad=True)
+        loss = f.cross_entropy(
+            x,
+            lib.tensor(target),
+            weight=None if weight is None else lib.tensor(weight),
+            ignore_index=ignore,
+            label_smoothing=smoothing,
+            reduction=reduction,
+        )
+        loss.sum().backward()
+        results.append((loss.detach().numpy(), x.grad.numpy()))
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_of_probabilities(smoothing: float, reduction: str) -> None:
+    logits, target = _draw((5, 4)), np.random.default_rng(1).dirichlet(np.ones(4), 5)
+    weight = np.linspace(0.5, 2, 4)
+    results = [
+        f.cross_entropy(
+            lib.tensor(logits),
+            lib.tensor(target),
+            weight=lib.tensor(weight),
+            label_smoothing=smoothing,
+            reduction=reduction,
+        ).numpy()
+        for lib, f in ((weft, F), (torch, torch.nn.functional))
+    ]
+    np.testing.assert_allclose(*results, rtol=1e-9)
+
+
+def test_nll_and_mse_losses() -> None:
+    x, t = _draw((5, 4)), np.array([0, 3, 2, 1, 1])
+    ours = nn.NLLLoss(ignore_index=1)(F.log_softmax(weft.tensor(x), 1), weft.tensor(t))
+    theirs = torch.nn.NLLLoss(ignore_index=1)(
+        torch.nn.functional.log_softmax(torch.tensor(x), 1), torch.tensor(t)
+    )
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+    a, b = _draw((3, 4)), _draw((3, 4), 1)
+    assert nn.MSELoss()(weft.tensor(a), weft.tensor(b)).item() == pytest.approx(
+        torch.nn.MSELoss()(torch.tensor(a), torch.tensor(b)).item(), rel=1e-12
+    )
+
+
+def test_one_hot() -> None:
+    t = np.array([[0, 2], [1, 1]])
+    wanted = torch.nn.functional.one_hot(torch.tensor(t))
+    assert np.array_equal(F.one_hot(weft.tensor(t)).numpy(), wanted.numpy())
+    assert F.one_hot(weft.tensor(t), 5).shape == (2, 2, 5)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda m: m.Linear(300, 400), lambda m: m.Conv2d(12, 40, 5), lambda m: m.Linear(8, 2)]
+)
+def test_first_weights_have_pytorchs_distribution(make: Make) -> None:
+    """Uniform, with the same bounds: compared by the extreme values and two moments."""
+    ours, theirs = make(nn), make(torch.nn)
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        mine, other = p.detach().numpy(), q.detach().numpy()
+        bound = 1 / np.sqrt(np.prod(theirs.weight.shape[1:]))
+        assert np.abs(mine).max() <= bound
+        assert np.abs(other).max() <= bound
+        if mine.size >= 400:
+            assert np.abs(mine).max() > 0.98 * bound
+            assert abs(mine.mean()) < 4 * bound / np.sqrt(3 * mine.size)
+            assert mine.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)

@@ -1,0 +1,91 @@
+"""SGD, Adam and AdamW: trajectories against PyTorch's, and state dicts both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.optim
+
+torch = pytest.importorskip("torch", reason="PyTorch is compared with: pip install 'weft[parity]'")
+
+CONFIGURATIONS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.1, "maximize": True}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-3}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01, "amsgrad": True, "maximize": True}),
+    ("AdamW", {"lr": 0.01}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.2, "amsgrad": True}),
+]
+IDS = [f"{name} {options}" for name, options in CONFIGURATIONS]
+START = [np.random.default_rng(0).normal(size=s) for s in ((3, 4), (4,), ())]
+
+
+def _problem(lib: Any, name: str, options: dict[str, Any], dtype: str = "float64") -> Any:
+    params = [lib.tensor(v.astype(dtype), requires_grad=True) for v in START]
+    return params, getattr(lib.optim, name)(params, **options)
+
+
+def _steps(lib: Any, params: list[Any], optimiser: Any, count: int) -> None:
+    a, b, c = params
+    for k in range(count):
+        optimiser.zero_grad()
+        loss = ((a * b).sum(1) ** 2).mean() + (b - k % 3).abs().sum() + c * c * b.sum()
+        loss.backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS, ids=IDS)
+def test_trajectory(name: str, options: dict[str, Any], dtype: str) -> None:
+    if options.get("maximize"):
+        options = {**options, "lr": 1e-3}
+    count = 100 if dtype == "float64" else 20
+    results = []
+    for lib in (weft, torch):
+        params, optimiser = _problem(lib, name, options, dtype)
+        _steps(lib, params, optimiser, count)
+        results.append([p.detach().numpy() for p in params])
+    tolerance = {"float64": 1e-8, "float32": 2e-3}[dtype]
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, tolerance, tolerance)
+
+
+@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS, ids=IDS)
+def test_state_dict_goes_both_ways(name: str, options: dict[str, Any]) -> None:
+    ours, mine = _problem(weft, name, options)
+    theirs, other = _problem(torch, name, options)
+    _steps(weft, ours, mine, 3)
+    _steps(torch, theirs, other, 3)
+    saved, wanted = mine.state_dict(), other.state_dict()
+    assert saved["state"].keys() == wanted["state"].keys()
+    for k, values in wanted["state"].items():
+        present = {n for n, v in values.items() if v is not None}
+        assert saved["state"][k].keys() == present
+    # PyTorch's state into ours: both go on alike.
+    fresh, again = _problem(weft, name, options)
+    again.load_state_dict(
+        {
+            "state": {
+                k: {n: weft.tensor(v.numpy()) for n, v in values.items() if v is not None}
+                for k, values in wanted["state"].items()
+            },
+            "param_groups": wanted["param_groups"],
+        }
+    )
+    with weft.no_grad():
+        for p, q in zip(fresh, theirs, strict=True):
+            p.copy_(weft.tensor(q.detach().numpy()))
+    _steps(weft, fresh, again, 3)
+    _steps(torch, theirs, other, 3)
+    for p, q in zip(fresh, theirs, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), 1e-9)

@@ -1,0 +1,180 @@
+"""The methods of Module that convert and move its parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from .. import dtypes
+from ..dtypes import as_dtype, dtype
+from ..errors import DeviceError, UnsupportedOp
+from ..graph.modes import grad_mode
+from ..tensors.core import TensorCore
+from ..tensors.creation import check_device, empty_like
+from ..tensors.tensor import Tensor
+
+if TYPE_CHECKING:
+    from .module import Module
+    from .parameter import Parameter
+
+M = TypeVar("M", bound="Module")
+
+
+def apply_to_tensors(self: M, fn: Callable[[Any], Any], recurse: bool = True) -> M:
+    """Replaces the values of all parameters, gradients and buffers by what ``fn`` makes."""
+    if recurse:
+        for module in self.children():
+            module._apply(fn)
+    token = grad_mode.set(False)
+    try:
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                _apply_to(parameter, fn)
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = fn(buffer)
+    finally:
+        grad_mode.reset(token)
+    return self
+
+
+def _apply_to(parameter: Parameter, fn: Callable[[Any], Any]) -> None:
+    """A new value for a parameter and for its gradient; both stay the objects that they are."""
+    new = fn(parameter)
+    if new is not parameter:
+        parameter.data = new
+    grad = parameter.grad
+    if grad is not None:
+        new = fn(grad)
+        if new is not grad:
+            grad.data = new
+
+
+@overload
+def to(self: M, device: Any = ..., dtype: dtype | None = ..., non_blocking: bool = ...) -> M: ...
+@overload
+def to(self: M, dtype: dtype, non_blocking: bool = ...) -> M: ...
+@overload
+def to(self: M, tensor: Tensor, non_blocking: bool = ...) -> M: ...
+def to(self: M, *args: Any, **kwargs: Any) -> M:
+    """Converts floating parameters and buffers: ``to(dtype)``, ``to("cpu")``, ``to(tensor)``.
+
+    Integer ones keep their dtype. Changes this module and returns it.
+
+    Raises:
+        TypeError: for a dtype that is not floating, or arguments that mean nothing.
+        DeviceError: for a device other than the CPU.
+    """
+    wanted = _dtype_wanted(self, args, kwargs)
+    if wanted is None:
+        return self
+    if not wanted.is_floating_point:
+        raise TypeError(
+            "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+            f"dtype={wanted}. For the inputs write x.to({wanted})"
+        )
+    return self._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
+
+
+def _dtype_wanted(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtype | None:
+    allowed = ("device", "dtype", "tensor", "non_blocking", "memory_format")
+    for name in kwargs:
+        if name not in allowed:
+            raise TypeError(
+                f"{type(module).__name__}.to() got an unexpected keyword argument '{name}': it "
+                f"takes {', '.join(allowed)}"
+            )
+    if kwargs.get("memory_format") is not None:
+        raise UnsupportedOp("weft arranges memory itself: leave memory_format= away")
+    wanted = None if kwargs.get("dtype") is None else as_dtype(kwargs["dtype"])
+    values = [*args, kwargs.get("device"), kwargs.get("tensor")]
+    for value in values:
+        if isinstance(value, TensorCore):
+            wanted = value.dtype  # type: ignore[attr-defined]
+        elif isinstance(value, dtype) or value is float:
+            wanted = as_dtype(value)
+        elif value is not None and not isinstance(value, bool):
+            _check_device(module, value)
+    return wanted
+
+
+def _check_device(module: Module, device: Any) -> None:
+    name = f"cuda:{device}" if isinstance(device, int) else str(device)
+    try:
+        check_device(name)
+    except DeviceError:
+        raise DeviceError(
+            f"{type(module).__name__} cannot go to '{name}': this version of weft computes on the "
+            "CPU only, there is no GPU backend yet. Leave the call away, or write "
+            "model.to('cpu'), to stay on the CPU"
+        ) from None
+
+
+def cpu(self: M) -> M:
+    """Moves the module to the CPU, where it is."""
+    return self._apply(lambda t: t.cpu())
+
+
+def cuda(self: M, device: Any = None) -> M:
+    """Raises DeviceError: this version has no GPU backend."""
+    _check_device(self, "cuda" if device is None else device)
+    return self
+
+
+def xpu(self: M, device: Any = None) -> M:
+    """Raises DeviceError: weft has no backend for Intel GPUs."""
+    _check_device(self, "xpu")
+    return self
+
+
+def ipu(self: M, device: Any = None) -> M:
+    """Raises DeviceError: weft has no backend for IPUs."""
+    _check_device(self, "ipu")
+    return self
+
+
+def mtia(self: M, device: Any = None) -> M:
+    """Raises DeviceError: weft has no backend for MTIA."""
+    _check_device(self, "mtia")
+    return self
+
+
+def to_type(self: M, dst_type: Any) -> M:
+    """Converts all parameters and buffers, integer ones too, to ``dst_type``."""
+    wanted = as_dtype(dst_type)
+    return self._apply(lambda t: t.to(wanted))
+
+
+def to_float(self: M) -> M:
+    """Converts floating parameters and buffers to float32."""
+    return self.to(dtypes.float32)
+
+
+def to_double(self: M) -> M:
+    """Converts floating parameters and buffers to float64."""
+    return self.to(dtypes.float64)
+
+
+def to_half(self: M) -> M:
+    """Converts floating parameters and buffers to float16."""
+    return self.to(dtypes.float16)
+
+
+def to_bfloat16(self: M) -> M:
+    """Converts floating parameters and buffers to bfloat16."""
+    return self.to(dtypes.bfloat16)
+
+
+def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+    """Gives all parameters and buffers values that do not matter."""
+    if device is not None:
+        _check_device(self, device)
+    return self._apply(empty_like, recurse=recurse)
+
+
+def share_memory(self: Module) -> NoReturn:
+    """Raises UnsupportedOp: weft's tensors cannot be shared between processes."""
+    raise UnsupportedOp(
+        f"{type(self).__name__}.share_memory(): tensors are values in a recorded graph and have "
+        "no memory to share. Give other processes model.state_dict()"
+    )
