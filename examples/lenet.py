@@ -114,7 +114,7 @@ def as_dataset(images: Any, labels: Any) -> TensorDataset:
     """From pixels between 0 (paper) and 1 (ink). Nothing but the learning rate limits the outputs
     of a linear network, so the inputs are centred and kept small.
     """
-    x = weft.tensor((images - 0.13) / 2, dtype=weft.float32).unsqueeze(1)
+    x = weft.tensor((images - 0.13) / 3, dtype=weft.float32).unsqueeze(1)
     return TensorDataset(x, weft.tensor(labels, dtype=weft.int64))
 
 

@@ -9,10 +9,10 @@ needs no entry for them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf, nan
 
 import numpy as np
+from layer_samples import LAYERS
 from sampling import (
     FAR_DIM,
     NO_BOOL,
@@ -51,64 +51,37 @@ from weft.errors import (
 # ---- elementwise: functions of one argument
 
 FLOAT_UNARY = [
-    Op(name, samples, loose=loose, errors=NOT_A_TENSOR)
-    for name, samples, loose in [
-        ("exp", unary(), 1),
-        ("exp2", unary(), 1),
-        ("expm1", unary(), 1),
-        ("log", unary(0.1, 3), 1),
-        ("log2", unary(0.1, 3), 1),
-        ("log10", unary(0.1, 3), 1),
-        ("log1p", unary(-0.9, 3), 1),
-        ("sqrt", unary(0.1, 3), 1),
-        ("rsqrt", unary(0.1, 3), 1),
-        ("reciprocal", unary(0.6, 3), 1),
-        ("sin", unary(), 1),
-        ("cos", unary(), 1),
-        ("tan", unary(-1.2, 1.2), 1),
-        ("asin", unary(-0.9, 0.9), 1),
-        ("acos", unary(-0.9, 0.9), 1),
-        ("atan", unary(), 1),
-        ("sinh", unary(), 1),
-        ("cosh", unary(), 1),
-        ("tanh", unary(), 1),
-        ("asinh", unary(), 1),
-        ("acosh", unary(1.2, 3), 1),
-        ("atanh", unary(-0.9, 0.9), 1),
-        ("sigmoid", unary(), 1),
-        ("erf", unary(), 1),
-        ("erfc", unary(), 1),
-        ("lgamma", unary(-2.6, 4), 10),
-        ("digamma", unary(-2.6, 4), 200),
-        ("deg2rad", unary(), 1),
-        ("rad2deg", unary(), 1),
+    Op(name, samples, errors=NOT_A_TENSOR, loose=loose)
+    for samples, loose, names in [
+        (unary(), 1, ("exp", "exp2", "expm1", "sin", "cos", "atan", "sinh", "cosh", "tanh",
+                      "asinh", "sigmoid", "erf", "erfc", "deg2rad", "rad2deg")),
+        (unary(0.1, 3), 1, ("log", "log2", "log10", "sqrt", "rsqrt")),
+        (unary(-0.9, 0.9), 1, ("asin", "acos", "atanh")),
+        (unary(-0.9, 3), 1, ("log1p",)),
+        (unary(0.6, 3), 1, ("reciprocal",)),
+        (unary(-1.2, 1.2), 1, ("tan",)),
+        (unary(1.2, 3), 1, ("acosh",)),
+        (unary(-2.6, 4), 10, ("lgamma",)),
+        (unary(-2.6, 4), 200, ("digamma",)),
     ]
+    for name in names
 ]
-
 KEEPS_DTYPE = [
-    Op("neg", unary(), "ihf", errors=NO_BOOL),
-    Op("negative", unary(), "ihf", errors=NO_BOOL),
-    Op("abs", unary(), "ihf", errors=NO_BOOL),
+    *[Op(name, unary(), "ihf", errors=NO_BOOL)
+      for name in ("neg", "negative", "abs", "relu", "floor", "ceil", "trunc")],
+    *[Op(name, unary(), grad=False) for name in ("detach", "logical_not", "isnan", "isinf",
+                                                 "isfinite")],
     Op("sign", unary()),
     Op("positive", unary(), "ihf"),
     Op("square", unary()),
-    Op("relu", unary(), "ihf", errors=NO_BOOL),
-    Op("floor", unary(), "ihf", errors=NO_BOOL),
-    Op("ceil", unary(), "ihf", errors=NO_BOOL),
-    Op("trunc", unary(), "ihf", errors=NO_BOOL),
     Op("frac", unary(), "hf", errors=NO_BOOL),
-    Op("round", (*unary(), s(these([0.5, 1.5, -0.5, 2.5]), only="hf", grad=False)), "ihf"),
+    Op("round", (*unary(), s(these([0.5, 1.5, -0.5, 2.5]), only="hf", grad=False),
+                 s(x(2, 3), decimals=1, only="f"), s(x(3), decimals=2, only="f")), "ihf"),
     Op("nan_to_num", (*unary(), s(these([nan, inf, -inf]), 1.0, 2.0, -3.0, only="hf"))),
     Op("clone", unary()),
-    Op("detach", unary(), grad=False),
     Op("bitwise_not", unary(special=False), "bi", grad=False, errors=(
         bad(DTypeError, "bitwise_not takes integers or bool, not weft.float32", x(2)),)),
-    Op("logical_not", unary(), grad=False),
-    Op("isnan", unary(), grad=False),
-    Op("isinf", unary(), grad=False),
-    Op("isfinite", unary(), grad=False),
 ]
-ROUND_DECIMALS = Op("round", (s(x(2, 3), decimals=1), s(x(3), decimals=2)), "f")
 
 # ---- elementwise: two arguments
 
@@ -126,7 +99,8 @@ EXTREMES = (
 
 ARITHMETIC = [
     Op("add", (*binary(), s(x(2), x(2), alpha=3), s(x(2), 1, alpha=2)), errors=NOT_OPERANDS),
-    Op("sub", (*binary()[:-1], s(x(2), x(2), alpha=3)), "ihf", errors=(*NOT_OPERANDS, *NO_BOOL_PAIR)),
+    Op("sub", (*binary()[:-1], s(x(2), x(2), alpha=3)), "ihf",
+       errors=(*NOT_OPERANDS, *NO_BOOL_PAIR)),
     Op("subtract", binary()[:2], "ihf"),
     Op("rsub", binary()[:-1], "ihf", errors=NO_BOOL_PAIR),
     Op("mul", binary(), errors=NOT_OPERANDS),
@@ -262,8 +236,8 @@ NOT_WHOLE = bad(
 )
 
 REDUCTIONS = [
-    Op("sum", (*REDUCED, *EMPTY, s(x(2, 3), dtype=D("float64")), s(x(2, 3), 0, dtype=D("int32"), grad=False)),
-       errors=(FAR_DIM, TWICE)),
+    Op("sum", (*REDUCED, *EMPTY, s(x(2, 3), dtype=D("float64")),
+               s(x(2, 3), 0, dtype=D("int32"), grad=False)), errors=(FAR_DIM, TWICE)),
     Op("mean", (*REDUCED, EMPTY[0], EMPTY[2], s(x(2, 3), 1, dtype=D("float64"))), "hf",
        errors=(FAR_DIM, TWICE, NOT_WHOLE)),
     Op("var", SPREAD, "hf", loose=4, errors=(FAR_DIM, NOT_WHOLE)),
@@ -287,8 +261,9 @@ REDUCTIONS = [
     Op("cumprod", (s(x(2, 3), 0), s(x(2, 5), -1), s(x(), 0), s(x(2, 3, layout="t"), 1),
                    s(x(2, 0), 1), s(these([0.0, 2.0, 0.0, 3.0]), 0, only="f")), errors=(FAR_DIM,)),
     Op("logsumexp", (s(x(2, 3), 0), s(x(2, 3), (0, 1)), s(x(2, 3), 1, True), s(x(), 0),
-                     s(these([800.0, 801.0]), 0, only="f", grad=False), s(these([-inf, -inf]), 0, only="f"),
-                     s(these([inf, 1.0]), 0, only="f"), s(x(2, 0), 1)), errors=(FAR_DIM,)),
+                     s(these([800.0, 801.0]), 0, only="f", grad=False), s(x(2, 0), 1),
+                     s(these([-inf, -inf]), 0, only="f"), s(these([inf, 1.0]), 0, only="f")),
+       errors=(FAR_DIM,)),
     Op("norm", (s(x(2, 3)), s(x(2, 3), 1), s(x(2, 3), 2, 1), s(x(2, 3), 3.0, 0, True),
                 s(x(2, 3), inf), s(x(2, 3), -inf, 1), s(x(2, 3), 0, grad=False), s(x(2, 3), "fro"),
                 s(these([0.0, 0.0]), only="f"), s(x())), "hf", loose=4,
@@ -408,8 +383,8 @@ MOVES = [
                     s(x(2, 3), 5), s(x(3, 2, layout="t"))), errors=(
         bad(ShapeError, "dim1 and dim2 are both 0", x(2, 2), 0, 0, 0),)),
     Op("cat", (s([x(2, 3), x(1, 3)]), s([x(2, 1), x(2, 2)], 1), s([x(2), x(3)], -1), s([x(2)]),
-               s([x(2, 3), x(0)], grad=False), s([x(2), idx([1, 2])]), s((x(2), x(2, dtype="float64")), dim=0)),
-       errors=(
+               s([x(2, 3), x(0)], grad=False), s([x(2), idx([1, 2])]),
+               s((x(2), x(2, dtype="float64")), dim=0)), errors=(
         bad(ShapeError, r"tensor 0 has shape \[2, 3\] and tensor 1 has \[2, 4\]",
             [x(2, 3), x(2, 4)]),
         bad(ShapeError, "the sequence is empty", []),
@@ -479,8 +454,8 @@ INDEXING = [
         bad(DTypeError, "gather takes an int64 index, not weft.float32", x(3), 0, x(3)),
         bad(IndexOutOfRange, "index 3 is out of range for .* size 3", x(3), 0, idx([3])),
     )),
-    Op("scatter", (s(x(3, 4), 0, idx([[0, 1, 2, 0]]), x(2, 4), grad=False), s(x(3, 4), 1, idx([[3], [0]]), 5),
-                   s(x(3), -1, idx([2]), x(1))), errors=(
+    Op("scatter", (s(x(3, 4), 0, idx([[0, 1, 2, 0]]), x(2, 4), grad=False),
+                   s(x(3, 4), 1, idx([[3], [0]]), 5), s(x(3), -1, idx([2]), x(1))), errors=(
         bad(ShapeError, r"index of shape \[3\] does not fit .* \[3, 4\]",
             x(3, 4), 0, idx([0, 1, 2]), x(3)),)),
     Op("scatter_add", (s(x(3, 4), 0, PER_COLUMN, x(2, 4)), s(x(3), 0, idx([0, 0]), x(2))), errors=(
@@ -515,6 +490,7 @@ CONVERSIONS = [
     Op("Tensor.cpu", (s(x(2)),)),
     Op("Tensor.cuda", (), errors=(bad(DeviceError, "device 'cuda' is not available", x(2)),)),
     Op("Tensor.contiguous", (s(x(2, 3)), s(x(2, 3, layout="t")))),
+    Op("Tensor.clone", (s(x(2, 3)), s(x(2, 3, layout="t")))),
     Op("Tensor.where", (s(x(2, 3), mask(3), x(3)), s(x(2), mask(2), 0))),
     Op("Tensor.data", (s(x(2, 3)),), grad=False),
     Op("Tensor.detach_", (s(x(2, 3)),), grad=False),
@@ -664,50 +640,7 @@ OPERATORS = [
       for name in ("iand", "ior", "ixor")],
 ]
 
-# ---- functions of layers (their layers are tested in nn/)
-
-IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
-LOGITS, CLASSES = x(3, 4), idx([0, 3, 1])
-F_DTYPES = "f"
-FUNCTIONAL = [
-    Op("nn.functional.linear", (s(x(2, 3), x(4, 3), x(4)), s(x(3), x(4, 3)), s(x(2, 3), x(3)))),
-    Op("nn.functional.conv1d", (s(x(2, 2, 6), x(3, 2, 3), x(3)), s(x(2, 6), x(4, 1, 2), groups=2),
-                                s(x(1, 1, 7), x(1, 1, 3), None, 2, 1, 2))),
-    Op("nn.functional.conv2d", (s(IMAGE, x(3, 2, 3, 2), x(3), 1, 1),
-                                s(IMAGE, x(2, 1, 2, 2), None, (2, 1), (0, 1), groups=2),
-                                s(IMAGE, x(1, 2, 2, 3), padding="same"))),
-    Op("nn.functional.conv3d", (s(CUBE, x(2, 2, 2, 2, 2), x(2), 1, 1, 2),)),
-    Op("nn.functional.max_pool1d", (s(wide(2, 2, 6), 2), s(wide(2, 7), 3, 2, 1, ceil_mode=True))),
-    Op("nn.functional.max_pool2d", (s(wide(2, 2, 5, 4), 2), s(wide(2, 5, 4), (3, 2), 1, 1),
-                                    s(wide(2, 2, 5, 4), 2, 2, 0, 2),
-                                    s(wide(1, 2, 4, 4), 2, return_indices=True))),
-    Op("nn.functional.max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
-    Op("nn.functional.relu", (s(x(2, 3)), s(x(2, 3), False))),
-    Op("nn.functional.sigmoid", (s(x(2, 3)),)),
-    Op("nn.functional.tanh", (s(x(2, 3)),)),
-    Op("nn.functional.softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
-                                 dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0))),
-    Op("nn.functional.log_softmax", (s(x(2, 3), 1), s(x(2, 3), -2), s(x(0, 2), 1),
-                                     s(these([1e4, -1e4, 0.0]), 0))),
-    Op("nn.functional.dropout", (s(x(2, 3)), s(x(2, 3), 0.9), s(x(2), 0.5, False)), random=True,
-       grad=False),
-    Op("nn.functional.batch_norm", (
-        s(IMAGE, None, None, x(2), x(2), True), s(x(3, 2), x(2, grad=False), pos(2, grad=False)),
-        s(x(3, 2), None, None, training=True, eps=0.1)), loose=4),
-    Op("nn.functional.mse_loss", (s(x(2, 3), x(2, 3)), s(x(2), x(2), reduction="sum"),
-                                  s(x(2), x(2), reduction="none"))),
-    Op("nn.functional.cross_entropy", (
-        s(LOGITS, CLASSES), s(x(4), idx(2)), s(x(2, 3, 2), idx([[0, 1], [2, 1]])),
-        s(LOGITS, CLASSES, pos(4, grad=False), ignore_index=3), s(LOGITS, x(3, 4, low=0)),
-        s(LOGITS, CLASSES, label_smoothing=0.2, reduction="sum"), s(LOGITS, CLASSES,
-          reduction="none"))),
-    Op("nn.functional.nll_loss", (s(LOGITS, CLASSES), s(LOGITS, CLASSES, pos(4, grad=False)))),
-    Op("nn.functional.one_hot", (s(idx([0, 2, 1])), s(idx([[0], [1]]), 3)), grad=False),
-]
-FUNCTIONAL = [replace(op, dtypes=F_DTYPES) for op in FUNCTIONAL]
-
 OPS: list[Op] = [
-    *FLOAT_UNARY, *KEEPS_DTYPE, ROUND_DECIMALS, *ARITHMETIC, *LOGIC, *OTHER, *REDUCTIONS,
-    *PRODUCTS, *MOVES, *INDEXING, *CONVERSIONS, *IN_PLACE, *CREATION, *RANDOM, *OPERATORS,
-    *FUNCTIONAL,
+    *FLOAT_UNARY, *KEEPS_DTYPE, *ARITHMETIC, *LOGIC, *OTHER, *REDUCTIONS,
+    *PRODUCTS, *MOVES, *INDEXING, *CONVERSIONS, *IN_PLACE, *CREATION, *RANDOM, *OPERATORS, *LAYERS,
 ]

@@ -30,7 +30,8 @@ DOCUMENTS = [README, README_ZH, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").g
 
 class Block(NamedTuple):
     """A fenced block: its tag, its text, the line where the text begins, and whether it follows
-    the block before it with nothing but an empty line between."""
+    the block before it with nothing but an empty line between.
+    """
 
     tag: str
     text: str
@@ -104,9 +105,7 @@ def modules() -> list[str]:
 
 
 @pytest.mark.parametrize("name", modules())
-def test_examples_in_docstrings(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"weft": weft, "nn": weft.nn, "F": weft.nn.functional}
     result = doctest.testmod(importlib.import_module(name), extraglobs=names)
@@ -127,7 +126,7 @@ def test_both_readmes_have_the_same_structure() -> None:
         return [len(marks) for marks in re.findall(r"^(#+) ", prose(path), re.MULTILINE)]
 
     def links(path: Path) -> set[str]:
-        return {t for t in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8"))} - {
+        return set(re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8"))) - {
             README.name,
             README_ZH.name,
         }

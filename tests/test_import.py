@@ -1,4 +1,4 @@
-"""``import weft`` is quick because it brings little with it. (Times are the benchmarks' business.)"""
+"""``import weft`` is quick because it brings little with it. (Benchmarks take the time.)"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MODULES = [
     "weft.utils.data",
 ]
 
-#: Names without an underscore that files of one package share, and that users are not meant to find.
+#: Names without an underscore that files of one package share, not meant for users.
 SHARED_INSIDE = {"weft.nn.init": {"fans", "reset_linear"}}
 
 #: Names that PyTorch has elsewhere, or not at all.

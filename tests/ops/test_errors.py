@@ -1,4 +1,4 @@
-"""Mistakes: the right exception, a message that names what was given and the fix, nothing changed."""
+"""Mistakes: the right exception, a message that says what was wrong, and nothing changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from sampling import Bad, Op, build
 
 import weft
 
-CASES = [pytest.param(op, bad, id=f"{op.name}-{k}") for op in OPS for k, bad in enumerate(op.errors)]
+CASES = [
+    pytest.param(op, bad, id=f"{op.name}-{k}") for op in OPS for k, bad in enumerate(op.errors)
+]
 
 
 def tensors_in(part: Any) -> Iterator[weft.Tensor]:

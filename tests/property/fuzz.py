@@ -42,6 +42,7 @@ TORCH_ONLY = {
     "A view was created in no_grad mode": "a view made under no_grad",
     "Autograd not support dtype": "integers that require grad, after x[...] = y",
     "with a bool tensor is not supported": "a minus of bools",
+    "has been detached in-place": "detach_ of a value needed for backward",
     "moved into the graph interior": "a leaf that got a history after detach_",
     "a view of a leaf Variable that requires grad": "a view of a leaf is changed",
 }
@@ -64,6 +65,8 @@ class Compared(Machine):
         super().__init__(choices, weft, torch)
         self.stats = stats
         self.watchful = choices.chance(50)
+        # Float32 anywhere leaves its rounding in what is float64 later on.
+        self.float32 = not self.only_float64
 
     def attempt(self, name: str, function: Function, *values: Value) -> Value | None:
         ours, theirs = ([v[k] for v in values] for k in (0, 1))
@@ -71,6 +74,8 @@ class Compared(Machine):
             for y in theirs:
                 y.grad_fn  # brings a view up to date, without which some of PyTorch's checks fail
             wanted = function(torch, *theirs)
+            if any(y.requires_grad and not y.dtype.is_floating_point for y in theirs):
+                raise Stop("PyTorch only: integers that require grad, after x[...] = y")
         except ERRORS as error:
             self._only_if_known(name, function, ours, error)
             return None
@@ -83,6 +88,9 @@ class Compared(Machine):
             raise Difference(f"{name}: only weft raises {type(error).__name__}: {error}") from error
         if name in {"backward", "grad"}:
             self.stats[f"{name} done"] += 1
+        if wanted is None or found is None:
+            return found, wanted
+        self.float32 |= wanted.dtype == torch.float32
         return found, wanted
 
     def _only_if_known(self, name: str, function: Function, ours: list[Any], error: Any) -> None:
@@ -99,21 +107,31 @@ class Compared(Machine):
 
     def observe(self, value: Value, what: str, *, gradient: bool = False) -> None:
         x, y = value
-        # (Of gradients, PyTorch drops second derivatives that are zero everywhere.)
-        if not (gradient and x.requires_grad and not y.requires_grad):
+        if gradient and x.requires_grad != y.requires_grad:
+            self._check_constant(x, y, what)
+        else:
             self._compare_kind(value, what)
         found, wanted = array_of(x), array_of(y)
-        # Float32 anywhere in a program leaves its rounding in what is float64 later on.
-        tolerance = 1e-9 if self.only_float64 else 3e-4
+        tolerance = 3e-4 if self.float32 else 1e-9
         size = np.abs(wanted[np.isfinite(wanted)]).max(initial=1) if wanted.size else 1
         if not np.allclose(found, wanted, tolerance, tolerance * size, equal_nan=True):
             raise Difference(f"{what}:\n{found}\nin PyTorch:\n{wanted}")
 
+    def _check_constant(self, x: Any, y: Any, what: str) -> None:
+        """A gradient that does not depend on anything may say so or not."""
+        L, g, leaves = (
+            (weft, x, [p for p, _ in self.leaves])
+            if x.requires_grad
+            else (torch, y, [p for _, p in self.leaves])
+        )
+        leaves = [p for p in leaves if p.requires_grad]
+        second = L.autograd.grad(g.sum(), leaves, retain_graph=True, allow_unused=True)
+        if any(h is not None and np.any(array_of(h)) for h in second):
+            raise Difference(f"{what}: requires_grad {x.requires_grad}, in PyTorch {y.requires_grad}")
+
     @staticmethod
     def _compare_kind(value: Value, what: str) -> None:
         y = value[1]
-        if y.requires_grad and not y.dtype.is_floating_point:
-            raise Stop("PyTorch only: integers that require grad, after x[...] = y")
         for name, of in KINDS.items():
             found, wanted = map(of, value)
             if found != wanted:

@@ -47,7 +47,7 @@ class ModuleBase:
     _plain: set[str]  # attributes that are empty lists and the like
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004 (for __init__)
-        self = object.__new__(cls)
+        self = super().__new__(cls)
         state = self.__dict__
         state["training"] = True
         state["_parameters"] = {}

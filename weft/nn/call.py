@@ -184,8 +184,7 @@ class _Boundary:
             new = _run("full backward pre-hook", hook, self.module, grads, of=self.name)
             if new is not None:
                 grads = self._checked("full backward pre-hook", hook, new, grads, "grad_output")
-        if self.before:
-            side.replace(found, grads, self.name)
+                side.replace(found, grads, self.name)
         self.walk = found
         self.grad_output = grads
         if self.inputs is None:
@@ -215,8 +214,7 @@ class _Boundary:
             )
             if new is not None:
                 grads = self._checked("full backward hook", hook, new, grads, "grad_input")
-        if self.after:
-            side.replace(found, grads, self.name)
+                side.replace(found, grads, self.name)
         self.walk = None
 
     def _checked(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self, SupportsIndex, overload
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
 from .mistakes import not_registrable
-from .module import Module, indented
+from .module import Module
 from .parameter import Parameter
 from .place import structure_changed
 
@@ -242,7 +242,11 @@ class ModuleList(_Numbered):
             f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}"
             for a, b, text in blocks
         ]
-        return f"{self._get_name()}(\n  " + "\n  ".join(map(indented, lines)) + "\n)"
+        return (
+            f"{self._get_name()}(\n  "
+            + "\n  ".join(line.replace("\n", "\n  ") for line in lines)
+            + "\n)"
+        )
 
 
 class ModuleDict(Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ref

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from inspect import signature
 from typing import (
     TYPE_CHECKING,
@@ -21,30 +19,26 @@ from ..errors import UnsupportedOp
 from ..graph.modes import module_path
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
-from . import conversion, hooks, place as places
+from . import conversion, hooks, loading, place as places, state, tree
+from .base import ModuleBase
 from .call import call_with_hooks
-from .hooks import Hook, every_call, every_module, registered
+from .hooks import every_call, every_module, registered
 from .mistakes import (
     PLAIN,
     NoAttribute,
     check_name,
     missing_forward,
-    no_such_member,
     not_assignable,
     not_registrable,
     warn_of_unregistered,
-    wrong_member,
 )
 from .parameter import Buffer, Parameter
-from .place import NOWHERE, Place, blame, locate, structure_changed
-from .state import EXTRA, IncompatibleKeys, load, load_own
+from .place import Place, blame, structure_changed
+from .tree import locate
 
 _running = module_path.get
 _enter = module_path.set
 _leave = module_path.reset
-
-# Parts of an instance's dict that copies and pickles begin anew.
-_NOT_COPIED = ("_place", "_plain", "_compiled_call_impl")
 
 _P = ParamSpec("_P")
 _R_co = TypeVar("_R_co", covariant=True)
@@ -65,29 +59,7 @@ class _CallLikeForward:
     def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
-def _new_state(state: dict[str, Any]) -> None:
-    state["training"] = True
-    state["_parameters"] = {}
-    state["_buffers"] = {}
-    state["_non_persistent_buffers_set"] = set()
-    state["_backward_pre_hooks"] = OrderedDict()
-    state["_backward_hooks"] = OrderedDict()
-    state["_is_full_backward_hook"] = None
-    state["_forward_hooks"] = OrderedDict()
-    state["_forward_hooks_with_kwargs"] = OrderedDict()
-    state["_forward_hooks_always_called"] = OrderedDict()
-    state["_forward_pre_hooks"] = OrderedDict()
-    state["_forward_pre_hooks_with_kwargs"] = OrderedDict()
-    state["_state_dict_hooks"] = OrderedDict()
-    state["_state_dict_pre_hooks"] = OrderedDict()
-    state["_load_state_dict_pre_hooks"] = OrderedDict()
-    state["_load_state_dict_post_hooks"] = OrderedDict()
-    state["_modules"] = {}
-    state["_place"] = NOWHERE
-    state["_plain"] = set()  # attributes that are empty lists and the like
-
-
-class Module:
+class Module(ModuleBase):
     """Base of all layers and models.
 
     Subclasses assign layers and parameters to attributes, which registers them, and define
@@ -112,29 +84,6 @@ class Module:
     _version: int = 1
     _compiled_call_impl: Callable[..., Any] | None = None
     T_destination = TypeVar("T_destination", bound=dict[str, Any])
-
-    training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _non_persistent_buffers_set: set[str]
-    _backward_pre_hooks: OrderedDict[int, Hook]
-    _backward_hooks: OrderedDict[int, Hook]
-    _is_full_backward_hook: bool | None
-    _forward_hooks: OrderedDict[int, Hook]
-    _forward_hooks_with_kwargs: OrderedDict[int, bool]
-    _forward_hooks_always_called: OrderedDict[int, bool]
-    _forward_pre_hooks: OrderedDict[int, Hook]
-    _forward_pre_hooks_with_kwargs: OrderedDict[int, bool]
-    _state_dict_hooks: OrderedDict[int, Hook]
-    _state_dict_pre_hooks: OrderedDict[int, Hook]
-    _load_state_dict_pre_hooks: OrderedDict[int, Hook]
-    _load_state_dict_post_hooks: OrderedDict[int, Hook]
-    _modules: dict[str, Module | None]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004 (for __init__)
-        self = object.__new__(cls)
-        _new_state(self.__dict__)
-        return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         mro = type(self).__mro__
@@ -298,8 +247,6 @@ class Module:
             object.__delattr__(self, name)
             self._plain.discard(name)
 
-    _plain: set[str]
-
     def _check_plain_attributes(self) -> None:
         """Warns of layers that were put into a plain list after it had become an attribute."""
         state = self.__dict__
@@ -377,194 +324,16 @@ class Module:
         """The same as :meth:`add_module`."""
         self.add_module(name, module)
 
-    # ---- the tree
+    # ---- the tree (tree.py)
 
-    def get_submodule(self, target: str) -> Module:
-        """The module at a dotted path; ``""`` is this one.
-
-        Raises:
-            AttributeError: if there is none, naming where the path ends and what is there.
-        """
-        module: Any = self
-        path = ""
-        for name in target.split(".") if target else ():
-            if not hasattr(module, name):
-                raise no_such_member(module, path, name, target, "module")
-            found = getattr(module, name)
-            if not isinstance(found, Module):
-                raise wrong_member(module, name, found, "an nn.Module")
-            module = found
-            path = f"{path}.{name}" if path else name
-        return module  # type: ignore[no-any-return]
-
-    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
-        """Puts a module at a dotted path, in the place of the one there.
-
-        Args:
-            strict: do not add what is not there.
-
-        Raises:
-            ValueError: for an empty path, or what is no Module.
-            AttributeError: if the path leads nowhere.
-        """
-        if not target:
-            raise ValueError("Cannot set the submodule without a target name!")
-        if not isinstance(module, Module):
-            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")  # noqa: TRY004
-        path, _, name = target.rpartition(".")
-        parent = self.get_submodule(path)
-        if hasattr(parent, name):
-            found = getattr(parent, name)
-            if not isinstance(found, Module):
-                raise wrong_member(parent, name, found, "an nn.Module")
-        elif strict:
-            raise no_such_member(parent, path, name, target, "module")
-        setattr(parent, name, module)
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path.
-
-        Raises:
-            AttributeError: if there is none.
-        """
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        if not hasattr(owner, name):
-            raise no_such_member(owner, path, name, target, "parameter")
-        found = getattr(owner, name)
-        if not isinstance(found, Parameter):
-            raise wrong_member(owner, name, found, "an nn.Parameter")
-        return found
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path.
-
-        Raises:
-            AttributeError: if there is none.
-        """
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        if not hasattr(owner, name):
-            raise no_such_member(owner, path, name, target, "buffer")
-        found = getattr(owner, name)
-        if name not in owner._buffers:
-            raise wrong_member(owner, name, found, "a buffer")
-        return found  # type: ignore[no-any-return]
-
-    def children(self) -> Iterator[Module]:
-        """The modules right below this one, each once."""
-        for _, module in self.named_children():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules right below this one with their names, each once."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
-            yield module
-
-    def named_modules(
-        self,
-        memo: set[Module] | None = None,
-        prefix: str = "",
-        remove_duplicate: bool = True,
-    ) -> Iterator[tuple[str, Module]]:
-        """This module (named ``prefix``) and all below it with their paths, depth first.
-
-        Args:
-            memo: modules to leave out; gets those that were given.
-            remove_duplicate: give a module that is there twice only once.
-        """
-        if memo is None:
-            memo = set()
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                path = f"{prefix}.{name}" if prefix else name
-                yield from module.named_modules(memo, path, remove_duplicate)
-
-    def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Calls ``fn`` with every module below this one, children first, and with this one."""
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
-        return self
-
-    # ---- parameters and buffers
-
-    def _named_members(
-        self,
-        get_members_fn: Callable[[Module], Any],
-        prefix: str = "",
-        recurse: bool = True,
-        remove_duplicate: bool = True,
-    ) -> Iterator[tuple[str, Any]]:
-        seen = set()
-        modules: Any = [(prefix, self)]
-        if recurse:
-            modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
-        for path, module in modules:
-            if module._plain:
-                module._check_plain_attributes()
-            for name, value in get_members_fn(module):
-                if value is None or value in seen:
-                    continue
-                if remove_duplicate:
-                    seen.add(value)
-                yield (f"{path}.{name}" if path else name), value
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, each once; with those of the modules below unless not ``recurse``."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their paths, which begin with ``prefix``."""
-        yield from self._named_members(
-            lambda module: module._parameters.items(), prefix, recurse, remove_duplicate
-        )
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers, each once; with those of the modules below unless not ``recurse``."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """The buffers with their paths, which begin with ``prefix``."""
-        yield from self._named_members(
-            lambda module: module._buffers.items(), prefix, recurse, remove_duplicate
-        )
-
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Whether gradients of the parameters are kept; False freezes the module."""
-        for parameter in self.parameters():
-            parameter.requires_grad_(requires_grad)
-        return self
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Resets the gradients of all parameters: to None, or to zeros."""
-        for parameter in self.parameters():
-            grad = parameter.grad
-            if grad is None:
-                continue
-            if set_to_none:
-                parameter.grad = None
-            else:
-                grad.detach_().zero_()
+    get_submodule, set_submodule = tree.get_submodule, tree.set_submodule
+    get_parameter, get_buffer = tree.get_parameter, tree.get_buffer
+    children, named_children = tree.children, tree.named_children
+    modules, named_modules, apply = tree.modules, tree.named_modules, tree.apply
+    parameters, named_parameters = tree.parameters, tree.named_parameters
+    buffers, named_buffers = tree.buffers, tree.named_buffers
+    requires_grad_, zero_grad = tree.requires_grad_, tree.zero_grad
+    _named_members = tree.named_members
 
     # ---- mode
 
@@ -597,123 +366,12 @@ class Module:
     half, bfloat16 = conversion.to_half, conversion.to_bfloat16
     share_memory = conversion.share_memory
 
-    # ---- state
+    # ---- state (state.py, loading.py)
 
-    @overload
-    def state_dict(
-        self, *, destination: T_destination, prefix: str = ..., keep_vars: bool = ...
-    ) -> T_destination: ...
-    @overload
-    def state_dict(self, *, prefix: str = ..., keep_vars: bool = ...) -> dict[str, Any]: ...
-    def state_dict(
-        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
-        """All parameters and persistent buffers by path, as an OrderedDict.
-
-        Args:
-            destination: a dict to fill.
-            prefix: what paths begin with.
-            keep_vars: give the parameters themselves, not their detached values.
-        """
-        if args:
-            warnings.warn(
-                "Positional args are being deprecated, use kwargs instead: "
-                "state_dict(destination=..., prefix=..., keep_vars=...)",
-                FutureWarning,
-                stacklevel=2,
-            )
-            given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
-            destination = given["destination"] if destination is None else destination
-            prefix = prefix or given.get("prefix", "")
-            keep_vars = keep_vars or given.get("keep_vars", False)
-        if destination is None:
-            destination = OrderedDict()
-            destination._metadata = OrderedDict()
-        metadata = {"version": self._version}
-        if hasattr(destination, "_metadata"):
-            destination._metadata[prefix[:-1]] = metadata
-        for hook in self._state_dict_pre_hooks.values():
-            hook(self, prefix, keep_vars)
-        self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(
-                    destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
-                )
-        return self._after_state_dict(destination, prefix, metadata)
-
-    def _after_state_dict(self, destination: Any, prefix: str, metadata: dict[str, Any]) -> Any:
-        for hook in self._state_dict_hooks.values():
-            result = hook(self, destination, prefix, metadata)
-            if result is None:
-                continue
-            if getattr(hook, "_from_public_api", False):
-                raise RuntimeError("state_dict post-hook must return None")
-            destination = result
-        return destination
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        for name, param in self._parameters.items():
-            if param is not None:
-                destination[prefix + name] = param if keep_vars else param.detach()
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent_buffers_set:
-                destination[prefix + name] = buffer if keep_vars else buffer.detach()
-        if type(self).get_extra_state is not Module.get_extra_state:
-            destination[prefix + EXTRA] = self.get_extra_state()
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Takes over the values of a :meth:`state_dict`.
-
-        Everything is checked before anything changes: if it fails, the module is as it was.
-
-        Args:
-            strict: raise if keys are missing or not expected.
-            assign: take the tensors themselves, with their dtypes, in place of their values.
-
-        Returns:
-            The keys that were missing, and those not expected.
-
-        Raises:
-            CheckpointError: for keys (if ``strict``) or shapes that differ, with what may help.
-            TypeError: unless ``state_dict`` is a mapping.
-        """
-        return load(self, state_dict, strict, assign)
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Loads this module's own entries; to be extended by subclasses, not called by users."""
-        rest = (prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
-        for hook in list(self._load_state_dict_pre_hooks.values()):
-            hook(state_dict, *rest)
-        load_own(self, state_dict, *rest)
-
-    def get_extra_state(self) -> Any:
-        """What else belongs into the ``state_dict``; to be defined by a subclass."""
-        raise RuntimeError(
-            f"{type(self).__name__} defines no get_extra_state(): a class with set_extra_state() "
-            "needs both"
-        )
-
-    def set_extra_state(self, state: Any) -> None:
-        """Takes back what ``get_extra_state`` gave; to be defined by a subclass."""
-        raise RuntimeError(
-            f"{type(self).__name__} defines no set_extra_state(): a class with get_extra_state() "
-            "needs both"
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in _NOT_COPIED}
+    state_dict, load_state_dict = state.state_dict, loading.load_state_dict
+    _save_to_state_dict = state.save_to_state_dict
+    _load_from_state_dict = state.load_from_state_dict
+    get_extra_state, set_extra_state = state.get_extra_state, state.set_extra_state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -755,13 +413,13 @@ class Module:
         lines = extra.split("\n") if extra else []
         if len(lines) == 1 and not self._modules:
             return f"{self._get_name()}({lines[0]})"
-        lines += [f"({k}): {indented(repr(m))}" for k, m in self._modules.items()]
+        lines += [f"({k}): {_indented(repr(m))}" for k, m in self._modules.items()]
         if not lines:
             return f"{self._get_name()}()"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-def indented(text: str) -> str:
+def _indented(text: str) -> str:
     """All lines but the first moved in by two; blank ones stay empty."""
     first, *rest = text.split("\n")
     return "\n".join([first, *(f"  {line}" if line.strip() else "" for line in rest)])

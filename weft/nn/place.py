@@ -35,7 +35,7 @@ class Place(str):
     """
 
     __slots__ = ("names", "outer", "owner", "root", "structure")
-    names: dict[int, tuple[dict[str, Module | None], str, str]] | None  # of modules within it
+    names: dict[int, str] | None  # of modules within it, by id
     outer: str | None  # the place that was running when this one was called
     owner: ref[Module]
     root: str  # the class of the outermost module

@@ -1,20 +1,17 @@
-"""Loading a ``state_dict`` into a module: everything is checked first, and mistakes are explained.
+"""The ``state_dict`` of a module: what is in it, and how a module takes its own part back.
 
-PyTorch's protocol is kept: ``load_state_dict`` calls each module's ``_load_from_state_dict``, which
-subclasses may extend. What that would change is collected as a list of steps and done at the end,
-if nothing was found wrong.
+``loading.py`` has ``load_state_dict``, which goes through all modules.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..errors import CheckpointError, did_you_mean
 from ..graph.modes import grad_mode
-from ..tensors.core import TensorCore, node_of, wrap
+from ..tensors.core import TensorCore, node_of
 from .mistakes import user_warning
 from .parameter import Parameter
 
@@ -22,183 +19,108 @@ if TYPE_CHECKING:
     from .module import Module
 
 EXTRA = "_extra_state"
-_MOST_NAMED = 12  # keys of one kind in a message
 
-Step = Callable[[], None]
-_steps: ContextVar[list[Step] | None] = ContextVar("_steps", default=None)
+D = TypeVar("D", bound=dict[str, Any])
 
 
-class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` returns: the keys that only one side has."""
+@overload
+def state_dict(self: Module, *, destination: D, prefix: str = ..., keep_vars: bool = ...) -> D: ...
+@overload
+def state_dict(self: Module, *, prefix: str = ..., keep_vars: bool = ...) -> dict[str, Any]: ...
+def state_dict(
+    self: Module, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
+) -> Any:
+    """All parameters and persistent buffers by path, as an OrderedDict.
 
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return (
-            f"IncompatibleKeys(missing_keys={self.missing_keys}, "
-            f"unexpected_keys={self.unexpected_keys})"
+    Args:
+        destination: a dict to fill.
+        prefix: what paths begin with.
+        keep_vars: give the parameters themselves, not their detached values.
+    """
+    if args:
+        user_warning(
+            "Positional args are being deprecated, use kwargs instead: "
+            "state_dict(destination=..., prefix=..., keep_vars=...)",
+            FutureWarning,
         )
-
-
-class _Loading:
-    """One call of ``load_state_dict``."""
-
-    def __init__(
-        self, module: Module, state: Mapping[str, Any], strict: bool, assign: bool
-    ) -> None:
-        self.module = module
-        self.metadata = getattr(state, "_metadata", None)
-        self.given = list(state)
-        self.state: OrderedDict[str, Any] = OrderedDict(state)
-        if self.metadata is not None:
-            self.state._metadata = self.metadata  # type: ignore[attr-defined]
-        self.strict = strict
-        self.assign = assign
-        self.missing: list[str] = []
-        self.unexpected: list[str] = []
-        self.errors: list[str] = []
-        self.steps: list[Step] = []
-
-    def run(self) -> IncompatibleKeys:
-        undo = _Before(self.module) if any(map(_runs_users_code, self.module.modules())) else None
-        try:
-            self._plan()
-            if self.errors or undo is None:
-                self._raise_errors()
-            self._perform()
-            self._raise_errors()  # missing keys may be accepted by hooks that ran just now
-        except BaseException:
-            if undo is not None:
-                undo.restore()
-            raise
-        self._warn_of_nothing_loaded()
-        return IncompatibleKeys(self.missing, self.unexpected)
-
-    def _plan(self) -> None:
-        token = _steps.set(self.steps)
-        try:
-            self._visit(self.module, self.state, "")
-        finally:
-            _steps.reset(token)
-
-    def _visit(self, module: Module, state: Mapping[str, Any], prefix: str) -> None:
-        known = {} if self.metadata is None else self.metadata.get(prefix[:-1], {})
-        metadata = {**known, "assign_to_params_buffers": True} if self.assign else known
-        module._load_from_state_dict(
-            state, prefix, metadata, True, self.missing, self.unexpected, self.errors
-        )
-        for name, child in module._modules.items():
-            within = f"{prefix}{name}."
-            part = {k: v for k, v in state.items() if k.startswith(within)}
-            if child is not None:
-                self._visit(child, part, within)
-            else:
-                self.unexpected += part
-        if module._load_state_dict_post_hooks:
-            self.steps.append(lambda: self._run_post_hooks(module))
-
-    def _run_post_hooks(self, module: Module) -> None:
-        keys = IncompatibleKeys(self.missing, self.unexpected)
-        for hook in list(module._load_state_dict_post_hooks.values()):
-            if hook(module, keys) is not None:
-                raise AssertionError(
-                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected "
-                    "to return new values, if incompatible_keys need to be modified, it should be "
-                    "done inplace."
-                )
-
-    def _perform(self) -> None:
-        token = grad_mode.set(False)
-        try:
-            for step in self.steps:
-                step()
-        finally:
-            grad_mode.reset(token)
-
-    def _raise_errors(self) -> None:
-        messages = list(self.errors)
-        if self.strict:
-            if self.unexpected:
-                messages.insert(0, f"Unexpected key(s) in state_dict: {_listed(self.unexpected)}. ")
-            if self.missing:
-                messages.insert(0, f"Missing key(s) in state_dict: {_listed(self.missing)}. ")
-        if messages:
-            kind = type(self.module).__name__
-            messages += [*self._hints(), "The model is as it was before."]
-            lines = "".join(f"\n\t{m}" for m in messages)
-            raise CheckpointError(f"Error(s) in loading state_dict for {kind}:{lines}")
-
-    def _warn_of_nothing_loaded(self) -> None:
-        wanted = len(self.module.state_dict())
-        if self.missing and 2 * len(self.missing) > wanted:
-            hints = "".join(f" {h}" for h in self._hints())
-            user_warning(
-                f"load_state_dict(strict=False) found {wanted - len(self.missing)} of the "
-                f"{wanted} keys of {type(self.module).__name__}.{hints}"
+        given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+        destination = given["destination"] if destination is None else destination
+        prefix = prefix or given.get("prefix", "")
+        keep_vars = keep_vars or given.get("keep_vars", False)
+    if destination is None:
+        destination = OrderedDict()
+        destination._metadata = OrderedDict()
+    metadata = {"version": self._version}
+    if hasattr(destination, "_metadata"):
+        destination._metadata[prefix[:-1]] = metadata
+    for hook in self._state_dict_pre_hooks.values():
+        hook(self, prefix, keep_vars)
+    self._save_to_state_dict(destination, prefix, keep_vars)
+    for name, module in self._modules.items():
+        if module is not None:
+            module.state_dict(
+                destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
             )
-
-    def _hints(self) -> list[str]:
-        wanted = list(self.module.state_dict())
-        given = self.given
-        both = len(set(wanted) & set(given))
-        hints = [
-            f"{both} of the model's {len(wanted)} keys are among the state_dict's {len(given)}."
-        ]
-        if self.missing or self.unexpected:
-            hints.append(
-                _prefix_hint(wanted, given)
-                or _nested_hint(self.state)
-                or _nearest_hint(self.missing, self.unexpected)
-            )
-        return [h for h in hints if h]
+    return _after_state_dict(self, destination, prefix, metadata)
 
 
-def _runs_users_code(module: Module) -> bool:
-    """Does loading it run code that may change the module, or fail, before all is checked?"""
-    method = type(module)._load_from_state_dict
-    return bool(
-        module._load_state_dict_post_hooks
-        or has_extra_state(module)
-        or not method.__module__.startswith(f"{__package__}.")
+def _after_state_dict(self: Module, destination: Any, prefix: str, metadata: dict[str, Any]) -> Any:
+    for hook in self._state_dict_hooks.values():
+        result = hook(self, destination, prefix, metadata)
+        if result is None:
+            continue
+        if getattr(hook, "_from_public_api", False):
+            raise RuntimeError("state_dict post-hook must return None")
+        destination = result
+    return destination
+
+
+def save_to_state_dict(self: Module, destination: Any, prefix: str, keep_vars: bool) -> None:
+    for name, param in self._parameters.items():
+        if param is not None:
+            destination[prefix + name] = param if keep_vars else param.detach()
+    for name, buffer in self._buffers.items():
+        if buffer is not None and name not in self._non_persistent_buffers_set:
+            destination[prefix + name] = buffer if keep_vars else buffer.detach()
+    if type(self).get_extra_state is not get_extra_state:
+        destination[prefix + EXTRA] = self.get_extra_state()
+
+
+# ---- what a subclass may add
+
+
+def get_extra_state(self: Module) -> Any:
+    """What else belongs into the ``state_dict``; to be defined by a subclass."""
+    raise RuntimeError(
+        f"{type(self).__name__} defines no get_extra_state(): a class with set_extra_state() "
+        "needs both"
     )
 
 
-class _Before:
-    """The parameters and buffers of a module, to go back to."""
-
-    def __init__(self, module: Module) -> None:
-        self._modules = [(m, m._parameters.copy(), m._buffers.copy()) for m in module.modules()]
-        tensors = [t for _, p, b in self._modules for t in (*p.values(), *b.values())]
-        self._values = [(t, wrap(node_of(t))) for t in tensors if t is not None]
-
-    def restore(self) -> None:
-        for module, parameters, buffers in self._modules:
-            for now, before in ((module._parameters, parameters), (module._buffers, buffers)):
-                now.clear()
-                now.update(before)  # type: ignore[arg-type]
-        for tensor, value in self._values:
-            if node_of(tensor) is not node_of(value):
-                tensor.data = value
+def set_extra_state(self: Module, state: Any) -> None:
+    """Takes back what ``get_extra_state`` gave; to be defined by a subclass."""
+    raise RuntimeError(
+        f"{type(self).__name__} defines no set_extra_state(): a class with get_extra_state() "
+        "needs both"
+    )
 
 
-def load(module: Module, state: Any, strict: bool, assign: bool) -> IncompatibleKeys:
-    """See ``Module.load_state_dict``."""
-    if not isinstance(state, Mapping):
-        hint = (
-            ": weft.load(path) reads one"
-            if isinstance(state, str) or hasattr(state, "__fspath__")
-            else ""
-        )
-        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}{hint}.")
-    return _Loading(module, state, strict, assign).run()
+def has_extra_state(module: Module) -> bool:
+    """Does the class define ``set_extra_state``?"""
+    return type(module).set_extra_state is not set_extra_state
 
 
-def do(step: Step) -> None:
-    """Does a step now, or, within ``load_state_dict``, once everything is checked."""
-    steps = _steps.get()
+# ---- taking it back
+
+Step = Callable[[], Any]
+
+#: Within ``load_state_dict``: what is to be done once everything is checked.
+planned: ContextVar[list[Step] | None] = ContextVar("planned", default=None)
+
+
+def _do(step: Step) -> None:
+    """Does a step now, or plans it."""
+    steps = planned.get()
     if steps is not None:
         steps.append(step)
         return
@@ -209,47 +131,45 @@ def do(step: Step) -> None:
         grad_mode.reset(token)
 
 
-def has_extra_state(module: Module) -> bool:
-    """Does the class define ``set_extra_state``?"""
-    from .module import Module
-
-    return type(module).set_extra_state is not Module.set_extra_state
-
-
-def load_own(
-    module: Module,
-    state: Mapping[str, Any],
+def load_from_state_dict(
+    self: Module,
+    state_dict: Mapping[str, Any],
     prefix: str,
-    metadata: Mapping[str, Any],
+    local_metadata: Mapping[str, Any],
     strict: bool,
-    missing: list[str],
-    unexpected: list[str],
-    errors: list[str],
+    missing_keys: list[str],
+    unexpected_keys: list[str],
+    error_msgs: list[str],
 ) -> None:
-    """What ``Module._load_from_state_dict`` does after its hooks: one module's own entries."""
-    hidden = module._non_persistent_buffers_set
-    buffers = {k: b for k, b in module._buffers.items() if k not in hidden}
-    local = {k: v for k, v in (*module._parameters.items(), *buffers.items()) if v is not None}
-    assign = bool(metadata.get("assign_to_params_buffers", False))
+    """Loads this module's own entries; to be extended by subclasses, not called by users."""
+    rest = (prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+    for hook in list(self._load_state_dict_pre_hooks.values()):
+        hook(state_dict, *rest)
+    hidden = self._non_persistent_buffers_set
+    buffers = {k: b for k, b in self._buffers.items() if k not in hidden}
+    local = {k: v for k, v in (*self._parameters.items(), *buffers.items()) if v is not None}
+    assign = bool(local_metadata.get("assign_to_params_buffers", False))
     for name, target in local.items():
         key = prefix + name
-        if key in state:
-            problem = _plan_tensor(module, name, key, target, state[key], assign)
+        if key in state_dict:
+            problem = _plan_tensor(self, name, key, target, state_dict[key], assign)
             if problem:
-                errors.append(problem)
+                error_msgs.append(problem)
         elif strict:
-            missing.append(key)
+            missing_keys.append(key)
     extra = prefix + EXTRA
-    if has_extra_state(module):
-        if extra in state:
-            value = state[extra]
-            do(lambda: module.set_extra_state(value))
+    if has_extra_state(self):
+        if extra in state_dict:
+            value = state_dict[extra]
+            _do(lambda: self.set_extra_state(value))
         elif strict:
-            missing.append(extra)
-    elif strict and extra in state:
-        unexpected.append(extra)
+            missing_keys.append(extra)
+    elif strict and extra in state_dict:
+        unexpected_keys.append(extra)
     if strict:
-        unexpected += [k for k in state if k != extra and _is_strange(module, k, prefix, local)]
+        unexpected_keys += [
+            k for k in state_dict if k != extra and _is_strange(self, k, prefix, local)
+        ]
 
 
 def _is_strange(module: Module, key: str, prefix: str, local: Mapping[str, Any]) -> bool:
@@ -280,69 +200,11 @@ def _plan_tensor(
             f"the shape in current model is {list(wanted)}."
         )
     if not assign:
-        do(lambda: target.copy_(value))
+        _do(lambda: target.copy_(value))
     elif isinstance(target, Parameter) and not isinstance(value, Parameter):
-        do(lambda: setattr(module, name, Parameter(value, target.requires_grad)))
+        _do(lambda: setattr(module, name, Parameter(value, target.requires_grad)))
     elif isinstance(target, Parameter):
-        do(lambda: setattr(module, name, value.requires_grad_(target.requires_grad)))
+        _do(lambda: setattr(module, name, value.requires_grad_(target.requires_grad)))
     else:
-        do(lambda: setattr(module, name, value))
+        _do(lambda: setattr(module, name, value))
     return None
-
-
-# ---- explanations
-
-
-def _listed(keys: Sequence[str]) -> str:
-    text = ", ".join(f'"{k}"' for k in keys[:_MOST_NAMED])
-    return f"{text} and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else text
-
-
-def _prefix_hint(wanted: Iterable[str], given: Sequence[str]) -> str:
-    """For keys that differ by a common prefix."""
-    wanted = set(wanted)
-    prefix = _extra_prefix(given, wanted)
-    if prefix:
-        return (
-            f"The state_dict's keys begin with '{prefix}', the model's do not. Strip it: "
-            f"{{k.removeprefix({prefix!r}): v for k, v in state_dict.items()}}"
-        )
-    prefix = _extra_prefix(sorted(wanted), set(given))
-    if prefix:
-        return (
-            f"The model's keys begin with '{prefix}', the state_dict's do not. Load it there, "
-            f"model.get_submodule({prefix[:-1]!r}).load_state_dict(...), or add it: "
-            f"{{{prefix!r} + k: v for k, v in state_dict.items()}}"
-        )
-    return ""
-
-
-def _extra_prefix(longer: Sequence[str], shorter: set[str]) -> str:
-    """The dotted prefix without which most of ``longer`` are in ``shorter``."""
-    for key in longer[:_MOST_NAMED]:
-        parts = key.split(".")
-        for k in range(1, len(parts)):
-            if ".".join(parts[k:]) in shorter:
-                prefix = ".".join(parts[:k]) + "."
-                fit = sum(x.startswith(prefix) and x[len(prefix) :] in shorter for x in longer)
-                if 2 * fit > min(len(longer), len(shorter)):
-                    return prefix
-    return ""
-
-
-def _nested_hint(state: Mapping[str, Any]) -> str:
-    """For a checkpoint that holds the state_dict among other things."""
-    for key, value in state.items():
-        if isinstance(value, Mapping) and any(isinstance(v, TensorCore) for v in value.values()):
-            return f"'{key}' holds a dict of tensors: pass checkpoint['{key}']"
-    return ""
-
-
-def _nearest_hint(missing: Sequence[str], unexpected: Sequence[str]) -> str:
-    """For misspelt or renamed keys."""
-    pairs = []
-    for key in missing[:_MOST_NAMED]:
-        hint = did_you_mean(key, unexpected[:1000], limit=1)
-        if hint:
-            pairs.append(f"'{hint.split(chr(39))[1]}' may be the model's '{key}'")
-    return f"In the state_dict {'; '.join(pairs)}." if pairs else ""

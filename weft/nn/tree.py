@@ -1,4 +1,4 @@
-"""The tree that modules form: walks and paths through it, and where in it a running module stands."""
+"""The tree that modules form: walks, paths, and where in it a running module stands."""
 
 from __future__ import annotations
 
@@ -263,21 +263,30 @@ def _already_running(module: Module, place: str | None) -> Place | None:
 def _name_within(outer: Place, owner: Module, module: Module) -> str | None:
     """The name of ``module`` relative to its outer one, None if it is not registered in it."""
     if outer.names is None:
-        outer.names = {id(m): (held, key, name) for m, held, key, name in _members(owner, "")}
-    found = outer.names.get(id(module))
-    if found is not None and found[0].get(found[1]) is module:
-        return found[2]
+        outer.names = {id(m): name for m, name in _members(owner, "")}
+    name = outer.names.get(id(module))
+    if name is not None and _at(owner, name) is module:
+        return name
     return _search(owner, module)
 
 
-def _members(owner: Module, prefix: str) -> Iterator[tuple[Module, Any, str, str]]:
+def _members(owner: Module, prefix: str) -> Iterator[tuple[Module, str]]:
     """Children, and children's children where the child is a mere list or dict of modules."""
-    held = owner._modules
-    for key, child in held.items():
+    for name, child in owner._modules.items():
         if child is not None:
             if type(child).forward is missing_forward:
-                yield from _members(child, f"{prefix}{key}.")
-            yield child, held, key, prefix + key
+                yield from _members(child, f"{prefix}{name}.")
+            yield child, prefix + name
+
+
+def _at(owner: Module, path: str) -> Module | None:
+    """What is at a path now, None if nothing is."""
+    module: Module | None = owner
+    for name in path.split("."):
+        if module is None:
+            return None
+        module = module._modules.get(name)
+    return module
 
 
 def _search(owner: Module, module: Module) -> str | None:

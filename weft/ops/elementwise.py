@@ -58,7 +58,13 @@ def _integer_safe(f: Any) -> Any:
     return reference
 
 
-floor_div: Binary = binary("floor_div", _integer_safe(np.floor_divide), check=_no_bool)
+floor_div: Binary = binary(
+    "floor_div",
+    _integer_safe(np.floor_divide),
+    (lambda g, a, b, y: zeros(g.type), lambda g, a, b, y: zeros(g.type)),
+    needs="",
+    check=_no_bool,
+)
 remainder: Binary = binary(
     "remainder",
     _integer_safe(np.remainder),

@@ -210,10 +210,10 @@ class TensorCore:
             self._put(new)
         else:
             owner._put(self._written(new))
-            if recording or not owner._node.tracks:
+            if not owner._node.tracks:
                 self._node = new
                 self._base_version = owner._version
-            # else: cut again on use, so that it keeps its history
+            # else: cut again on use, so that gradients of the base reach what is made from it
         return self  # type: ignore[return-value]
 
     def _check_writable(self) -> None:

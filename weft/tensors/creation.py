@@ -315,6 +315,8 @@ def arange(
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     to = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
+    if to is int64 and not whole:  # as PyTorch: the numbers are cut down first
+        start, end, step, whole = int(start), int(end), int(step), True
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     return finished(mv.arange(count, to, start, step), requires_grad)
 
@@ -336,8 +338,16 @@ def linspace(
     check_device(device)
     if steps < 0:
         raise ValueError(f"linspace: steps must not be negative: {steps}")
-    values = np.linspace(float(start), float(end), steps).astype(_or_default(dtype).numpy)
-    return finished(as_leaf(values), requires_grad)
+    to = _or_default(dtype)
+    convert = float if to.is_floating_point else int
+    start, end = convert(start), convert(end)
+    step = (end - start) / max(steps - 1, 1)
+    k = np.arange(steps)
+    # From both ends, so that both are exact and the values symmetric.
+    values = np.where(
+        (k < steps // 2) | (steps == 1), start + step * k, end - step * (steps - 1 - k)
+    )
+    return finished(as_leaf(values.astype(to.numpy)), requires_grad)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -182,9 +182,9 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     return _sub(input, _scaled("sub", input, other, alpha))
 
 
-def rsub(input: Tensor, other: Operand) -> Tensor:
-    """``other - input``."""
-    return _sub(other, input)
+def rsub(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
+    """``other - alpha * input``."""
+    return _sub(other, input if alpha == 1 else mul(input, alpha))
 
 
 mul = _binary(ew.mul, "``input * other``, broadcast and promoted.")

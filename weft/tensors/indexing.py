@@ -15,9 +15,9 @@ import numpy as np
 
 from ..dtypes import bool_, int64, uint8
 from ..engine.realize import value_of
-from ..errors import DTypeError, IndexOutOfRange, ShapeError
+from ..errors import DTypeError, IndexOutOfRange, ShapeError, UnsupportedOp
 from ..graph.modes import grad_enabled
-from ..graph.node import Node, number
+from ..graph.node import Node, number, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv
 from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
@@ -276,27 +276,32 @@ def copy_into(target: Tensor, value: Node) -> Tensor:
 # ---- functions
 
 
+def _vector(x: Node) -> Node:
+    """Where dimensions are addressed, a zero-dimensional tensor is a vector of one element."""
+    return x if x.type.ndim else mv.reshape(x, (1,))
+
+
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of dimension ``dim``.
 
     Raises:
         ShapeError: unless ``index`` is a vector.
     """
-    x, i = node_of(input), node_of(index)
+    x, i = _vector(node_of(input)), node_of(index)
     if i.type.ndim > 1:
         raise ShapeError(f"index_select takes a vector of places, not shape {list(i.type.shape)}")
     d = normal_dim("index_select", dim, x.type.ndim)
     order = (d, *[k for k in range(x.type.ndim) if k != d])
     i = ew.cast(mv.reshape(i, (i.type.size,)), int64)
-    taken = ix.take(mv.permute(x, order), [i], wrap=False)
-    return wrap(mv.permute(taken, mv.inverse(order)))
+    taken = mv.permute(ix.take(mv.permute(x, order), [i], wrap=False), mv.inverse(order))
+    return wrap(taken if node_of(input).type.ndim else mv.reshape(taken, ()))
 
 
 def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> Node:
     if index.type.dtype.category != 1:
         raise DTypeError(f"{name} takes an int64 index, not {index.type.dtype}")
     if index.type.ndim != len(shape) or any(
-        k != dim and n > m for k, (n, m) in enumerate(zip(index.type.shape, shape, strict=True))
+        k != dim and n > shape[k] for k, n in enumerate(index.type.shape)
     ):
         raise ShapeError(
             f"{name} along dimension {dim}: an index of shape {list(index.type.shape)} does not "
@@ -307,25 +312,52 @@ def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> N
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for ``dim=0``)."""
-    x = node_of(input)
+    x, i = _vector(node_of(input)), node_of(index)
     d = normal_dim("gather", dim, x.type.ndim)
-    return wrap(take_along(x, _check_gather("gather", x.type.shape, node_of(index), d), d))
+    if i.type.size == 0:
+        return wrap(mv.full(type_of(i.type.shape, x.type.dtype), 0))
+    taken = take_along(x, _check_gather("gather", x.type.shape, _vector(i), d), d)
+    return wrap(mv.reshape(taken, i.type.shape))
 
 
 def _scattered(name: str, input: Tensor, dim: int, index: Tensor, src: Any, how: Any) -> Node:
-    x, i = node_of(input), node_of(index)
+    x, i = _vector(node_of(input)), _vector(node_of(index))
     d = normal_dim(name, dim, x.type.ndim)
+    if i.type.size == 0:
+        return ew.same(node_of(input))
     i = _check_gather(name, x.type.shape, i, d)
     if isinstance(src, TensorCore):
-        part = node_of(src)
+        part = _vector(node_of(src))
         part = mv.slice_(part, tuple([(0, n, 1) for n in i.type.shape]))
     else:
         part = mv.expand(number(src, x.type.dtype), i.type.shape)
-    return how(x, ew.cast(part, x.type.dtype), along(i, d), False)  # type: ignore[no-any-return]
+    out: Node = how(x, ew.cast(part, x.type.dtype), along(i, d), False)
+    return mv.reshape(out, node_of(input).type.shape)
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
-    """A copy of ``input`` with ``out[index[i][j]][j] = src[i][j]`` (for ``dim=0``)."""
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: Any = None,
+) -> Tensor:
+    """A copy of ``input`` with ``out[index[i][j]][j] = src[i][j]`` (for ``dim=0``).
+
+    Args:
+        src: a tensor, or one number (also as ``value``) for all places.
+        reduce: "add" adds to what is there.
+
+    Raises:
+        UnsupportedOp: for another ``reduce``.
+    """
+    src = value if src is None else src
+    if reduce == "add":
+        return wrap(_scattered("scatter", input, dim, index, src, ix.put_add))
+    if reduce is not None:
+        raise UnsupportedOp(f"scatter with reduce={reduce!r}: only 'add' is there")
     return wrap(_scattered("scatter", input, dim, index, src, ix.put))
 
 
@@ -338,14 +370,15 @@ def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
     """A copy of ``input`` with ``alpha * source`` added at the places ``index`` of ``dim``."""
-    x, part = node_of(input), node_of(source)
+    x, part = _vector(node_of(input)), _vector(node_of(source))
     d = normal_dim("index_add", dim, x.type.ndim)
     order = (d, *[k for k in range(x.type.ndim) if k != d])
     part = mv.permute(ew.cast(part, x.type.dtype), order)
     if alpha != 1:
         part = ew.mul(part, alpha)
-    out = ix.put_add(mv.permute(x, order), part, [ew.cast(node_of(index), int64)], False)
-    return wrap(mv.permute(out, mv.inverse(order)))
+    places = ew.cast(_vector(node_of(index)), int64)
+    out = mv.permute(ix.put_add(mv.permute(x, order), part, [places], False), mv.inverse(order))
+    return wrap(mv.reshape(out, node_of(input).type.shape))
 
 
 def index_put(

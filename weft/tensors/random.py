@@ -195,24 +195,33 @@ def randperm(
     return finished(ew.cast(order, int64 if dtype is None else as_dtype(dtype)), requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+def rand_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform in [0, 1), in the shape and dtype of ``input``."""
     kind = node_of(input).type
-    return rand(kind.shape, dtype=kind.dtype if dtype is None else dtype)
+    to = kind.dtype if dtype is None else dtype
+    return rand(kind.shape, dtype=to, device=device, requires_grad=requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Normal, in the shape and dtype of ``input``."""
     kind = node_of(input).type
-    return randn(kind.shape, dtype=kind.dtype if dtype is None else dtype)
+    to = kind.dtype if dtype is None else dtype
+    return randn(kind.shape, dtype=to, device=device, requires_grad=requires_grad)
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Integers, in the shape and dtype of ``input``."""
     kind = node_of(input).type
     if high is None:
         low, high = 0, low
-    return randint(low, high, kind.shape, dtype=kind.dtype if dtype is None else dtype)
+    to = kind.dtype if dtype is None else dtype
+    return randint(low, high, kind.shape, dtype=to, device=device)
 
 
 def normal(

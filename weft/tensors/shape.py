@@ -141,14 +141,15 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return view(input, shape[:d] + inner + shape[d + 1 :])
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order.
 
     Raises:
         ShapeError: unless each dimension is named once.
     """
     ndim = node_of(input).type.ndim
-    order = tuple([normal_dim("permute", d, ndim) for d in sizes_of("permute", dims)])
+    given = sizes_of("permute", args if dims is None else (dims,))
+    order = tuple([normal_dim("permute", d, ndim) for d in given])
     if sorted(order) != list(range(ndim)):
         raise ShapeError(f"permute: {list(order)} does not name each of {ndim} dimensions once")
     return input._view(PERMUTE, order)
@@ -416,10 +417,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return wrap(ew.same(y) if y in nodes else y)
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """Reversed along ``dims``; a copy."""
     node = node_of(input)
-    turn = [normal_dim("flip", d, node.type.ndim) for d in sizes_of("flip", dims)]
+    each = sizes_of("flip", args if dims is None else (dims,))
+    turn = [normal_dim("flip", d, node.type.ndim) for d in each]
     return wrap(mv.flip(node, turn))
 
 

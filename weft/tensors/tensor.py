@@ -413,25 +413,33 @@ class Tensor(TensorCore):
 
     # ---- like this one (creation.py)
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
         """``weft.tensor(data)`` in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.tensor(data, dtype=kind, requires_grad=requires_grad)
+        return creation.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
 
-    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+    def new_zeros(
+        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
         """Zeros in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.zeros(*size, dtype=kind, requires_grad=requires_grad)
+        return creation.zeros(*size, dtype=kind, device=device, requires_grad=requires_grad)
 
-    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: Any = False) -> Tensor:
+    def new_ones(
+        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
         """Ones in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.ones(*size, dtype=kind, requires_grad=requires_grad)
+        return creation.ones(*size, dtype=kind, device=device, requires_grad=requires_grad)
 
-    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None
+    ) -> Tensor:
         """``fill_value`` in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.full(size, fill_value, dtype=kind)
+        return creation.full(size, fill_value, dtype=kind, device=device)
 
     new_empty = new_zeros
 
