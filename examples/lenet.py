@@ -96,7 +96,7 @@ def sklearn_digits() -> Data:
     images = resize(digits.images / 16, 28)
     dataset = as_dataset(images, digits.target)
     train, test = split(dataset, held_out=360)
-    return Data("scikit-learn's digits", train, test, epochs=16)
+    return Data("scikit-learn's digits", train, test, epochs=24)
 
 
 def mnist(folder: Path, which: str) -> TensorDataset:
@@ -348,7 +348,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="a folder of MNIST's IDX files (.gz or not)")
-    add("--epochs", type=positive, help="passes over the data (default: 16; 4 with --data)")
+    add("--epochs", type=positive, help="passes over the data (default: 24; 4 with --data)")
     add("--lr", type=float, default=0.05, help="learning rate")
     add("--momentum", type=float, default=0.9, help="momentum of SGD")
     add("--batch-size", type=positive, default=64, help="images in a step")

@@ -1,1 +1,12 @@
-"""Shared by all tests. (Its place puts this folder on the import path, for ``samples.py``.)"""
+"""Fixtures that tests of several folders share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="compares with PyTorch: pip install 'weft[parity]'")

@@ -27,7 +27,11 @@ LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
     ("Conv1d", lambda m: m.Conv1d(2, 4, 3, padding=1), (2, 2, 7)),
     ("Conv2d", lambda m: m.Conv2d(3, 4, 3), (2, 3, 8, 9)),
     ("Conv2d unbatched", lambda m: m.Conv2d(3, 4, 3), (3, 8, 9)),
-    ("Conv2d stride", lambda m: m.Conv2d(3, 4, (3, 2), stride=(2, 3), padding=(1, 0)), (2, 3, 8, 9)),
+    (
+        "Conv2d stride",
+        lambda m: m.Conv2d(3, 4, (3, 2), stride=(2, 3), padding=(1, 0)),
+        (2, 3, 8, 9),
+    ),
     ("Conv2d dilation", lambda m: m.Conv2d(3, 4, 3, dilation=2, bias=False), (2, 3, 8, 9)),
     ("Conv2d groups", lambda m: m.Conv2d(4, 6, 3, groups=2), (2, 4, 6, 6)),
     ("Conv2d depthwise", lambda m: m.Conv2d(4, 4, 3, groups=4, padding=1), (2, 4, 6, 6)),

@@ -139,7 +139,9 @@ CALLS: list[tuple[str, Callable[[], object], type[Exception], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "parts"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+@pytest.mark.parametrize(
+    ("call", "error", "parts"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS]
+)
 def test_mistake(call: Callable[[], object], error: type[Exception], parts: list[str]) -> None:
     with pytest.raises(error) as caught:
         call()
@@ -157,7 +159,11 @@ def test_a_mistake_leaves_the_model_as_it_was() -> None:
     changed = {k for k, v in before.items() if not np.array_equal(v, after[k].numpy())}
     # The batch norm had run already when the layer behind it failed: as in PyTorch, it has seen a
     # batch. No parameter has changed.
-    assert changed <= {"encoder.1.running_mean", "encoder.1.running_var", "encoder.1.num_batches_tracked"}
+    assert changed <= {
+        "encoder.1.running_mean",
+        "encoder.1.running_var",
+        "encoder.1.num_batches_tracked",
+    }
 
 
 def test_the_error_comes_from_the_line_that_is_wrong() -> None:

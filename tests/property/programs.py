@@ -194,7 +194,8 @@ class Machine:
         self.choices = choices
         self.libraries = libraries
         self.pool: list[Value] = []
-        self.leaves: list[Value] = []
+        self.leaves: list[Value] = []  # and others that keep their gradient
+        self.kept: list[Value] = []
         self.modes = ExitStack()
         self.depth = 0  # of grad modes
         self.grad_enabled = True
@@ -247,7 +248,9 @@ class Machine:
         shape = self.choices.pick(SHAPES)
         wanted = kind.startswith("float") and self.choices.chance(60)
         drawn = np.random.default_rng(self.choices.below(1 << 16)).uniform(-1, 1, shape)
-        data = (drawn * 4 if kind == "int64" else drawn > 0 if kind == "bool" else drawn).astype(kind)
+        data = (drawn * 4 if kind == "int64" else drawn > 0 if kind == "bool" else drawn).astype(
+            kind
+        )
         dtype = lambda L: getattr(L, kind)
         value = tuple(
             [L.tensor(data, dtype=dtype(L), requires_grad=wanted) for L in self.libraries]
@@ -408,7 +411,10 @@ class Machine:
             return None
         count = 1 + self.choices.below(x.ndim)
         cuts = tuple(
-            [slice(self.choices.below(n), None, self.choices.pick([1, 1, 2])) for n in x.shape[:count]]
+            [
+                slice(self.choices.below(n), None, self.choices.pick([1, 1, 2]))
+                for n in x.shape[:count]
+            ]
         )
         return [(c.start, c.step) for c in cuts], lambda L, x: x[cuts]
 
@@ -567,6 +573,7 @@ class Machine:
             elif kind == "zero":
                 self.attempt("grad.zero_", lambda L, x: x.grad.zero_(), leaf)
             else:
+                self.kept.append(leaf)  # PyTorch adds to .grad also when its leaf is gone
                 self._use_gradient(tuple([x.grad for x in leaf]), clone=kind == "use clone")
 
     def _use_gradient(self, grads: Value, *, clone: bool) -> None:
@@ -600,10 +607,23 @@ class Machine:
 
     def _hook(self, _: Value) -> None:
         value = self._differentiable()
-        if value is not None:
+        if value is not None and not is_view(value[-1]):  # writing to a view drops its hooks
             factor = self.choices.pick([0.5, -1.0])
             self._note(f"hook {factor}", value)
             self.attempt("hook", lambda L, x: x.register_hook(lambda g: g * factor) and x, value)
+
+    def _retain(self, _: Value) -> None:
+        value = self._differentiable()
+        if value is not None and not value[-1].is_leaf and not is_view(value[-1]):
+            self._note("retain_grad", value)
+            self.attempt("retain_grad", lambda L, x: x.retain_grad() or x, value)
+            self.leaves.append(value)
+
+
+def is_view(x: Any) -> bool:
+    """Is it a view whose history is that of its base?"""
+    view = x._is_view
+    return bool(view() if callable(view) else view)
 
 
 def plain(function: Function) -> Function:
@@ -644,6 +664,7 @@ STEPS: list[tuple[int, Callable[[Machine, Value], None]]] = [
     (8, Machine._backward),
     (5, Machine._grad),
     (2, Machine._hook),
+    (1, Machine._retain),
 ]
 
 

@@ -46,7 +46,8 @@ def realize_pending() -> None:
         work = take_pending()
         if work.order:
             _run(work)
-        _settle_changes()
+        else:
+            _settle_changes()
 
 
 def _run(work: Work) -> None:
@@ -57,10 +58,20 @@ def _run(work: Work) -> None:
         values = program.run([leaf.value for leaf in work.leaves], work.order)
     except BaseException:  # Ctrl-C, or a fault of ours: nothing that was pending has a value
         lost = Failure(RuntimeError, "the run that was to compute this was interrupted")
-        settle(work, [lost] * len(work.stored))
+        _settle(work, [lost] * len(work.stored))
+        raise
+    _settle(work, values)
+
+
+def _settle(work: Work, values: list[Any]) -> None:
+    """Hands out the values, also when Ctrl-C comes in the middle of it."""
+    try:
+        settle(work, values)
+        _settle_changes()
+    except KeyboardInterrupt:
+        settle(work, values)
         _settle_changes()
         raise
-    settle(work, values)
 
 
 def _settle_changes() -> None:

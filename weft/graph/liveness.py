@@ -40,14 +40,25 @@ class Work:
 
 
 def take_pending() -> Work:
-    """Empties PENDING and says what must be computed."""
+    """Empties PENDING and says what must be computed. If interrupted, all is as it was before."""
     work = Work()
-    order, leaves = work.order, work.leaves
     taken = len(PENDING)
     batch = PENDING[:taken]  # another thread may go on recording behind these
     del PENDING[:taken]
+    try:
+        _walk_back(batch, work)
+        work.order.reverse()
+        _number(work)
+    except BaseException:
+        _put_back(batch, work)
+        raise
     Fresh.bytes = 0
-    pop, alive, outside = batch.pop, order.append, leaves.append
+    return work
+
+
+def _walk_back(batch: list[Node], work: Work) -> None:
+    """Moves what is alive from ``batch`` to ``work``, latest first."""
+    pop, alive, outside = batch.pop, work.order.append, work.leaves.append
     node = None
     while batch:
         node = pop()  # (frees the one before, if it was dead)
@@ -56,6 +67,7 @@ def take_pending() -> Work:
             mark |= _STORE | _HISTORY if node.tracks & HISTORY else _STORE
         elif not mark:
             continue
+        alive(node)
         inputs = node.inputs
         for source in inputs:
             if not source.mark and source.value is not None:
@@ -72,11 +84,16 @@ def take_pending() -> Work:
                     source.mark |= _HISTORY
         source = None
         node.mark = mark
-        alive(node)
-    node = inputs = None  # type: ignore[assignment]
-    order.reverse()
-    _number(work)
-    return work
+
+
+def _put_back(batch: list[Node], work: Work) -> None:
+    """Undoes an interrupted walk."""
+    nodes = sorted([*batch, *work.order], key=lambda n: n.order)
+    for node in nodes:
+        node.mark = 0
+        for source in node.inputs:
+            source.mark = 0
+    PENDING[:0] = nodes
 
 
 def _number(work: Work) -> None:
@@ -97,7 +114,10 @@ def _number(work: Work) -> None:
 
 
 def settle(work: Work, values: list[object]) -> None:
-    """Gives the stored nodes their values and lets go of all inputs that no gradient needs."""
+    """Gives the stored nodes their values and lets go of all inputs that no gradient needs.
+
+    May be called again if interrupted.
+    """
     for node in work.leaves:
         node.mark = 0
     for node, value in zip(work.stored, values, strict=True):
@@ -112,7 +132,7 @@ def settle(work: Work, values: list[object]) -> None:
         needs = node.sig.needs
         node.inputs = tuple(
             [
-                source if source.tracks or k in needs else None
+                source if source is not None and (source.tracks or k in needs) else None
                 for k, source in enumerate(node.inputs)
             ]
         )

@@ -322,7 +322,8 @@ def leaf(value: Array, kind: TensorType) -> Node:
     return node
 
 
-_scalar_types: dict[dtype, tuple[TensorType, Any]] = {}
+# For each dtype: the signature of its numbers, and the conversion.
+_number_kinds: dict[dtype, tuple[Signature, Any]] = {}
 
 
 def number(value: Any, kind: dtype | None = None) -> Node:
@@ -334,15 +335,25 @@ def number(value: Any, kind: dtype | None = None) -> Node:
     """
     if kind is None:
         kind = of_number(value)
-    found = _scalar_types.get(kind)
+    found = _number_kinds.get(kind)
     if found is None:
-        found = _scalar_types[kind] = (type_of((), kind), kind.numpy.type)
-    scalar_type, convert = found
+        scalar = type_of((), kind)
+        found = _number_kinds[kind] = (sign(_leaf_op, scalar, (), scalar), kind.numpy.type)
+    sig, convert = found
     try:
         value = convert(value)
     except OverflowError:  # as C does, and PyTorch: keep the low bits
         value = np.array(int(value) & ((1 << 64) - 1), np.uint64).astype(kind.numpy)[()]
-    return leaf(value, scalar_type)
+    node = Node()
+    node.sig = sig
+    node.type = sig.type
+    node.inputs = ()
+    node.value = value
+    node.tracks = 0
+    node.mark = 0
+    node.order = _next_order()
+    node.where = None
+    return node
 
 
 def is_over_limit() -> bool:

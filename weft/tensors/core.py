@@ -147,15 +147,14 @@ class TensorCore:
         return self._base is not None and self._cuts[-1][0] is DETACH
 
     def _view(self, kind: ViewKind, attrs: Any) -> Tensor:
-        node = self._node if self._base is None else self._sync()
-        view = new_tensor()
-        view._node = kind.cut(node, attrs)
-        if view._node is node:  # nothing to cut: still a handle of its own
-            view._node = ew.same(node)
+        base = self._base
+        node = self._node if base is None else self._sync()
+        view: Tensor = _new(_Tensor)
+        cut = kind.cut(node, attrs)
+        view._node = ew.same(node) if cut is node else cut  # a handle of its own in any case
         view._view_mode = grad_enabled()
         view._version = 0
-        base = self._base
-        if base is None or self._is_alias():
+        if base is None or self._cuts[-1][0] is DETACH:
             view._base = self  # type: ignore[assignment]
             view._base_version = self._version
             view._cuts = ((kind, attrs),)

@@ -10,7 +10,7 @@ from weakref import ref
 from ..errors import GradientError, ShapeError
 from ..gradient import Found, add_hook, gradients
 from ..graph.modes import grad_enabled, grad_mode
-from ..graph.node import HISTORY, LEAF, RELEASED, Node, leaf
+from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
 from ..ops import elementwise as ew
 from ..ops.movement import full
 from .core import DETACH, TensorCore, node_of, not_a_tensor, wrap
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 _next_id = count().__next__
+_GRAFT = OPS["graft"]
 
 
 class HookHandle:
@@ -145,6 +146,13 @@ def backward(
         grad_mode.reset(token)
 
 
+def with_history(node: Node) -> Node:
+    """The node that a tensor's gradient belongs to: changes under no_grad have left it in place."""
+    while node.sig.op is _GRAFT and node.tracks & HISTORY:
+        node = node.inputs[1]
+    return node
+
+
 def _target(x: Any) -> Any:
     if not isinstance(x, TensorCore):
         raise not_a_tensor(x, "gradients are taken with respect to Tensors")
@@ -154,7 +162,7 @@ def _target(x: Any) -> Any:
             f"a tensor of shape {list(node.type.shape)} among the inputs does not require grad: "
             "call x.requires_grad_() before it is used"
         )
-    return x if node.tracks & LEAF and node.extra() is x else node
+    return x if node.tracks & LEAF and node.extra() is x else with_history(node)
 
 
 def _run_hooks(x: TensorCore, g: Node) -> Node:
@@ -382,7 +390,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hook
             for each in list(registry.values()):
                 found[n] = _replaced(found[n], each(wrap(found[n])))
 
-    add_hook(node, run)
+    add_hook(with_history(node), run)
     return HookHandle(registry, hook)
 
 
@@ -421,7 +429,7 @@ def retain_grad(self: Tensor) -> None:
             g = found[n]
             x._grad = wrap(g if before is None else ew.add(node_of(before), g))
 
-    add_hook(node, keep)
+    add_hook(with_history(node), keep)
 
 
 def retains_grad(self: TensorCore) -> bool:

@@ -98,10 +98,10 @@ def promoted(a: Any, b: Any, *, to_float: bool = False) -> tuple[Node, Node]:
 
 def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> Binary:
     op = op_of(call)
-    signatures = op.signatures
 
     def function(input: Operand, other: Operand) -> Tensor:
         cls = other.__class__
+        node: Node | None
         try:
             a = input._node if input._base is None else input._sync()
             if cls is float or cls is int:
@@ -112,14 +112,13 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
                     a, b = promoted(input, other, to_float=to_float)
             else:
                 b = other._node if other._base is None else other._sync()
-                if (a.type, b.type) not in signatures or (
-                    to_float and not a.type.dtype.is_floating_point
-                ):
-                    a, b = promoted(input, other, to_float=to_float)
-        except AttributeError:
-            a, b = promoted(input, other, to_float=to_float)
+            node = record2(op, a, b)
+        except (AttributeError, DTypeError):  # no Tensor, or two dtypes
+            node = None
+        if node is None:
+            node = record2(op, *promoted(input, other, to_float=to_float))
         tensor: Tensor = _new(core._Tensor)  # wrap(), inlined: this is the hottest path
-        tensor._node = record2(op, a, b)
+        tensor._node = node
         tensor._base = None
         tensor._version = 0
         if len(PENDING) > MAX_PENDING_NODES:
@@ -155,7 +154,7 @@ _add = _binary(ew.add, "")
 _sub = _binary(ew.sub, "")
 
 
-def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
+def _scaled(name: str, input: Operand, other: Operand, alpha: int | float) -> Operand:
     """``alpha * other`` in the dtype of the result, which ``alpha`` does not change.
 
     Raises:
@@ -164,7 +163,7 @@ def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
     if alpha == 1:
         return other
     _, b = promoted(input, other)
-    if isinstance(alpha, float) and not b.type.dtype.is_floating_point:
+    if not isinstance(alpha, int) and not b.type.dtype.is_floating_point:
         raise DTypeError(
             f"{name}: alpha={alpha} does not fit a result of {b.type.dtype}: convert an operand "
             "first, x.float()"

@@ -190,13 +190,13 @@ def _moved(ndim: int, count: int, to: int) -> tuple[int, ...]:
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
-    kind = node_of(x).type
+    kind = (x._node if x._base is None else x._sync()).type
     source = kind.shape
+    if source and index.__class__ is slice:
+        return x._view(SLICE, (_slice_cut(index, source[0]), *kind.whole[1:]))
     if source and index.__class__ is int and -source[0] <= index < source[0]:
         i = index % source[0]
         return x._view(SLICE, ((i, i + 1, 1), *kind.whole[1:]))._view(RESHAPE, source[1:])
-    if source and index.__class__ is slice:
-        return x._view(SLICE, (_slice_cut(index, source[0]), *kind.whole[1:]))
     parts = _Index(index, source)
     y = parts.view(x)
     if not parts.arrays:

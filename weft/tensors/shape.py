@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import int64, promote
 from ..errors import IndexOutOfRange, ShapeError, UnsupportedOp
@@ -12,7 +12,7 @@ from ..graph.node import Node, Shape
 from ..ops import elementwise as ew, movement as mv
 from ..ops.base import broadcast, normal_dim
 from ..ops.elementwise import cast
-from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, node_of, not_a_tensor, wrap
+from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, ViewKind, node_of, not_a_tensor, wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -234,8 +234,8 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
         return input._view(RESHAPE, shape)
     if any(a not in (1, b) for a, b in zip(shape, target[extra:], strict=True)):
         raise ShapeError(
-            f"expand: shape {list(shape)} does not expand to {new}: only a dimension of size 1 can; "
-            "use .repeat() for copies of a larger one"
+            f"expand: shape {list(shape)} does not expand to {new}: only dimensions of size 1 do; "
+            "use .repeat() for copies of larger ones"
         )
     return input._view(EXPAND, target)
 
@@ -342,8 +342,35 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple([select(input, d, k) for k in range(shape[d])])
 
 
+class _Diagonal(NamedTuple):
+    """How a diagonal is cut: two dimensions moved to the end, seen as one, stepped through."""
+
+    order: tuple[int, ...]
+    flat: Shape
+    cuts: tuple[mv.Cut, ...]
+    offset: int
+
+
+def _cut_diagonal(base: Node, at: _Diagonal) -> Node:
+    return mv.slice_(mv.reshape(mv.permute(base, at.order), at.flat), at.cuts)
+
+
+def _write_diagonal(base: Node, new: Node, at: _Diagonal) -> Node:
+    moved = mv.permute(base, at.order)
+    changed = mv.set_slice(mv.reshape(moved, at.flat), new, at.cuts)
+    return mv.permute(mv.reshape(changed, moved.type.shape), mv.inverse(at.order))
+
+
+_DIAGONAL = ViewKind(
+    "diagonal",
+    _cut_diagonal,
+    _write_diagonal,
+    lambda a, at: a.transpose(at.order).diagonal(at.offset, -2, -1),
+)
+
+
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two dimensions, as the last dimension; a view where the layout allows.
+    """The diagonal of two dimensions, as the last dimension; a view.
 
     Raises:
         ShapeError: if both are the same dimension.
@@ -353,13 +380,15 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     if a == b:
         raise ShapeError(f"diagonal: dim1 and dim2 are both {dim1}")
     rest = [k for k in range(len(shape)) if k not in (a, b)]
-    x = permute(input, *rest, a, b)
     rows, columns = shape[a], shape[b]
-    first = offset if offset >= 0 else -offset * columns
     length = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
-    flat = reshape(x, (*[shape[k] for k in rest], rows * columns))
-    stop = first + (length - 1) * (columns + 1) + 1 if length else first
-    return cut(flat, len(rest), first if length else 0, stop if length else 0, columns + 1)
+    first = offset if offset >= 0 else -offset * columns
+    step = columns + 1
+    cut = (first, first + (length - 1) * step + 1, step) if length else (0, 0, 1)
+    sizes = tuple([shape[k] for k in rest])
+    cuts = (*[(0, n, 1) for n in sizes], cut)
+    at = _Diagonal((*rest, a, b), (*sizes, rows * columns), cuts, offset)
+    return input._view(_DIAGONAL, at)
 
 
 # ---- copies
