@@ -2,8 +2,8 @@
 
     python -m benchmarks [--rounds 5] [--repeats 5] [--threads N] [--only TEXT] [--json FILE]
 
-Prints ratios (PyTorch's time over weft's: above 1, weft is faster), of the medians and of the minima
-over all measurements; the times themselves go to the JSON file.
+Prints ratios (PyTorch's time over weft's: above 1, weft is faster), of the medians and of the
+minima over all measurements; the times themselves go to the JSON file.
 """
 
 from __future__ import annotations

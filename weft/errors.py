@@ -7,7 +7,7 @@
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
-    └── CheckpointError  (RuntimeError, ValueError)  a file that cannot be read or written whole
+    └── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
 
 Each also derives from the built-in exception that PyTorch raises in the same place, so that an
 ``except RuntimeError`` written for PyTorch goes on working.
@@ -57,7 +57,7 @@ class UnsupportedOp(WeftError, NotImplementedError):
 
 
 class CheckpointError(WeftError, RuntimeError, ValueError):
-    """A file that cannot be read, or could not be written."""
+    """A file or state that cannot be read whole, or a file that could not be written."""
 
 
 def did_you_mean(name: str, names: Iterable[str], limit: int = 3) -> str:
@@ -73,9 +73,11 @@ def did_you_mean(name: str, names: Iterable[str], limit: int = 3) -> str:
         shortest = len(begins[0])
         found = [n for n in begins if len(n) <= shortest + 1][:limit]
     else:
-        by_lower = {n.lower(): n for n in names}
+        by_lower: dict[str, list[str]] = {}
+        for n in names:
+            by_lower.setdefault(n.lower(), []).append(n)
         near = get_close_matches(lower, by_lower, n=limit, cutoff=0.72)
-        found = [by_lower[n] for n in near]
+        found = [n for each in near for n in by_lower[each]][:limit]
     if not found:
         return ""
     if len(found) == 1:

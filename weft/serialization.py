@@ -74,6 +74,7 @@ def save(obj: Any, path: PathLike) -> None:
         CheckpointError: if the file cannot be written; the previous one is untouched.
 
     Example:
+        >>> model = nn.Linear(2, 2)
         >>> weft.save({"model": model.state_dict(), "epoch": 3}, "checkpoint.safetensors")
     """
     tree = _Tree()
@@ -253,6 +254,8 @@ def _replacing(path: Path, size: int) -> Iterator[BinaryIO]:
     target = path.resolve()  # a link goes on pointing at what it points at
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
+        if target.is_dir():
+            raise OSError(errno.EISDIR, "it is a folder")
         if target.exists() and not target.is_file():
             raise OSError(errno.EINVAL, "it is not a regular file")
         try:
@@ -389,7 +392,8 @@ class _Reader:
         return 8 + length
 
     def _foreign(self, begin: bytes, size: int) -> Exception:
-        if begin[:4] == b"PK\3\4" or (begin[:1] == b"\x80" and any(begin[2:8])):
+        pickled = begin[:1] == b"\x80" and any(begin[2:8])
+        if begin[8:] != b"{" and (pickled or begin[:4] == b"PK\3\4"):
             return UnsupportedOp(
                 f"'{self.path}' is a PyTorch or pickle file, which weft does not read yet. Convert "
                 "it where PyTorch is installed: safetensors.torch.save_file(torch.load(path, "

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import weft
-import weft.nn as nn
 import weft.nn.functional as F
+from weft import nn
 
 
 def test_zeroes_a_share_and_keeps_the_mean() -> None:

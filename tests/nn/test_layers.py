@@ -1,4 +1,4 @@
-"""Every layer and its function against PyTorch: outputs, gradients of inputs and parameters, repr."""
+"""Every layer and its function against PyTorch: outputs, all gradients, state, repr."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import weft
-import weft.nn as nn
 import weft.nn.functional as F
+from weft import nn
 
 torch = pytest.importorskip("torch", reason="PyTorch is compared with: pip install 'weft[parity]'")
 

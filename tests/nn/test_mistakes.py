@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import weft
-import weft.nn as nn
 import weft.nn.functional as F
+from weft import nn
 from weft.errors import DeviceError, DTypeError, ShapeError
 
 
@@ -204,7 +204,7 @@ def test_a_class_that_is_not_there_is_found_when_run() -> None:
         (lambda: nn.Sequental, "'Sequential'"),
         (lambda: nn.Linera, "'Linear'"),
         (lambda: F.cros_entropy, "'cross_entropy'"),
-        (lambda: weft.tensro, "'tensor'"),
+        (lambda: weft.tensro, "tensor"),
         (lambda: weft.optim.Adm, "Adam"),
         (lambda: nn.Sequential().add_moudle, "'add_module'"),
         (lambda: nn.Linear(1, 1).wieght, "'weight'"),

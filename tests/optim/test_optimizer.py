@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import weft
-import weft.nn as nn
+from weft import nn
 from weft.optim import SGD, Adam
 
 

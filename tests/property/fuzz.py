@@ -27,7 +27,6 @@ from programs import (
     array_of,
     dtype_name,
 )
-
 from torch._C._autograd import CreationMeta, _get_creation_meta
 
 import weft

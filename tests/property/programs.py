@@ -24,11 +24,11 @@ LARGE = 100.0  # values beyond are not used further: differences of rounding wou
 ERRORS = (RuntimeError, IndexError, TypeError, ValueError)
 
 
-class Stop(Exception):  # noqa: N818 (no error: the program ends here)
+class Stop(Exception):
     """The two libraries differ from here on for a reason that is known."""
 
 
-class Difference(Exception):  # noqa: N818 (it is what is looked for)
+class Difference(Exception):
     """The two libraries differ."""
 
 

@@ -1,5 +1,8 @@
 """Gradients: ``backward``, ``grad``, grad modes, user-defined functions, checks."""
 
+from typing import Any
+
+from ..errors import did_you_mean
 from ..tensors.differentiate import backward, grad
 from ..tensors.tensor import Tensor as Variable
 from .function import Function, FunctionCtx, once_differentiable
@@ -22,3 +25,9 @@ __all__ = [
     "once_differentiable",
     "set_grad_enabled",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module 'weft.autograd' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+    )

@@ -27,7 +27,7 @@ Where = tuple[str, CodeType, int]
 on_behalf_of: ContextVar[Where | None] = ContextVar("on_behalf_of", default=None)
 _on_behalf = on_behalf_of.get
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1] / "_")[:-1]  # with the separator at its end
 _getframe = sys._getframe
 
 

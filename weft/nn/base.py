@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
+from ..hooks import Hook
 from ..tensors.tensor import Tensor
 from .parameter import Parameter
 from .place import NOWHERE, Place
@@ -13,7 +13,6 @@ from .place import NOWHERE, Place
 if TYPE_CHECKING:
     from .module import Module
 
-Hook = Callable[..., Any]
 
 # Parts of an instance's dict that copies and pickles begin anew.
 _NOT_COPIED = ("_place", "_plain", "_compiled_call_impl")

@@ -14,10 +14,10 @@ from ..errors import GradientError, ShapeError
 from ..gradient import Found, add_hook
 from ..graph.modes import grad_enabled
 from ..graph.node import Node
+from ..hooks import Hook
 from ..ops import elementwise as ew
 from ..ops.movement import full
 from ..tensors.core import RESHAPE, TensorCore, node_of, not_a_tensor, wrap
-from .base import Hook
 from .hooks import every_module
 from .place import described
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.modes import no_grad
-from ..errors import ShapeError
+from ..errors import ShapeError, did_you_mean
 from ..tensors.random import Generator
 from ..tensors.tensor import Tensor
 
@@ -152,3 +152,9 @@ __all__ = [
     "xavier_uniform_",
     "zeros_",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module 'weft.nn.init' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any, ClassVar
@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from ..autograd.modes import enable_grad, no_grad
 from ..errors import did_you_mean
 from ..graph.modes import here, on_behalf_of
+from ..hooks import Hooks, RemovableHandle, register
 from ..tensors.core import TensorCore, not_a_tensor
-from ..tensors.differentiate import HookHandle, Registry
 from ..tensors.interop import realize
 from ..tensors.tensor import Tensor
 
@@ -39,8 +39,8 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._before_step = Registry()
-        self._after_step = Registry()
+        self._before_step: Hooks = OrderedDict()
+        self._after_step: Hooks = OrderedDict()
         if isinstance(params, TensorCore):
             raise TypeError(
                 f"{type(self).__name__} takes a list of parameters, not one Tensor: "
@@ -150,13 +150,13 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
 
-    def register_step_pre_hook(self, hook: Callable[..., None]) -> HookHandle:
+    def register_step_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls ``hook(optimizer, args, kwargs)`` before each step."""
-        return HookHandle(self._before_step, hook)
+        return register(self._before_step, hook)
 
-    def register_step_post_hook(self, hook: Callable[..., None]) -> HookHandle:
+    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls ``hook(optimizer, args, kwargs)`` after each step."""
-        return HookHandle(self._after_step, hook)
+        return register(self._after_step, hook)
 
     # ---- saving
 
@@ -208,7 +208,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._before_step, self._after_step = Registry(), Registry()
+        self._before_step, self._after_step = OrderedDict(), OrderedDict()
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("

@@ -241,7 +241,7 @@ class TensorCore:
     def _put(self, new: Node) -> None:
         """A new value for a root or an alias."""
         old = self._node
-        if old.value is not None:
+        if old.value is not None or new.sig.op.can_fail:
             UNDO.append((ref(self), old))
         if old.tracks & LEAF:
             new = leaf_for(self, new)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import GradientError, ShapeError
 from ..gradient import Found, add_hook, gradients
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
+from ..hooks import Hooks, RemovableHandle, register
 from ..ops import elementwise as ew
 from ..ops.movement import full
 from .core import DETACH, TensorCore, node_of, not_a_tensor, wrap
@@ -19,41 +20,7 @@ from .creation import require_grad
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-_next_id = count().__next__
 _GRAFT = OPS["graft"]
-
-
-class HookHandle:
-    """What registering a hook returns; ``remove()`` takes the hook off again. Also a context."""
-
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self.id = _next_id()
-        self._hooks = ref(_as_registry(hooks))
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Takes the hook off. Doing so twice is harmless."""
-        hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-class Registry(dict[int, Callable[..., Any]]):
-    """Hooks by id. (A plain dict cannot be referred to weakly.)"""
-
-    __slots__ = ("__weakref__",)
-
-
-def _as_registry(hooks: dict[int, Callable[..., Any]]) -> Registry:
-    assert isinstance(hooks, Registry)
-    return hooks
-
 
 # ---- backward and grad
 
@@ -369,7 +336,7 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
-def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
     """Calls ``hook(grad)`` when this tensor's gradient is known; what it returns replaces it.
 
     Raises:
@@ -381,9 +348,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hook
     if node.tracks & LEAF:
         hooks = self.__dict__.get("_hooks")
         if hooks is None:
-            hooks = self._hooks = Registry()
-        return HookHandle(hooks, hook)
-    registry = Registry()
+            hooks = self._hooks = OrderedDict()
+        return register(hooks, hook)
+    registry: Hooks = OrderedDict()
 
     def run(n: Node, found: Found) -> None:
         if n in found:
@@ -391,10 +358,12 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hook
                 found[n] = _replaced(found[n], each(wrap(found[n])))
 
     add_hook(with_history(node), run)
-    return HookHandle(registry, hook)
+    return register(registry, hook)
 
 
-def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> HookHandle:
+def register_post_accumulate_grad_hook(
+    self: Tensor, hook: Callable[[Tensor], None]
+) -> RemovableHandle:
     """Calls ``hook(tensor)`` after backward() has added to this leaf's ``.grad``.
 
     Raises:
@@ -404,8 +373,8 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
         raise GradientError("a post-accumulate hook needs a leaf tensor that requires grad")
     hooks = self.__dict__.get("_accumulate_hooks")
     if hooks is None:
-        hooks = self.__dict__["_accumulate_hooks"] = Registry()
-    return HookHandle(hooks, hook)
+        hooks = self.__dict__["_accumulate_hooks"] = OrderedDict()
+    return register(hooks, hook)
 
 
 def retain_grad(self: Tensor) -> None:

@@ -154,7 +154,7 @@ _add = _binary(ew.add, "")
 _sub = _binary(ew.sub, "")
 
 
-def _scaled(name: str, input: Operand, other: Operand, alpha: int | float) -> Operand:
+def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
     """``alpha * other`` in the dtype of the result, which ``alpha`` does not change.
 
     Raises:

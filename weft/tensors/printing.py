@@ -63,24 +63,23 @@ def set_printoptions(
 
 
 class _Format:
-    """One width and notation for all elements."""
+    """One width and notation for all elements, settled by the finite ones that are not zero."""
 
     def __init__(self, values: Any) -> None:
         self.floating = values.dtype.kind == "f"
         self.sci = False
-        self.whole = False
+        self.whole = True
         if self.floating:
-            self._decide(values[np.isfinite(values) & (values != 0)])
+            values = values[np.isfinite(values) & (values != 0)]
+            if values.size:
+                self._decide(values)
         self.width = max((len(self.text(v)) for v in values.tolist()), default=1)
 
     def _decide(self, finite: Any) -> None:
-        if finite.size == 0:
-            return
         size = np.abs(finite.astype(np.float64))
         low, high = float(size.min()), float(size.max())
         self.whole = bool((finite == np.ceil(finite)).all())
-        wide = high / low > 1000.0 or high > 1.0e8
-        self.sci = wide if self.whole else wide or low < 1.0e-4
+        self.sci = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
         if PrintOptions.sci_mode is not None:
             self.sci = PrintOptions.sci_mode
 
@@ -103,6 +102,8 @@ def _edges(a: Any) -> Any:
     if a.ndim == 0:
         return a
     e = PrintOptions.edgeitems
+    if e == 0:
+        return a[:0]
     if len(a) > 2 * e:
         parts = [_edges(x) for x in (*a[:e], *a[-e:])]
     else:
@@ -113,7 +114,9 @@ def _edges(a: Any) -> Any:
 def _row(a: Any, indent: int, style: _Format, short: bool) -> str:
     per_line = max(1, (PrintOptions.linewidth - indent) // (style.width + 2))
     e = PrintOptions.edgeitems
-    if short and len(a) > 2 * e:
+    if short and e == 0:
+        items = ["..."]
+    elif short and len(a) > 2 * e:
         items = [style.padded(v) for v in a[:e].tolist()]
         items += [" ..."] + [style.padded(v) for v in a[-e:].tolist()]
     else:
@@ -130,10 +133,10 @@ def _block(a: Any, indent: int, style: _Format, short: bool) -> str:
     e = PrintOptions.edgeitems
     if short and len(a) > 2 * e:
         parts = [_block(x, indent + 1, style, short) for x in a[:e]]
-        parts += ["..."] + [_block(x, indent + 1, style, short) for x in a[-e:]]
+        parts += ["..."] + [_block(x, indent + 1, style, short) for x in a[len(a) - e :]]
     else:
         parts = [_block(x, indent + 1, style, short) for x in a]
-    between = "," + "\n" * (a.ndim - 1) + " " * (indent + 1)
+    between: str = "," + "\n" * (a.ndim - 1) + " " * (indent + 1)
     return "[" + between.join(parts) + "]"
 
 
@@ -149,7 +152,7 @@ def _suffixes(x: Tensor, empty: bool) -> list[str]:
     node = node_of(x)
     kind = node.type.dtype
     out = []
-    if empty and node.type.ndim != 1:
+    if (empty and node.type.ndim != 1) or (not empty and PrintOptions.edgeitems == 0):
         out.append(f"size={tuple(node.type.shape)}")
     plain = (get_default_dtype(),) if empty else (get_default_dtype(), int64, bool_)
     if kind not in plain:
@@ -168,7 +171,7 @@ def tensor_repr(x: Tensor, prefix: str = "tensor(") -> str:
     body = "[]" if a.size == 0 else _body(a, len(prefix))
     suffixes = _suffixes(x, a.size == 0)
     text = prefix + body
-    last_line = len(text) - (text.rfind("\n") + 1) + 1
+    last_line = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
         if last_line + len(suffix) + 2 > PrintOptions.linewidth:
             text += ",\n" + " " * len(prefix) + suffix

@@ -577,9 +577,6 @@ class Tensor(TensorCore):
     def __repr__(self) -> str:
         return printing.tensor_repr(self)
 
-    def __str__(self) -> str:
-        return printing.tensor_repr(self)
-
     def __format__(self, spec: str) -> str:
         if node_of(self).type.ndim == 0:
             return format(self.item(), spec)

@@ -5,6 +5,9 @@ them.
 reads MNIST's file format.
 """
 
+from typing import Any
+
+from ...errors import did_you_mean
 from .collate import default_collate as default_collate, default_convert as default_convert
 from .dataset import (
     ConcatDataset as ConcatDataset,
@@ -39,3 +42,9 @@ __all__ = [
     "random_split",
     "read_idx",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module 'weft.utils.data' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+    )

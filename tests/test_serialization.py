@@ -1,0 +1,454 @@
+"""weft.save and weft.load: what goes in comes out, and no accident goes unnoticed or costs a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as arrays
+
+import weft
+from weft.dtypes import ALL
+from weft.errors import CheckpointError, UnsupportedOp
+
+ROOT = Path(__file__).parents[1]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in structure, types and every bit."""
+    if isinstance(a, weft.Tensor):
+        return (
+            isinstance(b, weft.Tensor)
+            and a.dtype is b.dtype
+            and a.shape == b.shape
+            and a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+        )
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b) or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+
+
+def values(dtype: Any, shape: tuple[int, ...]) -> weft.Tensor:
+    rng = np.random.default_rng(0)
+    return weft.tensor((rng.standard_normal(shape) * 50).astype(np.float32)).to(dtype)
+
+
+def state() -> dict[str, Any]:
+    """What a training run keeps."""
+    return {
+        "model": {"conv.weight": values(weft.float32, (4, 1, 3, 3)), "conv.bias": weft.zeros(4)},
+        "optimizer": {"state": {0: {"momentum_buffer": weft.ones(4)}}, "groups": [{"lr": 0.1}]},
+        "half": values(weft.bfloat16, (5,)),
+        "flags": weft.tensor([True, False, True]),
+        "epoch": 3,
+    }
+
+
+# ---- round trips
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (2, 3, 5)])
+@pytest.mark.parametrize("dtype", ALL, ids=lambda d: d.name)
+def test_every_dtype_and_shape_comes_back(dtype: Any, shape: tuple[int, ...], tmp_path: Path):
+    x = values(dtype, shape)
+    weft.save({"x": x}, tmp_path / "x.safetensors")
+    assert same(weft.load(tmp_path / "x.safetensors"), {"x": x})
+
+
+def test_structure_types_and_order_come_back(tmp_path: Path):
+    obj = {
+        **state(),
+        2: (1, [2.5, (math.nan, -math.inf)], None, True, "é\ud800"),
+        "2": -(1 << 70),
+        "": {},
+        "__metadata__": weft.ones(1),
+    }
+    weft.save(obj, tmp_path / "c")
+    assert same(weft.load(tmp_path / "c"), obj)
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | arrays.arrays(np.float32, arrays.array_shapes(min_dims=0, max_side=3)).map(weft.from_numpy),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(obj=plain)
+def test_any_structure_comes_back(obj: Any, tmp_path_factory: Any):
+    path = tmp_path_factory.mktemp("any") / "c"
+    weft.save(obj, path)
+    assert same(weft.load(path), obj)
+
+
+def test_views_and_pending_values_are_saved_as_they_are_seen(tmp_path: Path):
+    x = weft.arange(12).reshape(3, 4)
+    view = x.t()[1:, ::2]
+    x.add_(100)
+    weft.save({"view": view, "pending": view * 2}, tmp_path / "v")
+    loaded = weft.load(tmp_path / "v")
+    assert loaded["view"].tolist() == [[101, 109], [102, 110], [103, 111]]
+    assert loaded["pending"].tolist() == [[202, 218], [204, 220], [206, 222]]
+
+
+def test_a_tensor_that_requires_grad_is_saved_by_value(tmp_path: Path):
+    w = weft.ones(2, requires_grad=True)
+    weft.save({"w": w, "y": w * 2}, tmp_path / "w")
+    loaded = weft.load(tmp_path / "w")
+    assert loaded["y"].tolist() == [2, 2]
+    assert not loaded["w"].requires_grad
+
+
+def test_a_loaded_tensor_can_be_changed_in_place(tmp_path: Path):
+    weft.save({"x": weft.ones(2)}, tmp_path / "x")
+    x = weft.load(tmp_path / "x")["x"]
+    x.add_(1)
+    assert x.tolist() == [2, 2]
+
+
+def test_a_shared_tensor_is_written_once_and_shared_again(tmp_path: Path):
+    w = weft.ones(1000)
+    weft.save({"tied": [w, w], "n": 1}, tmp_path / "tied")
+    a, b = weft.load(tmp_path / "tied")["tied"]
+    assert a is b
+    assert (tmp_path / "tied").stat().st_size < 2 * w.nbytes
+
+
+def test_shared_tensors_of_a_flat_dict_each_have_their_values(tmp_path: Path):
+    w = weft.ones(3)
+    weft.save({"a": w, "b": w}, tmp_path / "flat")
+    assert same(weft.load(tmp_path / "flat"), {"a": w, "b": w})
+
+
+def test_names_that_would_be_alike_are_kept_apart(tmp_path: Path):
+    obj = {"a": {"b": weft.zeros(1), 1: weft.ones(1)}, "a.b": weft.ones(2), "a.1": weft.ones(3)}
+    weft.save(obj, tmp_path / "c")
+    assert same(weft.load(tmp_path / "c"), obj)
+
+
+# ---- other programs
+
+
+def test_the_safetensors_package_reads_a_flat_dict(tmp_path: Path):
+    safetensors_numpy = pytest.importorskip("safetensors.numpy", reason="the format's own package")
+    obj = {d.name: values(d, (3,)) for d in ALL if d is not weft.bfloat16}
+    weft.save(obj, tmp_path / "x.safetensors")
+    read = safetensors_numpy.load_file(tmp_path / "x.safetensors")
+    assert read.keys() == obj.keys()
+    assert all(same(weft.from_numpy(read[k]), obj[k]) for k in obj)
+
+
+def test_the_safetensors_package_finds_the_tensors_of_a_structure(tmp_path: Path):
+    safetensors = pytest.importorskip("safetensors", reason="the format's own package")
+    weft.save(state(), tmp_path / "c")
+    tensors = dict(safetensors.deserialize((tmp_path / "c").read_bytes()))
+    assert tensors["model.conv.weight"]["shape"] == [4, 1, 3, 3]
+    assert tensors["half"]["dtype"] == "BF16"
+    assert bytes(tensors["optimizer.state.0.momentum_buffer"]["data"]) == b"\0\0\x80\x3f" * 4
+
+
+@pytest.mark.parity
+def test_pytorch_and_weft_read_each_others_safetensors(torch: Any, tmp_path: Path):
+    from safetensors import torch as safetensors_torch
+
+    theirs = {"w": torch.randn(2, 3), "b": torch.randn(4).bfloat16(), "n": torch.tensor(3)}
+    safetensors_torch.save_file(theirs, tmp_path / "theirs")
+    ours = weft.load(tmp_path / "theirs")
+    assert ours["w"].tolist() == theirs["w"].tolist()
+    assert ours["b"].dtype is weft.bfloat16
+    assert ours["n"].item() == 3
+    weft.save(ours, tmp_path / "ours")
+    back = safetensors_torch.load_file(tmp_path / "ours")
+    assert all(torch.equal(back[k], theirs[k]) and back[k].dtype == theirs[k].dtype for k in theirs)
+
+
+# ---- what cannot be saved
+
+
+@pytest.mark.parametrize(
+    ("obj", "error", "message"),
+    [
+        ({"a": [1, {2: object()}]}, TypeError, r"the object at obj\['a'\]\[1\]\[2\]"),
+        ({"a": np.ones(2)}, TypeError, r"numpy.ndarray at obj\['a'\].*weft.from_numpy"),
+        ({"a": weft.nn.Linear(1, 1)}, TypeError, r"Linear at obj\['a'\].*state_dict"),
+        ({(1, 2): 3}, TypeError, r"obj has the key \(1, 2\) \(tuple\)"),
+        ({"s": {1, 2}}, TypeError, r"the set at obj\['s'\]"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(obj: Any, error: Any, message: str, tmp_path: Path):
+    with pytest.raises(error, match=message):
+        weft.save(obj, tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_structure_that_contains_itself(tmp_path: Path):
+    obj: dict[str, Any] = {"a": []}
+    obj["a"].append(obj)
+    with pytest.raises(ValueError, match=r"contains itself: obj\['a'\]\[0\]"):
+        weft.save(obj, tmp_path / "c")
+
+
+# ---- accidents while saving
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A good file, which must survive what comes."""
+    path = tmp_path / "checkpoint.safetensors"
+    weft.save({"good": weft.ones(3), "n": 1}, path)
+    return path
+
+
+def untouched(path: Path) -> bool:
+    """The good file is whole, and there is nothing beside it."""
+    whole = same(weft.load(path), {"good": weft.ones(3), "n": 1})
+    return whole and list(path.parent.iterdir()) == [path]
+
+
+def failing(error: BaseException) -> Any:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_full_disk_when_flushing(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", failing(full))
+    with pytest.raises(CheckpointError) as caught:
+        weft.save(state(), saved)
+    assert caught.value.__cause__ is full
+    message = str(caught.value)
+    assert str(saved) in message
+    assert "No space left on device (the file needs" in message
+    assert "The previous file is untouched" in message
+    assert untouched(saved)
+
+
+def test_a_disk_that_is_full_half_way(saved: Path):
+    resource = pytest.importorskip("resource", reason="limits the size of files on Unix")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"File too large\. The previous file is untouched"
+        ):
+            weft.save({"x": weft.zeros(100_000), "y": weft.zeros(100)}, saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert untouched(saved)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_ctrl_c_while_saving(step: str, saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, step, failing(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        weft.save(state(), saved)
+    monkeypatch.undo()
+    assert untouched(saved)
+
+
+def test_no_permission_to_put_the_file_in_place(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(os, "replace", failing(denied))
+    with pytest.raises(CheckpointError, match=r"Permission denied\. The previous file is untouch"):
+        weft.save(state(), saved)
+    monkeypatch.undo()
+    assert untouched(saved)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path):
+    with pytest.raises(
+        CheckpointError, match=r"no folder '.*nowhere': make it.*Nothing was written"
+    ):
+        weft.save(state(), tmp_path / "nowhere" / "c")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="it is a folder"):
+        weft.save(state(), tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device file of Unix")
+def test_a_device_is_not_replaced():
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        weft.save(state(), "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_goes_on_pointing(saved: Path):
+    link = saved.parent / "latest"
+    link.symlink_to(saved.name)
+    weft.save({"n": 2}, link)
+    assert link.is_symlink()
+    assert weft.load(saved) == {"n": 2}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+def test_permissions_stay_and_new_files_follow_the_umask(saved: Path):
+    plain = saved.parent / "plain"
+    plain.touch()
+    assert saved.stat().st_mode == plain.stat().st_mode
+    saved.chmod(0o640)
+    weft.save({"n": 2}, saved)
+    assert saved.stat().st_mode & 0o777 == 0o640
+
+
+SAVE_FOR_EVER = """
+import sys, weft
+for n in range(1, 10**9):
+    weft.save({"step": n, "w": weft.full((50_000,), float(n)), "b": weft.full((9,), n)}, sys.argv[1])
+    if n == 1:
+        print("saving", flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is a signal of Unix")
+def test_a_kill_at_any_moment_leaves_the_last_good_file(tmp_path: Path):
+    path, rng = tmp_path / "c", random.Random(0)
+    for _ in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(path)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"saving\n"
+            time.sleep(rng.uniform(0, 0.05))
+            process.kill()
+        c = weft.load(path)
+        assert c["w"].tolist() == [c["step"]] * 50_000
+        assert c["b"].tolist() == [c["step"]] * 9
+
+
+# ---- damaged and foreign files
+
+
+def test_a_file_cut_anywhere_is_noticed(tmp_path: Path):
+    weft.save(state(), tmp_path / "c")
+    whole = (tmp_path / "c").read_bytes()
+    for k in range(16):
+        part = whole[: len(whole) * k // 16]
+        (tmp_path / "cut").write_bytes(part)
+        with pytest.raises(CheckpointError, match="cut short") as caught:
+            weft.load(tmp_path / "cut")
+        assert f"'{tmp_path / 'cut'}'" in str(caught.value)
+        if len(part) >= 9:
+            assert f"it has {len(part):,}" in str(caught.value)
+    (tmp_path / "cut").write_bytes(whole[:-1])
+    with pytest.raises(CheckpointError, match=f"expected {len(whole):,} bytes, it has"):
+        weft.load(tmp_path / "cut")
+
+
+def test_bytes_at_the_end_are_noticed(saved: Path):
+    saved.write_bytes(saved.read_bytes() + b"\0")
+    with pytest.raises(CheckpointError, match=r"damaged: expected [\d,]+ bytes, it has"):
+        weft.load(saved)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80])
+def test_every_flipped_bit_is_noticed(mask: int, tmp_path: Path):
+    path = tmp_path / "c"
+    weft.save({"w": values(weft.float32, (2, 3)), "b": values(weft.bfloat16, (3,)), "n": 1}, path)
+    whole = path.read_bytes()
+    for k in range(len(whole)):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ mask]) + whole[k + 1 :])
+        with pytest.raises(CheckpointError):
+            weft.load(path)
+
+
+def test_a_damaged_tensor_is_named(tmp_path: Path):
+    weft.save({"a": weft.ones(4), "b": weft.ones(4)}, tmp_path / "c")
+    data = bytearray((tmp_path / "c").read_bytes())
+    data[-1] ^= 4
+    (tmp_path / "c").write_bytes(data)
+    with pytest.raises(CheckpointError, match="tensor 'b' does not match its checksum"):
+        weft.load(tmp_path / "c")
+
+
+def write(path: Path, header: Any, data: bytes = b"") -> None:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def entry(dtype: str, shape: Any, *offsets: int) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"x": entry("F32", [1 << 40], 0, 1 << 42)}, "cut short: expected 4,398,046,511"),
+        ({"x": entry("F32", [3], 0, 8)}, "has 8 bytes, which do not make float32 of shape"),
+        ({"x": entry("F32", [2], 4, 12)}, "values of tensor 'x' are said to be elsewhere"),
+        ({"x": entry("F32", [2], 0, 8), "y": entry("F32", [1], 4, 8)}, "tensor 'y' are said"),
+        ({"x": entry("F32", [-2], 0, 8)}, "its header says .* of tensor 'x'"),
+        ({"x": entry("F32", [2.0], 0, 8)}, "its header says .* of tensor 'x'"),
+        ({"x": entry("F32", [2], 0)}, "its header says .* of tensor 'x'"),
+        ({"x": 3}, "its header says 3 of tensor 'x'"),
+        ({"__metadata__": 3}, "its metadata are not"),
+        (b'{"x": ', "its header is not JSON"),
+        (b'{"x":' + b"[" * 100_000, "its header is not JSON"),
+    ],
+)
+def test_a_wrong_header_takes_no_memory(header: Any, message: str, tmp_path: Path):
+    write(tmp_path / "x", header, bytes(8))
+    with pytest.raises(CheckpointError, match=message):
+        weft.load(tmp_path / "x")
+
+
+def test_a_foreign_dtype_is_named(tmp_path: Path):
+    write(tmp_path / "x", {"x": entry("U32", [2], 0, 8)}, bytes(8))
+    with pytest.raises(UnsupportedOp, match="tensor 'x' in .* is of dtype U32"):
+        weft.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"hello, this is a text\n" * 9, bytes(100)])
+def test_other_files_are_no_safetensors(content: bytes, tmp_path: Path):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        weft.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\3\4\0\0\x08\x08\0\0", pickle.dumps({"a": 1}), pickle.dumps([1, 2, 3], 2)]
+)
+def test_pickles_are_refused_with_a_way_out(content: bytes, tmp_path: Path):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(UnsupportedOp, match=r"does not read yet.*safetensors.torch.save_file"):
+        weft.load(tmp_path / "model.pt")
+
+
+def test_a_missing_file_suggests_its_neighbours(saved: Path):
+    with pytest.raises(FileNotFoundError, match=r"Did you mean 'checkpoint.safetensors'\?"):
+        weft.load(saved.parent / "chekpoint.safetensors")
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        weft.load(saved.parent / "nowhere" / "c")
