@@ -173,9 +173,22 @@ def release(nodes: Sequence[Node]) -> None:
 
 
 def add_hook(node: Node, hook: Hook) -> None:
-    """Calls ``hook(node, found)`` when a walk has ``node``'s gradient complete."""
-    if node.tracks & HOOKED:
-        node.extra.append(hook)
-    else:
+    """Calls ``hook(node, found)`` when a walk has ``node``'s gradient complete.
+
+    A hook with a true ``is_last`` runs after those without, also after those that are added later.
+    """
+    if not node.tracks & HOOKED:
         node.tracks |= HOOKED
-        node.extra = [hook]
+        node.extra = []
+    hooks: list[Hook] = node.extra
+    at = len(hooks)
+    if not getattr(hook, "is_last", False):
+        while at and getattr(hooks[at - 1], "is_last", False):
+            at -= 1
+    hooks.insert(at, hook)
+
+
+def remove_hook(node: Node, hook: Hook) -> None:
+    """Undoes :func:`add_hook`, where the hook is still there."""
+    if node.tracks & HOOKED and hook in node.extra:
+        node.extra.remove(hook)

@@ -15,7 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from programs import (
+from torch._C._autograd import CreationMeta, _get_creation_meta
+
+import weft
+
+from .programs import (
     ERRORS,
     Choices,
     Difference,
@@ -27,9 +31,6 @@ from programs import (
     array_of,
     dtype_name,
 )
-from torch._C._autograd import CreationMeta, _get_creation_meta
-
-import weft
 
 # PyTorch has saved a value for backward that was changed in place since; weft gives the gradient.
 CHANGED = "modified by an inplace operation"
@@ -97,8 +98,10 @@ class Compared(Machine):
         try:
             function(weft, *ours)
         except ERRORS:
-            if name == "backward":
-                raise Stop("both refuse backward()") from None  # PyTorch may have done half of it
+            if name == "backward" or (
+                name == "grad" and any(not p.is_leaf for _, p in self.leaves)
+            ):
+                raise Stop(f"both refuse {name}()") from None  # PyTorch may have done half of it
             self.stats["both raise"] += 1
             return
         stop_if_known(error)
@@ -130,8 +133,13 @@ class Compared(Machine):
             if x.requires_grad
             else (torch, y, [p for _, p in self.leaves])
         )
+        if not all(p.is_leaf for p in leaves):
+            return  # to ask would change the gradients that are kept
         leaves = [p for p in leaves if p.requires_grad]
-        second = L.autograd.grad(g.sum(), leaves, retain_graph=True, allow_unused=True)
+        try:
+            second = L.autograd.grad(g.sum(), leaves, retain_graph=True, allow_unused=True)
+        except RuntimeError:
+            return  # what it depends on has been let go
         if any(h is not None and np.any(array_of(h)) for h in second):
             raise Difference(
                 f"{what}: requires_grad {x.requires_grad}, in PyTorch {y.requires_grad}"
@@ -207,7 +215,7 @@ def main(first: int, count: int) -> int:
     for seed in range(first, first + count):
         try:
             steps = run(Seeded(seed), stats)
-        except Exception as error:
+        except (Difference, *ERRORS) as error:
             failed += 1
             if failed <= 10:
                 print(f"---- seed {seed}: {type(error).__name__}: {error}")

@@ -1,9 +1,9 @@
 """Random programs of Tensor operations, run at the same time by one or two libraries.
 
-A program is made up while it runs, since what can come next depends on the tensors that there are. All
-its decisions come from one :class:`Choices`, so that it can be made again: from a seed, from a record of
-another run, or by hypothesis. Libraries are ``weft`` and ``torch``: their names and semantics agree, so
-one function serves both, written with ``L`` for the library.
+A program is made up while it runs, since what can come next depends on the tensors that there are.
+All its decisions come from one :class:`Choices`, so that it can be made again: from a seed, from a
+record of another run, or by hypothesis. Libraries are ``weft`` and ``torch``: their names and
+semantics agree, so one function serves both, written with ``L`` for the library.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ class TensorCore:
     _view_mode: bool
     _grad: Tensor | None = None
     _hooks: Any = None
+    _retains_grad: Any = None
 
     # ---- views
 
@@ -247,6 +248,8 @@ class TensorCore:
             new = leaf_for(self, new)
         elif not grad_enabled() and (old.tracks or new.tracks):
             new = with_history_of(new, old)
+        elif self._retains_grad is not None:
+            self._retains_grad.move(old, new)
         self._node = new
         self._version += 1
         if self._base is not None:  # an alias: the value goes on to its base, the history does not

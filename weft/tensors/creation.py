@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,14 +78,18 @@ def _from_sequence(data: Any) -> Any:
     Raises:
         ShapeError: if they are ragged.
         TypeError: if they hold anything but numbers.
+        ValueError: for an int that has more than 64 bits.
     """
-    data = _plain(data)
     try:
         array = np.array(data)
     except ValueError as error:
         raise ShapeError(f"tensor(): the nested sequences differ in length ({error})") from None
-    if array.dtype == object or array.dtype.kind in "USOM":
-        raise TypeError(f"tensor() takes numbers, not {_first_leaf(data)!r}")
+    if array.dtype.kind in "USOMu":
+        for leaf in _leaves(data):
+            if not is_number(leaf) and not isinstance(leaf, np.ndarray):
+                raise TypeError(f"tensor() takes numbers, not {leaf!r}")
+            if isinstance(leaf, int) and not -(1 << 63) <= leaf < 1 << 63:
+                raise ValueError(f"tensor(): {leaf} does not fit int64; as a float, {leaf}.0, it does")
     return array
 
 
@@ -101,15 +105,17 @@ def _plain(data: Any) -> Any:
     return data
 
 
-def _first_leaf(data: Any) -> Any:
-    while isinstance(data, (list, tuple)) and data:
-        data = next((d for d in data if not is_number(d)), data[0])
-    return data
+def _leaves(data: Any) -> Iterator[Any]:
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            yield from _leaves(part)
+    else:
+        yield data
 
 
 def _dtype_for(data: Any, array: Any) -> dtype:
     """What data become by themselves: Python floats the default dtype, arrays their own."""
-    if isinstance(data, (np.ndarray, np.generic)):
+    if isinstance(next(_leaves(data), None), (np.ndarray, np.generic)):
         return as_dtype(array.dtype)
     if array.size == 0 or array.dtype.kind == "f":
         return get_default_dtype() if array.dtype.name != "bfloat16" else as_dtype(array.dtype)
@@ -128,6 +134,7 @@ def tensor(
     Raises:
         ShapeError: for ragged sequences.
         TypeError: for anything but numbers.
+        DTypeError: for a number beyond the range of an integer dtype.
         DeviceError: for a device other than the CPU.
     """
     check_device(device)
@@ -136,13 +143,32 @@ def tensor(
         return finished(node if dtype is None else ew.cast(node, as_dtype(dtype)), requires_grad)
     if hasattr(data, "__array__") and not isinstance(data, (np.ndarray, np.generic)):
         data = np.asarray(data)
-    array = np.array(data) if isinstance(data, (np.ndarray, np.generic)) else _from_sequence(data)
+    data = _plain(data)
+    is_array = isinstance(data, (np.ndarray, np.generic))
+    array = np.array(data) if is_array else _from_sequence(data)
     to = None if dtype is None else as_dtype(dtype)
+    if to is not None and not is_array:
+        check_fits(array, to)
     if to is None and array.dtype.kind in "fiub" and array.dtype not in ("u2", "u4", "u8"):
         to = _dtype_for(data, array)
     if to is not None:
         array = _converted(array, to)
     return finished(as_leaf(array), requires_grad)
+
+
+def check_fits(value: Any, to: dtype) -> None:
+    """Raises DTypeError if a number (or one of an array) is beyond the range of an integer dtype.
+
+    Negative numbers count from the end of an unsigned one, as in PyTorch.
+    """
+    values = np.asarray(value)
+    if to.category != 1 or values.size == 0 or values.dtype.kind not in "iuf":
+        return
+    limits = np.iinfo(to.numpy)
+    low = limits.min if to.is_signed else -limits.max
+    for extreme in (values.min().item(), values.max().item()):
+        if not low <= extreme <= limits.max:
+            raise DTypeError(f"{extreme} does not fit {to} ({limits.min} to {limits.max})")
 
 
 def _converted(array: Any, to: dtype) -> Any:
@@ -242,6 +268,7 @@ def full(
     if isinstance(fill_value, TensorCore):
         fill_value = fill_value.item()  # type: ignore[attr-defined]
     to = of_number(fill_value) if dtype is None else as_dtype(dtype)
+    check_fits(fill_value, to)
     return _filled(sizes_of("full", (size,)), fill_value, to, device, requires_grad)
 
 
@@ -273,6 +300,7 @@ def full_like(
     """``fill_value`` in the shape and dtype of ``input``."""
     kind = node_of(input).type
     to = kind.dtype if dtype is None else as_dtype(dtype)
+    check_fits(fill_value, to)
     return _filled(kind.shape, fill_value, to, device, requires_grad)
 
 

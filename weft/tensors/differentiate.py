@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import GradientError, ShapeError
-from ..gradient import Found, add_hook, gradients
+from ..gradient import Found, add_hook, gradients, remove_hook
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
 from ..hooks import Hooks, RemovableHandle, register
@@ -103,7 +103,7 @@ def backward(
     try:
         if inputs is not None:
             for x, target in zip(_as_list(inputs), targets or (), strict=True):
-                if target in found:
+                if target in found and x._retains_grad is None:  # (else it has been added)
                     _accumulate(x, found[target])
         else:
             for x, g in found.items():
@@ -333,6 +333,7 @@ def detach_(self: Tensor) -> Tensor:
     node = node_of(self)
     if node.tracks:
         self._node = ew.detach(node)
+        self._retains_grad = None
     return self
 
 
@@ -377,6 +378,28 @@ def register_post_accumulate_grad_hook(
     return register(hooks, hook)
 
 
+class KeepGrad:
+    """The hook behind :func:`retain_grad`. It follows its tensor through changes in place."""
+
+    is_last = True  # what is kept is what the other hooks have made of the gradient
+
+    def __init__(self, x: TensorCore) -> None:
+        self._tensor = ref(x)
+
+    def __call__(self, node: Node, found: Found) -> None:
+        x = self._tensor()
+        if x is not None and node in found:
+            before = x.__dict__.get("_grad")
+            g = found[node]
+            x._grad = wrap(g if before is None else ew.add(node_of(before), g))
+
+    def move(self, old: Node, new: Node) -> None:
+        """From the tensor's node before a change in place to that after it."""
+        remove_hook(with_history(old), self)
+        if new.tracks & HISTORY:
+            add_hook(new, self)
+
+
 def retain_grad(self: Tensor) -> None:
     """Keeps the gradient of a tensor with a history in its ``.grad``, as leaves do.
 
@@ -386,20 +409,11 @@ def retain_grad(self: Tensor) -> None:
     node = node_of(self)
     if not node.tracks:
         raise GradientError("retain_grad() needs a tensor that requires grad")
-    if node.tracks & LEAF or self.__dict__.get("_retains_grad"):
+    if node.tracks & LEAF or self._retains_grad is not None:
         return
-    self.__dict__["_retains_grad"] = True
-    mine = ref(self)
-
-    def keep(n: Node, found: Found) -> None:
-        x = mine()
-        if x is not None and n in found:
-            before = x.__dict__.get("_grad")
-            g = found[n]
-            x._grad = wrap(g if before is None else ew.add(node_of(before), g))
-
-    add_hook(with_history(node), keep)
+    self._retains_grad = KeepGrad(self)
+    add_hook(with_history(node), self._retains_grad)
 
 
 def retains_grad(self: TensorCore) -> bool:
-    return bool(self.__dict__.get("_retains_grad"))
+    return self._retains_grad is not None

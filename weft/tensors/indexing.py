@@ -21,7 +21,7 @@ from ..graph.node import Node, number, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv
 from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
-from .creation import as_leaf
+from .creation import as_leaf, check_fits
 from .elementwise import operand
 from .reductions import along, take_along
 
@@ -228,11 +228,23 @@ def _is_mask_of(index: TensorCore, node: Node) -> bool:
 
 
 def _value_node(value: Any, node: Node) -> Node:
-    if isinstance(value, TensorCore) or is_number(value) or isinstance(value, np.ndarray):
+    if isinstance(value, (TensorCore, np.ndarray)):
         return operand(value, node.type.dtype)
     if isinstance(value, (list, tuple)):
-        return ew.cast(as_leaf(np.asarray(value)), node.type.dtype)
-    raise not_a_tensor(value, "x[...] = value takes a Tensor or a number")
+        value = np.asarray(value)
+    elif not is_number(value):
+        raise not_a_tensor(value, "x[...] = value takes a Tensor or a number")
+    check_fits(value, node.type.dtype)
+    return operand(value, node.type.dtype)
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """All ``value``.
+
+    Raises:
+        DTypeError: if it is beyond the range of an integer dtype.
+    """
+    return copy_into(self, _value_node(value, node_of(self)))
 
 
 def _put(target: Node, parts: _Index, value: Node, how: Any) -> Node:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from ..dtypes import as_dtype, bfloat16, dtype
+from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
 from ..engine.realize import realize_pending, value_of
-from ..errors import DTypeError, GradientError
+from ..errors import DeviceError, DTypeError, GradientError
 from ..graph.node import LEAF
 from ..ops import elementwise as ew
 from .core import TensorCore, node_of, wrap
@@ -131,6 +131,8 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             continue
         elif isinstance(value, dtype) or value in {bool, int, float}:
             want = as_dtype(value)
+        elif isinstance(value, str) and value in BY_NAME:
+            raise DeviceError(f"'{value}' is not a device; for the dtype write x.to(weft.{value})")
         else:
             check_device(value)
     node = node_of(input)

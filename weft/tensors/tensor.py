@@ -564,9 +564,7 @@ class Tensor(TensorCore):
         """Takes the values of ``src``, broadcast and converted."""
         return indexing.copy_into(self, el.operand(src, node_of(self).type.dtype))
 
-    def fill_(self, value: Any) -> Tensor:
-        """All ``value``."""
-        return self.copy_(value)
+    fill_ = indexing.fill_
 
     def zero_(self) -> Tensor:
         """All zeros."""
@@ -580,7 +578,12 @@ class Tensor(TensorCore):
     def __format__(self, spec: str) -> str:
         if node_of(self).type.ndim == 0:
             return format(self.item(), spec)
-        return format(str(self), spec)
+        if spec:
+            raise TypeError(
+                f"the format '{spec}' is for one number, but this tensor has shape "
+                f"{list(self.shape)}: format its elements, or set weft.set_printoptions(precision=)"
+            )
+        return str(self)
 
     def __dir__(self) -> list[str]:
         return sorted(set(object.__dir__(self)) - {"__dict__"})

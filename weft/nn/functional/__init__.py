@@ -7,29 +7,46 @@ from typing import Any
 from ...errors import did_you_mean
 from ...tensors.elementwise import sigmoid, tanh
 from .activation import log_softmax, relu, softmax
+from .attention import multi_head_attention_forward, scaled_dot_product_attention
 from .conv import conv1d, conv2d, conv3d
-from .dropout import dropout
-from .linear import linear
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .embedding import embedding, embedding_bag
+from .linear import bilinear, linear
 from .loss import cross_entropy, mse_loss, nll_loss, one_hot
-from .norm import batch_norm
+from .norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from .pooling import max_pool1d, max_pool2d, max_pool3d
 
 __all__ = [
+    "alpha_dropout",
     "batch_norm",
+    "bilinear",
     "conv1d",
     "conv2d",
     "conv3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "one_hot",
     "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "softmax",
     "tanh",

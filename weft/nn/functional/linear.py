@@ -7,6 +7,7 @@ from math import prod
 from ...errors import DTypeError, ShapeError
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv
+from ...ops.contract import matmul
 from ...tensors.core import node_of, wrap
 from ...tensors.linalg import matmul_nodes
 from ...tensors.tensor import Tensor
@@ -54,3 +55,32 @@ def _linear_mismatch(x: Node, w: Node) -> ShapeError:
         f"linear takes {features} features in the last dimension of its input, but the input has "
         f"shape {shape}{hint}"
     )
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1^T W[k] input2 + bias[k]`` for each output ``k``.
+
+    Shape:
+        input1 ``[*, in1]``, input2 ``[*, in2]``, weight ``[out, in1, in2]``, bias ``[out]``; result
+        ``[*, out]``.
+
+    Raises:
+        ShapeError: if the inputs' sizes do not fit the weight or each other.
+        DTypeError: if the dtypes differ.
+    """
+    a, b, w = node_of(input1), node_of(input2), node_of(weight)
+    check_dtype("bilinear", a, w)
+    check_dtype("bilinear", b, w)
+    lead = a.type.shape[:-1]
+    out, first, second = w.type.shape
+    if (*a.type.shape[-1:], *b.type.shape[-1:]) != (first, second) or b.type.shape[:-1] != lead:
+        raise ShapeError(
+            f"bilinear with a weight of shape {list(w.type.shape)} takes inputs of shapes "
+            f"[*, {first}] and [*, {second}] with the same leading dimensions, not "
+            f"{list(a.type.shape)} and {list(b.type.shape)}"
+        )
+    n = prod(lead)
+    table = mv.reshape(mv.permute(w, (1, 0, 2)), (first, out * second))
+    rows = mv.reshape(matmul(mv.reshape(a, (n, first)), table), (n, out, second))
+    y = mv.reshape(matmul(rows, mv.reshape(b, (n, second, 1))), (*lead, out))
+    return wrap(y if bias is None else ew.add(y, node_of(bias)))

@@ -1,0 +1,501 @@
+"""Datasets, samplers, DataLoader."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+from weft.errors import IndexOutOfRange, ShapeError, UnsupportedOp
+from weft.graph import node
+from weft.utils import data
+from weft.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    default_collate,
+    default_convert,
+    random_split,
+)
+
+Point = namedtuple("Point", ["x", "y"])
+
+
+class Squares(Dataset[Any]):
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __getitem__(self, index: int) -> Any:
+        return weft.tensor([float(index), index**2]), index
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class Stream(IterableDataset[int]):
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.count))
+
+
+def pairs(count: int) -> TensorDataset:
+    return TensorDataset(weft.arange(count * 2).view(count, 2), weft.arange(count))
+
+
+def labels(loader: Any) -> list[int]:
+    """The samples' numbers, in the order of their coming."""
+    return [n for _, y in loader for n in y.tolist()]
+
+
+# ---- datasets
+
+
+def test_tensor_dataset_gives_rows() -> None:
+    d = pairs(5)
+    x, y = d[3]
+    assert (len(d), x.tolist(), y.item()) == (5, [6, 7], 3)
+    assert [part.tolist() for part in d[1:3]] == [[[2, 3], [4, 5]], [1, 2]]
+
+
+def test_tensor_dataset_takes_a_batch_by_one_op_per_tensor() -> None:
+    d, ops = pairs(1000), []
+    for count in (4, 400):
+        weft.realize()
+        rows = d.__getitems__(list(range(count)))
+        ops.append(sorted(n.sig.op.name for n in node.PENDING))
+        assert len(rows) == count
+    assert ops[0] == ops[1]
+
+
+def test_rows_of_a_batch_are_samples() -> None:
+    rows = pairs(10).__getitems__([7, 2, -1])
+    assert [(x.tolist(), y.item()) for x, y in rows] == [([14, 15], 7), ([4, 5], 2), ([18, 19], 9)]
+    assert rows[-1][1].item() == 9
+    assert [y.item() for _, y in rows[:2]] == [7, 2]
+    with pytest.raises(IndexOutOfRange, match="sample 3 of a batch of 3"):
+        rows[3]
+
+
+def test_a_subclass_s_own_samples_reach_the_batch() -> None:
+    class Negated(TensorDataset):
+        def __getitem__(self, index: Any) -> Any:
+            x, y = super().__getitem__(index)
+            return -x, y
+
+    (x, y), *_ = DataLoader(Negated(weft.ones(4, 2), weft.arange(4)), 4)
+    assert x.tolist() == [[-1, -1]] * 4
+    assert y.tolist() == [0, 1, 2, 3]
+
+    class Doubled(Subset[Any]):
+        def __getitem__(self, index: Any) -> Any:
+            x, y = super().__getitem__(index)
+            return x * 2, y
+
+    (x, y), *_ = DataLoader(Doubled(pairs(4), [3, 1]), 2)
+    assert x.tolist() == [[12, 14], [4, 6]]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error", "message"),
+    [
+        ((), ValueError, "at least one tensor"),
+        ((weft.ones(3, 2), weft.ones(4)), ShapeError, r"\[3, 4\] \(shapes \[3, 2\], \[4\]\)"),
+        ((weft.ones(3), weft.tensor(1.0)), ShapeError, r"tensor 1 is a single number"),
+        ((weft.ones(3), [1, 2, 3]), TypeError, "argument 1 is list: weft.tensor"),
+    ],
+)
+def test_tensor_dataset_refuses(tensors: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        TensorDataset(*tensors)
+
+
+def test_an_index_beyond_the_end_is_named_at_once() -> None:
+    with pytest.raises(IndexOutOfRange, match="sample 5 is asked for, of a TensorDataset of 5"):
+        list(DataLoader(pairs(5), sampler=[0, 5]))
+
+
+def test_subset_and_concat() -> None:
+    part = Subset(pairs(10), [8, 3, 5])
+    assert [y.item() for _, y in part] == [8, 3, 5]
+    assert labels(DataLoader(part, 2)) == [8, 3, 5]
+    both = pairs(3) + part
+    assert isinstance(both, ConcatDataset)
+    assert len(both) == 6
+    assert [both[k][1].item() for k in (0, 2, 3, 5, -1, -6)] == [0, 2, 8, 5, 5, 0]
+    assert labels(DataLoader(both, 4)) == [0, 1, 2, 8, 3, 5]
+    with pytest.raises(IndexOutOfRange, match="sample 6 is asked for, of a ConcatDataset of 6"):
+        both[6]
+    with pytest.raises(TypeError, match="Stream is an IterableDataset"):
+        ConcatDataset([pairs(2), Stream(3)])
+    with pytest.raises(ValueError, match="at least one dataset"):
+        ConcatDataset([])
+
+
+def test_random_split_parts_do_not_overlap() -> None:
+    generator = weft.Generator().manual_seed(3)
+    a, b = random_split(pairs(20), [15, 5], generator)
+    assert sorted(a.indices + b.indices) == list(range(20))
+    assert list(a.indices) != sorted(a.indices)
+    again, _ = random_split(pairs(20), [15, 5], weft.Generator().manual_seed(3))
+    assert again.indices == a.indices
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([15, 4], r"\[15, 4\] add up to 19, but the dataset has 20 samples"),
+        ([0.5, 0.4], r"add up to 0.9"),
+        ([21, -1], r"\[21, -1\]"),
+        ([1.5, -0.5], r"fraction 0 is 1.5"),
+    ],
+)
+def test_random_split_refuses(lengths: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        random_split(range(20), lengths)
+
+
+def test_random_split_warns_of_an_empty_part() -> None:
+    with pytest.warns(UserWarning, match=r"part 1 \(fraction 0.1 of 5 samples\) is empty"):
+        random_split(range(5), [0.9, 0.1])
+
+
+# ---- samplers
+
+
+def test_the_order_is_a_function_of_the_seed_and_epochs_differ() -> None:
+    def two_epochs(seed: int) -> list[list[int]]:
+        weft.manual_seed(seed)
+        loader = DataLoader(pairs(50), 8, shuffle=True)
+        return [labels(loader), labels(loader)]
+
+    first, second = two_epochs(1)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+    assert two_epochs(1) == [first, second]
+    assert two_epochs(2) != [first, second]
+
+
+def test_a_generator_of_one_s_own_is_used_alone() -> None:
+    def order() -> list[int]:
+        generator = weft.Generator().manual_seed(5)
+        return labels(DataLoader(pairs(30), 7, shuffle=True, generator=generator))
+
+    weft.manual_seed(0)
+    state = weft.get_rng_state().tolist()
+    assert order() == order()
+    assert weft.get_rng_state().tolist() == state
+
+
+def test_random_sampler() -> None:
+    assert sorted(RandomSampler(range(9))) == list(range(9))
+    more = list(RandomSampler(range(4), num_samples=10))
+    assert (sorted(more[:4]), sorted(more[4:8]), len(more)) == ([0, 1, 2, 3], [0, 1, 2, 3], 10)
+    again = list(RandomSampler(range(5), replacement=True, num_samples=200))
+    assert set(again) == set(range(5))
+    assert len(again) == len(RandomSampler(range(5), num_samples=200)) == 200
+    with pytest.raises(ValueError, match="the dataset is empty"):
+        RandomSampler([])
+    with pytest.raises(ValueError, match="num_samples must be a positive int, not 0"):
+        RandomSampler(range(3), num_samples=0)
+    with pytest.raises(TypeError, match="replacement is True or False, not 1"):
+        RandomSampler(range(3), replacement=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "8"])
+def test_a_batch_size_must_be_a_positive_int(size: Any) -> None:
+    with pytest.raises(ValueError, match=f"batch_size must be a positive int, not {size!r}"):
+        DataLoader(pairs(3), size)
+    with pytest.raises(ValueError, match="batch_size must be a positive int"):
+        BatchSampler(range(3), size, drop_last=False)
+
+
+def test_samplers_of_one_s_own() -> None:
+    class Backwards(Sampler[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter([2, 1, 0])
+
+    assert labels(DataLoader(pairs(3), 2, sampler=Backwards())) == [2, 1, 0]
+    assert labels(DataLoader(pairs(9), batch_sampler=[[0, 8], [3]])) == [0, 8, 3]
+    with pytest.raises(TypeError, match="Backwards has no length"):
+        len(DataLoader(pairs(3), 2, sampler=Backwards()))
+    with pytest.raises(NotImplementedError, match="def __iter__"):
+        list(Sampler[int]())
+
+
+# ---- collate
+
+
+def test_fields_are_joined_by_their_kind() -> None:
+    sample = {
+        "tensor": weft.ones(2),
+        "array": np.zeros((2, 1), np.int16),
+        "float": 0.5,
+        "flag": True,
+        "scalar": np.float32(2),
+        "text": "a",
+        "tuple": (1, [b"x"]),
+        "point": Point(1, weft.ones(())),
+    }
+    batch = default_collate([sample] * 3)
+    assert batch["tensor"].shape == (3, 2)
+    assert (batch["array"].shape, batch["array"].dtype) == ((3, 2, 1), weft.int16)
+    assert batch["float"].dtype is weft.float64
+    assert batch["flag"].dtype is weft.bool
+    assert batch["scalar"].dtype is weft.float32
+    assert batch["text"] == ["a"] * 3
+    assert batch["tuple"][0].tolist() == [1, 1, 1]
+    assert batch["tuple"][1] == [[b"x"] * 3]
+    assert isinstance(batch["point"], Point)
+    assert batch["point"].y.shape == (3,)
+    assert isinstance(default_collate([OrderedDict(a=1)] * 2), OrderedDict)
+
+
+def test_ragged_samples_are_named_with_their_field() -> None:
+    samples = [({"image": weft.ones(2)}, 0)] * 5 + [({"image": weft.ones(3)}, 1)]
+    with pytest.raises(ShapeError) as caught:
+        list(DataLoader(samples, 2, sampler=[0, 1, 4, 5]))
+    assert (
+        "one shape in field [0]['image'], but sample 4 of the dataset has [2] and sample 5 of the "
+        "dataset has [3]"
+    ) in str(caught.value)
+    assert "collate_fn" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        ([np.ones(2), np.ones(3)], ShapeError, r"sample 0 of the batch has \[2\] and sample 1"),
+        ([(1, 2), (1,)], ShapeError, "has 2 and sample 1 of the batch has 1"),
+        ([{"a": 1}, {"b": 1}], KeyError, r"the same keys, but sample 0 of the batch has \['a'\]"),
+        ([(1, weft.ones(1)), (1, 2.0)], TypeError, r"alike in field \[1\].*Tensor and .* float"),
+        ([1, None], TypeError, "sample 1 of the batch is None: does .* miss a `return`"),
+        ([None, None], TypeError, "sample 0 of the batch is None"),
+        ([Point(1, object())], TypeError, "sample 0 of the batch has a object in field .y"),
+        ([], ValueError, "at least one sample"),
+    ],
+)
+def test_what_cannot_be_joined_is_named(batch: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        default_collate(batch)
+
+
+def test_default_convert() -> None:
+    out = default_convert({"a": np.ones(2), "b": [np.float32(1), "x"], "p": Point(np.ones(1), 2)})
+    assert out["a"].dtype is weft.float64
+    assert isinstance(out["b"][0], weft.Tensor)
+    assert out["b"][1] == "x"
+    assert isinstance(out["p"].x, weft.Tensor)
+
+
+# ---- DataLoader
+
+
+def test_a_dataset_of_single_samples() -> None:
+    (x, y), last = DataLoader(Squares(5), 3)
+    assert x.tolist() == [[0, 0], [1, 1], [2, 4]]
+    assert y.tolist() == [0, 1, 2]
+    assert last[0].shape == (2, 2)
+
+
+def test_each_loop_is_one_pass_and_len_counts_batches() -> None:
+    loader = DataLoader(pairs(10), 4)
+    assert labels(loader) == labels(loader) == list(range(10))
+    assert len(loader) == len(list(loader)) == 3
+    short = DataLoader(pairs(10), 4, drop_last=True)
+    assert len(short) == len(list(short)) == 2
+
+
+def test_a_collate_fn_gets_a_list_of_samples() -> None:
+    seen = []
+    assert list(DataLoader(pairs(3), 2, collate_fn=lambda s: seen.append(s) or len(s))) == [2, 1]
+    assert isinstance(seen[0], list)
+    assert seen[0][1][0].tolist() == [2, 3]
+
+
+def test_batch_size_none_gives_single_samples() -> None:
+    loader = DataLoader([np.ones(2), np.zeros(2)], batch_size=None)
+    assert [x.tolist() for x in loader] == [[1, 1], [0, 0]]
+    assert len(loader) == 2
+
+
+def test_an_iterable_dataset() -> None:
+    assert [b.tolist() for b in DataLoader(Stream(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert [b.tolist() for b in DataLoader(Stream(5), 2, drop_last=True)] == [[0, 1], [2, 3]]
+    assert list(DataLoader(Stream(3), batch_size=None)) == [0, 1, 2]
+    with pytest.raises(TypeError, match="Stream has no length"):
+        len(DataLoader(Stream(5), 2))
+
+
+def test_a_sample_that_fails_is_named() -> None:
+    class Failing(Squares):
+        def __getitem__(self, index: int) -> Any:
+            if index == 7:
+                raise OSError("cannot read it")
+            return super().__getitem__(index)
+
+    with pytest.raises(OSError, match="cannot read it") as caught:
+        list(DataLoader(Failing(9), 4))
+    assert caught.value.__notes__ == ["while loading sample 7 of Failing"]
+
+
+def test_a_batch_method_must_return_as_many() -> None:
+    class Short(Squares):
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            return [self[i] for i in indices[1:]]
+
+    with pytest.raises(ValueError, match=r"Short.__getitems__ was asked for 3 .* returned 2"):
+        list(DataLoader(Short(3), 3))
+
+
+class NoLength(Dataset[int]):
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: DataLoader(pairs(3), sampler=[0], shuffle=True), ValueError, "leave one out"),
+        (lambda: DataLoader(pairs(3), 2, batch_sampler=[[0]]), ValueError, "leave out batch_size"),
+        (lambda: DataLoader(pairs(3), None, drop_last=True), ValueError, "no last batch"),
+        (lambda: DataLoader(Stream(3), shuffle=True), ValueError, "shuffle cannot .* Stream"),
+        (lambda: DataLoader(Stream(3), sampler=[1]), ValueError, "sampler cannot .* Stream"),
+        (lambda: DataLoader(NoLength()), TypeError, "NoLength has no length: define"),
+        (lambda: DataLoader(Squares), TypeError, r"DataLoader\(Squares\(...\)\)"),
+        (lambda: DataLoader(iter([1])), TypeError, "list_iterator has no __getitem__"),
+        (lambda: DataLoader([], shuffle=True), ValueError, "the dataset is empty"),
+        (lambda: DataLoader(pairs(3), num_workers=-1), ValueError, "at least 0, not -1"),
+        (lambda: DataLoader(pairs(3), timeout=-1), ValueError, "not be negative"),
+        (lambda: DataLoader(pairs(3), num_workers=2), UnsupportedOp, "num_workers=2.*at 0"),
+        (lambda: DataLoader(pairs(3), timeout=3), UnsupportedOp, "leave timeout out"),
+        (lambda: DataLoader(pairs(3), prefetch_factor=2), UnsupportedOp, "prefetch_factor=2"),
+        (lambda: DataLoader(pairs(3), persistent_workers=True), UnsupportedOp, "persistent_wo"),
+        (
+            lambda: DataLoader(pairs(3), multiprocessing_context="fork"),
+            UnsupportedOp,
+            "multiprocessing_context='fork'",
+        ),
+    ],
+)
+def test_options_that_cannot_be_met(make: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_options_that_mean_nothing_here_are_accepted() -> None:
+    loader = DataLoader(
+        pairs(3), 2, pin_memory=True, worker_init_fn=print, in_order=False, pin_memory_device="cuda"
+    )
+    assert labels(loader) == [0, 1, 2]
+
+
+def test_options_are_fixed() -> None:
+    loader = DataLoader(pairs(3), 2)
+    with pytest.raises(ValueError, match=r"'batch_size' .* DataLoader\(dataset, batch_size=...\)"):
+        loader.batch_size = 3
+    loader.collate_fn = len
+    assert list(loader) == [2, 1]
+
+
+def test_a_dataset_that_says_nothing() -> None:
+    with pytest.raises(NotImplementedError, match=r"Empty .*def __getitem__"):
+        type("Empty", (Dataset,), {})()[0]
+    with pytest.raises(NotImplementedError, match=r"Empty .*def __iter__"):
+        iter(type("Empty", (IterableDataset,), {})())
+
+
+def test_all_names_are_there() -> None:
+    assert all(hasattr(data, name) for name in data.__all__)
+
+
+# ---- as in PyTorch
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(("count", "size"), [(10, 3), (9, 3), (2, 5), (0, 2), (1, 1)])
+def test_batches_have_pytorch_s_shapes(count: int, size: int, drop_last: bool, torch: Any) -> None:
+    from torch.utils import data as theirs
+
+    x, y = np.arange(count * 4.0).reshape(count, 2, 2), np.arange(count)
+    ours = DataLoader(
+        TensorDataset(weft.from_numpy(x), weft.from_numpy(y)), size, drop_last=drop_last
+    )
+    other = theirs.DataLoader(
+        theirs.TensorDataset(torch.tensor(x), torch.tensor(y)), size, drop_last=drop_last
+    )
+    assert len(ours) == len(other)
+    for batch, expected in zip(ours, other, strict=True):
+        assert type(batch) is type(expected)
+        assert [b.tolist() for b in batch] == [e.tolist() for e in expected]
+
+
+def plain(value: Any) -> Any:
+    """A batch with its tensors as dtype and values."""
+    if hasattr(value, "dtype"):
+        return str(value.dtype).split(".")[-1], value.tolist()
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (
+            type(value)([plain(v) for v in value])
+            if type(value) is list
+            else tuple(map(plain, value))
+        )
+    return value
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "batch",
+    [
+        [1, 2, 3],
+        [0.5, 1.5],
+        [True, False],
+        ["a", "b"],
+        [(0, 1.5), (2, 3.5)],
+        [[0, "x"], [2, "y"]],
+        [{"a": 1, "b": {"c": (1, 2)}}, {"a": 2, "b": {"c": (3, 4)}}],
+        [Point(0, 1), Point(2, 3)],
+        [np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)],
+        [np.float32(1), np.float32(2)],
+        [(np.int16(1), np.array(2.0)), (np.int16(3), np.array(4.0))],
+    ],
+    ids=repr,
+)
+def test_collate_is_pytorch_s(batch: Any, torch: Any) -> None:
+    from torch.utils.data import default_collate as theirs
+
+    assert plain(default_collate(batch)) == plain(theirs(batch))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("lengths", [[0.5, 0.5], [0.3, 0.3, 0.4], [1 / 3] * 3, [7, 3], [1]])
+def test_random_split_has_pytorch_s_sizes(lengths: Any, torch: Any) -> None:
+    count = 10 if sum(lengths) != 1 or len(lengths) > 1 else 7
+    ours = random_split(range(count), lengths)
+    theirs = torch.utils.data.random_split(range(count), lengths)
+    assert [len(part) for part in ours] == [len(part) for part in theirs]
+
+
+@pytest.mark.parity
+def test_samplers_have_pytorch_s_lengths(torch: Any) -> None:
+    theirs = torch.utils.data
+    for drop_last in (False, True):
+        ours = BatchSampler(SequentialSampler(range(7)), 3, drop_last)
+        other = theirs.BatchSampler(theirs.SequentialSampler(range(7)), 3, drop_last)
+        assert list(ours) == list(other)
+        assert len(ours) == len(other)

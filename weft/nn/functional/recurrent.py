@@ -1,0 +1,208 @@
+"""Recurrent networks: the step of each kind of cell, and whole sequences through layers of them.
+
+A sequence is a matrix of rows: those of the first step (one for each sample), then those of the
+second, and so on. Samples are sorted by length, longest first, so that each step concerns the first
+few of them; without padding, all. That is what :class:`weft.nn.utils.rnn.PackedSequence` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ...graph.node import Node
+from ...ops import elementwise as ew, movement as mv
+from ...ops.contract import matmul
+from .dropout import dropout_node
+
+State = tuple[Node, ...]  # (h,), or (h, c) of an LSTM: each [samples, features]
+
+
+class Weights(NamedTuple):
+    """Of one direction of one layer (or of a cell), as in the state dict."""
+
+    ih: Node
+    hh: Node
+    bias_ih: Node | None = None
+    bias_hh: Node | None = None
+    hr: Node | None = None  # the projection of an LSTM's output
+
+
+class _Ready(NamedTuple):
+    """Weights as the steps use them."""
+
+    ih: Node  # [input, gates]
+    hh: Node  # [hidden, gates]
+    bias: Node | None  # added to the projected input
+    bias_hidden: Node | None  # added to the projected hidden state
+    hr: Node | None
+
+
+def _plus(x: Node, bias: Node | None) -> Node:
+    return x if bias is None else ew.add(x, bias)
+
+
+def _rows(x: Node, start: int, stop: int) -> Node:
+    whole = x.type.whole[1:]
+    return mv.slice_(x, ((start, stop, 1), *whole))
+
+
+def _columns(x: Node, start: int, stop: int) -> Node:
+    return mv.slice_(x, ((0, x.type.shape[0], 1), (start, stop, 1)))
+
+
+# ---- one step; x is the projected input [samples, gates]
+
+
+def _tanh_step(x: Node, state: State, w: _Ready) -> State:
+    return (ew.tanh(ew.add(x, matmul(state[0], w.hh))),)
+
+
+def _relu_step(x: Node, state: State, w: _Ready) -> State:
+    return (ew.relu(ew.add(x, matmul(state[0], w.hh))),)
+
+
+def _lstm_step(x: Node, state: State, w: _Ready) -> State:
+    """Hochreiter and Schmidhuber (1997); gates in the order input, forget, cell, output."""
+    h, c = state
+    n = c.type.shape[1]
+    gates = ew.add(x, matmul(h, w.hh))
+    both = ew.sigmoid(_columns(gates, 0, 2 * n))
+    new = ew.tanh(_columns(gates, 2 * n, 3 * n))
+    out = ew.sigmoid(_columns(gates, 3 * n, 4 * n))
+    c = ew.add(ew.mul(_columns(both, n, 2 * n), c), ew.mul(_columns(both, 0, n), new))
+    h = ew.mul(out, ew.tanh(c))
+    return h if w.hr is None else matmul(h, w.hr), c
+
+
+def _gru_step(x: Node, state: State, w: _Ready) -> State:
+    """Cho et al. (2014); gates in the order reset, update, new."""
+    h = state[0]
+    n = h.type.shape[1]
+    hidden = _plus(matmul(h, w.hh), w.bias_hidden)
+    both = ew.sigmoid(ew.add(_columns(x, 0, 2 * n), _columns(hidden, 0, 2 * n)))
+    reset, update = _columns(both, 0, n), _columns(both, n, 2 * n)
+    new = ew.tanh(ew.add(_columns(x, 2 * n, 3 * n), ew.mul(reset, _columns(hidden, 2 * n, 3 * n))))
+    return (ew.add(new, ew.mul(update, ew.sub(h, new))),)
+
+
+Step = Callable[[Node, State, _Ready], State]
+
+STEPS: dict[str, Step] = {
+    "RNN_TANH": _tanh_step,
+    "RNN_RELU": _relu_step,
+    "LSTM": _lstm_step,
+    "GRU": _gru_step,
+}
+
+#: How many gates a kind of cell has.
+GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
+
+
+def _ready(mode: str, w: Weights) -> _Ready:
+    bias, hidden = w.bias_ih, w.bias_hh
+    if mode != "GRU" and bias is not None and hidden is not None:
+        bias, hidden = ew.add(bias, hidden), None  # only a GRU's reset gate comes between them
+    return _Ready(
+        mv.swap_last(w.ih),
+        mv.swap_last(w.hh),
+        bias,
+        hidden,
+        None if w.hr is None else mv.swap_last(w.hr),
+    )
+
+
+def cell(mode: str, x: Node, state: State, weights: Weights) -> State:
+    """One step of a cell: ``x`` ``[samples, input]``, the state's parts ``[samples, hidden]``."""
+    w = _ready(mode, weights)
+    return STEPS[mode](_plus(matmul(x, w.ih), w.bias), state, w)
+
+
+# ---- whole sequences
+
+
+def _by_step(x: Node, sizes: Sequence[int]) -> list[Node]:
+    """The rows of each step.
+
+    Cut by halves: the gradient of a cut is as large as what it was cut from, so that the cost is
+    log(steps), not steps, times the size of the sequence.
+    """
+    if len(sizes) == 1:
+        return [x]
+    half = len(sizes) // 2
+    first, total = sum(sizes[:half]), x.type.shape[0]
+    return _by_step(_rows(x, 0, first), sizes[:half]) + _by_step(
+        _rows(x, first, total), sizes[half:]
+    )
+
+
+def _forwards(step: Step, steps: list[Node], state: State, w: _Ready) -> tuple[list[Node], State]:
+    outputs: list[Node] = []
+    ended: list[State] = []  # states of samples that end before the others, longest last
+    for x in steps:
+        n, before = x.type.shape[0], state[0].type.shape[0]
+        if n < before:
+            ended.append(tuple([_rows(s, n, before) for s in state]))
+            state = tuple([_rows(s, 0, n) for s in state])
+        state = step(x, state, w)
+        outputs.append(state[0])
+    final = tuple([mv.concat(parts, 0) for parts in zip(state, *reversed(ended))])  # noqa: B905
+    return outputs, final if ended else state
+
+
+def _backwards(step: Step, steps: list[Node], first: State, w: _Ready) -> tuple[list[Node], State]:
+    outputs: list[Node] = []
+    state = tuple([_rows(s, 0, steps[-1].type.shape[0]) for s in first])
+    for x in reversed(steps):
+        n, before = x.type.shape[0], state[0].type.shape[0]
+        if n > before:  # samples that end here begin here
+            state = tuple(
+                [mv.concat((s, _rows(f, before, n)), 0) for s, f in zip(state, first, strict=True)]
+            )
+        state = step(x, state, w)
+        outputs.append(state[0])
+    return outputs[::-1], state
+
+
+def _stacked(states: Sequence[Node]) -> Node:
+    return mv.concat([mv.reshape(s, (1, *s.type.shape)) for s in states], 0)
+
+
+def recurrent(
+    mode: str,
+    x: Node,
+    sizes: Sequence[int],
+    first: State,
+    weights: Sequence[Weights],
+    directions: int,
+    dropout_p: float = 0.0,
+) -> tuple[Node, State]:
+    """A sequence through all layers and directions.
+
+    Args:
+        mode: a key of ``STEPS``.
+        x: ``[rows, input]``, the rows of all steps.
+        sizes: how many rows each step has, never more than the one before.
+        first: the parts of the first state, ``[layers * directions, samples, hidden]``.
+        weights: for each layer, each direction.
+        dropout_p: the probability of dropout between layers.
+
+    Returns:
+        The last layer's output ``[rows, directions * hidden]``, and the final state.
+    """
+    step = STEPS[mode]
+    finals: list[State] = []
+    for layer in range(0, len(weights), directions):
+        if layer and dropout_p > 0:
+            x = dropout_node(x, dropout_p)
+        sides = []
+        for direction in range(directions):
+            k = layer + direction
+            w = _ready(mode, weights[k])
+            state = tuple([mv.reshape(_rows(f, k, k + 1), f.type.shape[1:]) for f in first])
+            steps = _by_step(_plus(matmul(x, w.ih), w.bias), sizes)
+            outputs, final = (_backwards if direction else _forwards)(step, steps, state, w)
+            sides.append(mv.concat(outputs, 0))
+            finals.append(final)
+        x = mv.concat(sides, 1)
+    return x, tuple([_stacked(parts) for parts in zip(*finals, strict=True)])

@@ -1,0 +1,5 @@
+"""Helpers for modules: ``rnn`` for sequences of various lengths."""
+
+from . import rnn
+
+__all__ = ["rnn"]
