@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -29,7 +29,10 @@ from weft.utils.data import (
     random_split,
 )
 
-Point = namedtuple("Point", ["x", "y"])
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
 
 
 class Squares(Dataset[Any]):
@@ -257,7 +260,7 @@ def test_fields_are_joined_by_their_kind() -> None:
     assert batch["scalar"].dtype is weft.float32
     assert batch["text"] == ["a"] * 3
     assert batch["tuple"][0].tolist() == [1, 1, 1]
-    assert batch["tuple"][1] == [[b"x"] * 3]
+    assert batch["tuple"][1] == [(b"x",) * 3]
     assert isinstance(batch["point"], Point)
     assert batch["point"].y.shape == (3,)
     assert isinstance(default_collate([OrderedDict(a=1)] * 2), OrderedDict)

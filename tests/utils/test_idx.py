@@ -80,7 +80,7 @@ def test_a_file_cut_anywhere(zipped: bool, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"cut short|not an IDX file: it begins with"):
             read_idx(tmp_path / "x")
     (tmp_path / "x").write_bytes(idx(IMAGES)[:-10])
-    with pytest.raises(CheckpointError, match="expected 60 bytes for 3 x 5 x 4 .* found 50"):
+    with pytest.raises(CheckpointError, match=r"expected 60 bytes for 3 x 5 x 4 .* found 50"):
         read_idx(tmp_path / "x")
 
 

@@ -68,7 +68,12 @@ def _generator_in(
             try:
                 sent = yield item
             except GeneratorExit:
-                generator.close()
+                before = grad_enabled()
+                grad_mode.set(mode)
+                try:
+                    generator.close()
+                finally:
+                    grad_mode.set(before)
                 raise
             except BaseException as error:  # noqa: BLE001 (it is the generator's to handle)
                 thrown = error

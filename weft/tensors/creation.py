@@ -89,7 +89,9 @@ def _from_sequence(data: Any) -> Any:
             if not is_number(leaf) and not isinstance(leaf, np.ndarray):
                 raise TypeError(f"tensor() takes numbers, not {leaf!r}")
             if isinstance(leaf, int) and not -(1 << 63) <= leaf < 1 << 63:
-                raise ValueError(f"tensor(): {leaf} does not fit int64; as a float, {leaf}.0, it does")
+                raise ValueError(
+                    f"tensor(): {leaf} does not fit int64; as a float, {leaf}.0, it does"
+                )
     return array
 
 

@@ -30,7 +30,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     ====================================  =========================================
     Tensor or NumPy array of shape ``*``  Tensor of shape ``[B, *]``
     number                                Tensor ``[B]`` (float64 for Python floats)
-    str, bytes                            the list of them
+    str, bytes                            the strings, not joined
     tuple, list                           list of fields, each joined
     namedtuple, mapping                   the same with each field joined
     ====================================  =========================================
@@ -69,7 +69,7 @@ def _join(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
         _check_alike(batch, field, name_of, (bool, int, float, np.number, np.bool_))
         return _numbers(batch)
     if isinstance(first, (str, bytes)):
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         return _join_mappings(batch, field, name_of)
     if isinstance(first, Sequence):
