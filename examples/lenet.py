@@ -299,8 +299,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except (OSError, CheckpointError, UnsupportedOp) as error:
-        print(f"lenet: {error}", file=sys.stderr)
-        return 1
+        sys.exit(f"lenet: {error}")
     except KeyboardInterrupt:
         print("\nlenet: stopped at once; the last checkpoint, if any, is whole", file=sys.stderr)
         return 130

@@ -42,6 +42,7 @@ TORCH_ONLY = {
     "A view was created in no_grad mode": "a view made under no_grad",
     "Autograd not support dtype": "integers that require grad, after x[...] = y",
     "with a bool tensor is not supported": "a minus of bools",
+    "please report a bug to PyTorch": "a failure of its own",
     "has been detached in-place": "detach_ of a value needed for backward",
     "moved into the graph interior": "a leaf that got a history after detach_",
     "a view of a leaf Variable that requires grad": "a view of a leaf is changed",

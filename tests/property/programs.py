@@ -138,7 +138,9 @@ BINARY: dict[str, Function] = {
     "add": lambda L, x, y: x + y,
     "sub": lambda L, x, y: 1 * x - 1 * y,  # 1 *: PyTorch subtracts no bools
     "mul": lambda L, x, y: x * y * 0.5,
-    "div": lambda L, x, y: x / (y * y + 1),
+    # (Not x / ...: what a gradient of second order is with respect to a value in between depends on
+    # whether a rule reads inputs or the output, and for this one the libraries differ.)
+    "div": lambda L, x, y: x * (1 / (y * y + 1)),
     "lt": lambda L, x, y: x < y + 0.0173,
     "and": lambda L, x, y: x & y,
     "maximum": lambda L, x, y: L.maximum(x, y * 1.0173 + 0.0173),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from ..tensors.tensor import Tensor
 from . import functional as F
-from .functional.loss import check_reduction
+from .functional.loss import reduction_of
 from .module import Module
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__()
-        check_reduction(reduction)
-        self.reduction = reduction
+        self.reduction = reduction_of(reduction, size_average, reduce)
 
 
 class MSELoss(_Loss):
@@ -23,7 +27,7 @@ class MSELoss(_Loss):
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, self.reduction)
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class _ClassLoss(_Loss):
@@ -32,12 +36,12 @@ class _ClassLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: None = None,
+        size_average: bool | None = None,
         ignore_index: int = -100,
-        reduce: None = None,
+        reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
@@ -57,9 +61,9 @@ class CrossEntropyLoss(_ClassLoss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: None = None,
+        size_average: bool | None = None,
         ignore_index: int = -100,
-        reduce: None = None,
+        reduce: bool | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:

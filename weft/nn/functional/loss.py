@@ -22,23 +22,41 @@ def _reduced(loss: Node, reduction: str) -> Node:
     return total if reduction == "sum" else ew.div(total, loss.type.size)
 
 
-def check_reduction(reduction: str) -> None:
-    """Raises ValueError unless it is "mean", "sum" or "none"."""
+def reduction_of(
+    reduction: str, size_average: bool | None = None, reduce: bool | None = None
+) -> str:
+    """The reduction: "mean", "sum" or "none", also as the two flags that it once was in PyTorch.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if size_average is not None or reduce is not None:
+        if reduce is False:
+            return "none"
+        return "sum" if size_average is False else "mean"
     names = ("mean", "sum", "none")
     if reduction not in names:
         raise ValueError(
             f"reduction={reduction!r} must be 'mean', 'sum' or 'none'."
             f"{did_you_mean(str(reduction), names)}"
         )
+    return reduction
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared difference.
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Squared difference, times ``weight`` where there is one.
 
     Raises:
         ShapeError: if both would broadcast, which gives a wrong loss.
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     x, t = node_of(input), node_of(target)
     if x.type.shape != t.type.shape:
         raise ShapeError(
@@ -47,16 +65,28 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "for example with input.squeeze(-1) or target.unsqueeze(-1)"
         )
     difference = node_of(input - target)
-    return wrap(_reduced(ew.mul(difference, difference), reduction))
+    loss = ew.mul(difference, difference)
+    if weight is None:
+        return wrap(_reduced(loss, reduction))
+    if node_of(weight).type.shape != x.type.shape:
+        raise ShapeError(
+            f"mse_loss: weight has shape {list(node_of(weight).type.shape)}, but the input has "
+            f"{list(x.type.shape)}"
+        )
+    factor = ew.cast(node_of(weight), loss.type.dtype)
+    loss = ew.mul(loss, factor)
+    if reduction != "mean":
+        return wrap(_reduced(loss, reduction))
+    return wrap(ew.div(_reduced(loss, "sum"), _reduced(factor, "sum")))
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -75,7 +105,7 @@ def cross_entropy(
         ShapeError, DTypeError: for targets of another shape or dtype.
         IndexOutOfRange: when run, for a target that is no class.
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
     x, t = node_of(input), node_of(target)
@@ -154,8 +184,8 @@ def _nll(
         per_class = ew.cast(node_of(weight), rows.type.dtype)
         weights = take(per_class, [t], wrap=False)
         picked, factor = ew.mul(picked, weights), ew.mul(factor, weights)
-    # Chosen, not multiplied by 0: so that where no target counts, the mean is 0/0 as it must be, but
-    # the gradient is 0.
+    # Chosen, not multiplied by 0: where no target counts, the mean is 0/0 as it must be, but the
+    # gradient is 0.
     loss = ew.neg(ew.where(counts, picked, 0))
     if smoothing > 0.0:
         every = rows if per_class is None else ew.mul(rows, per_class)
@@ -191,13 +221,13 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative log likelihood: like :func:`cross_entropy`, of log probabilities."""
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     x, t = node_of(input), node_of(target)
     if x.type.ndim == 0:
         raise ShapeError("nll_loss takes log probabilities of shape [N, C], not a single number")

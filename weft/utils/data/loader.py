@@ -89,9 +89,9 @@ class DataLoader(Generic[T_co]):
             if sampler is None:
                 length_of(dataset)
                 sampler = (
-                    RandomSampler(dataset, generator=generator)
+                    RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
                     if shuffle
-                    else SequentialSampler(dataset)
+                    else SequentialSampler(dataset)  # type: ignore[arg-type]
                 )
             if batch_size is not None:
                 batch_sampler = BatchSampler(sampler, batch_size, drop_last)
