@@ -6,6 +6,7 @@ Gradients are nodes like any other, recorded as ops; computing them is a later r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +22,9 @@ from .ops.reduce import sum_
 #: replace its node's (or, for hooks shared by several nodes, theirs).
 Found = dict[Node, Node]
 Hook = Callable[[Node, Found], None]
+
+#: Stands for the walk that is going on, for rules that are applied in several steps.
+current_walk: ContextVar[object] = ContextVar("current_walk", default=None)
 
 _recording_order = attrgetter("order")
 
@@ -85,10 +89,12 @@ def gradients(
     out: dict[Any, Node] = {}
     grad_token = grad_mode.set(create)
     where_token = on_behalf_of.set(None)
+    walk_token = current_walk.set(object())
     try:
         with Hold():
             _walk(nodes, roots, seeds, wanted, out)
     finally:
+        current_walk.reset(walk_token)
         on_behalf_of.reset(where_token)
         grad_mode.reset(grad_token)
     if not retain:

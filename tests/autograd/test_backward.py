@@ -213,15 +213,15 @@ class TestGrad:
             weft.autograd.grad(x.sum(), [weft.ones(2)])
 
     def test_nothing_is_recorded_for_others(self) -> None:
-        """Only what leads to an input is differentiated: the other branch has a rule that raises."""
+        """Only what leads to an input is differentiated."""
 
         class Never(weft.autograd.Function):
             @staticmethod
-            def forward(ctx: Any, x: weft.Tensor) -> weft.Tensor:
+            def forward(_: Any, x: weft.Tensor) -> weft.Tensor:
                 return x.clone()
 
             @staticmethod
-            def backward(ctx: Any, g: weft.Tensor) -> weft.Tensor:
+            def backward(*_: Any) -> weft.Tensor:
                 raise AssertionError("not needed")
 
         x, other = leaf(1.0), leaf(2.0)
@@ -352,7 +352,7 @@ class TestLeaves:
         y = x + 1
         assert x.grad_fn is None
         assert y.grad_fn.name() == "AddBackward"
-        assert [f for f, _ in (y * y).grad_fn.next_functions][0].name() == "AddBackward"
+        assert [f.name() for f, _ in (y * y).grad_fn.next_functions] == ["AddBackward"] * 2
 
 
 class TestGradSetter:

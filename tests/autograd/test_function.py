@@ -1,10 +1,11 @@
+# ruff: noqa: ARG004 (a Function's methods have the arguments that they are given)
 """``Function``: ops with a gradient written by the user."""
 
 from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -64,7 +65,7 @@ class Scale(Function):
 class SumAndProduct(Function):
     """Two results of two arguments; notes what ``backward`` is given."""
 
-    seen: list[Any] = []
+    seen: ClassVar[list[Any]] = []
     materialize = True
 
     @classmethod
@@ -250,7 +251,7 @@ class TestSeveralResults:
 
     def test_or_none(self) -> None:
         class Sparing(SumAndProduct):
-            seen: list[Any] = []
+            seen: ClassVar[list[Any]] = []
             materialize = False
 
         a, b = double(2.0), double(3.0)

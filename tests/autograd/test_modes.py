@@ -222,7 +222,7 @@ class TestGenerators:
         assert weft.is_grad_enabled()
 
     def test_a_context_inside_a_plain_generator(self) -> None:
-        """Without the decorator, a context in a generator holds for the caller too, as in Python."""
+        """Without the decorator a context in a generator holds for its caller too."""
 
         def plain() -> Generator[bool, None, None]:
             with weft.no_grad():

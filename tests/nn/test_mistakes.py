@@ -109,7 +109,12 @@ CALLS: list[tuple[str, Callable[[], object], type[Exception], list[str]]] = [
     ("kernel sizes", lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, ["kernel_size=(3, 3, 3)"]),
     ("padding", lambda: F.max_pool2d(weft.ones(1, 4, 4), 2, padding=2), ValueError, ["half"]),
     ("softmax of nothing", lambda: F.softmax(weft.ones(2)), TypeError, ["dim="]),
-    ("reduction", lambda: nn.MSELoss(reduction="meen"), ValueError, ["'meen'", "Did you mean 'mean'"]),
+    (
+        "reduction",
+        lambda: nn.MSELoss(reduction="meen"),
+        ValueError,
+        ["'meen'", "Did you mean 'mean'"],
+    ),
     (
         "loss of shapes that broadcast",
         lambda: nn.MSELoss()(weft.ones(4, 1), weft.ones(4)),

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..dtypes import float32
 from ..errors import GradientError
+from ..gradient import current_walk
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, Grads, Node, Op, TensorType, number, record, type_of
 from ..ops import elementwise as ew
@@ -28,23 +29,35 @@ class FunctionCtx:
 
     def __init__(self) -> None:
         self._saved: tuple[Any, ...] = ()
+        self._results: dict[Node, int] = {}  # where among the results a saved value is
         self._needs: tuple[bool, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._materialize = True
         self._function: type[Function] | None = None
         self._argument_of: list[int] = []  # for each input node, the place of its argument
-        self._types: list[TensorType] = []
-        self._grads: list[Node | None] = []
+        self._types: list[TensorType | None] = []  # of the results, None for what is no tensor
+        self._grads: dict[object, dict[int, Node]] = {}  # by walk, then by result
+        self._call: Node | None = None  # while backward runs
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keeps tensors (inputs or results, or None) for ``backward``."""
-        self._saved = tensors
+        """Keeps tensors (inputs or results, or None) for ``backward``, with the values of now."""
+        self._saved = tuple([wrap(node_of(x)) if isinstance(x, TensorCore) else x for x in tensors])
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What :meth:`save_for_backward` was given."""
-        return self._saved
+        if self._call is None or not grad_enabled():
+            return self._saved
+        return tuple([self._with_history(x) for x in self._saved])
+
+    def _with_history(self, saved: Any) -> Any:
+        """A result that was saved is computed by the call, which it cannot have held itself."""
+        k = self._results.get(saved._node) if isinstance(saved, TensorCore) else None
+        if k is None:
+            return saved
+        assert self._call is not None
+        return wrap(record(_output, (ew.detach(saved._node), self._call), k))
 
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
@@ -66,8 +79,10 @@ class FunctionCtx:
 
 def _collect(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     """A result's gradient goes to the context; the call only has to know that there is one."""
-    call = node.inputs[1]
-    call.extra._grads[node.sig.attrs] = g
+    ctx: FunctionCtx = node.inputs[1].extra
+    grads = ctx._grads.setdefault(current_walk.get(), {})
+    k = node.sig.attrs
+    grads[k] = ew.add(grads[k], g) if k in grads else g
     return None, number(0.0, float32)
 
 
@@ -86,13 +101,18 @@ def _call_backward(node: Node, want: Sequence[bool]) -> Grads:
     ctx: FunctionCtx = node.extra
     function = ctx._function
     assert function is not None
+    found = ctx._grads.pop(current_walk.get())
     grads: list[Tensor | None] = []
-    for g, kind in zip(ctx._grads, ctx._types, strict=True):
-        if g is None and ctx._materialize:
+    for k, kind in enumerate(ctx._types):
+        g = found.get(k)
+        if g is None and kind is not None and ctx._materialize:
             g = full(kind, 0)
         grads.append(None if g is None else wrap(g))
-    ctx._grads = [None] * len(ctx._grads)
-    result = function.backward(ctx, *grads)
+    ctx._call = node
+    try:
+        result = function.backward(ctx, *grads)
+    finally:
+        ctx._call = None
     results = result if isinstance(result, tuple) else (result,)
     expected = len(ctx._needs)
     if len(results) < expected or any(r is not None for r in results[expected:]):
@@ -208,18 +228,22 @@ class Function(metaclass=_FunctionMeta):
         call.extra = ctx
         plain = [id(t) for t in ctx._not_differentiable]
         dirty = [id(t) for t in ctx._dirty]
+        saved = {x._node for x in ctx._saved if isinstance(x, TensorCore)}
         out: list[Any] = []
-        for value in results:
-            if not isinstance(value, TensorCore) or id(value) in plain:
+        for k, value in enumerate(results):
+            if not isinstance(value, TensorCore):
+                ctx._types.append(None)
                 out.append(value)
                 continue
-            node = record(_output, (ew.detach(node_of(value)), call), len(ctx._types))
-            ctx._types.append(node.type)
-            ctx._grads.append(None)
-            if id(value) in dirty:
-                out.append(value._rebind(node))
-            else:
-                out.append(wrap(node))
+            made = node_of(value)
+            ctx._types.append(made.type)
+            if id(value) in plain:
+                out.append(value)
+                continue
+            if made in saved:
+                ctx._results[made] = k
+            node = record(_output, (ew.detach(made), call), k)
+            out.append(value._rebind(node) if id(value) in dirty else wrap(node))
         return tuple(out)
 
 

@@ -144,6 +144,17 @@ atan2: Binary = binary(
     check=_only_float,
 )
 
+# One op rather than a square root of squares, which would overflow.
+hypot: Binary = binary(
+    "hypot",
+    np.hypot,
+    (lambda g, a, b, y: mul(g, div(a, y)), lambda g, a, b, y: mul(g, div(b, y))),
+    needs="aby",
+    check=_only_float,
+)
+# Euclid's algorithm is a loop whose length depends on the values.
+gcd: Binary = binary("gcd", np.gcd, check=_only_integer)
+
 # ---- functions of one argument
 
 exp: Unary = float_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
@@ -292,6 +303,44 @@ def polygamma(x: Node, order: int) -> Node:
 
 digamma: Unary = float_unary(
     "digamma", _typed(lambda x: _polygamma_series(0, x)), lambda g, x: mul(g, polygamma(x, 1))
+)
+
+
+def _erfinv_of(y: Any) -> Any:
+    """Giles' approximation (2012), refined by Newton's method on erf or, near 1, on erfc."""
+    y = np.asarray(y, np.float64)
+    size = np.abs(y)
+    inside = np.where(size < 1, size, 0)
+    w = -np.log1p(-inside) - np.log1p(inside)
+    near = np.polynomial.polynomial.polyval(np.minimum(w, 5) - 2.5, _GILES_CENTRE)
+    far = np.polynomial.polynomial.polyval(np.sqrt(np.maximum(w, 5)) - 3, _GILES_TAIL)
+    x = np.where(w < 5, near, far) * inside
+    for _ in range(3):
+        over = np.where(
+            inside < 0.5,
+            _erf(x).astype(np.float64) - inside,
+            (1 - inside) - _erfc(x).astype(np.float64),
+        )
+        step = over * (math.sqrt(math.pi) / 2) * np.exp(x * x)
+        x = x - step / (1 + x * step)  # Halley's correction
+    x = np.where(size < 1, x, np.where(size == 1, np.inf, np.nan))
+    return np.copysign(x, y)
+
+
+#: Giles, "Approximating the erfinv function", GPU Computing Gems, 2012: ascending powers.
+_GILES_CENTRE = (
+    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087,
+    -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08,
+)  # fmt: skip
+_GILES_TAIL = (
+    2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773,
+    -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
+)  # fmt: skip
+erfinv: Unary = float_unary(
+    "erfinv",
+    _typed(_erfinv_of),
+    lambda g, y: mul(mul(g, math.sqrt(math.pi) / 2), exp(mul(y, y))),
+    "y",
 )
 
 abs_: Unary = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)

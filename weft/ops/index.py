@@ -137,3 +137,36 @@ def put(x: Node, part: Node, indices: Sequence[Node], wrap: bool = True) -> Node
 def put_add(x: Node, part: Node, indices: Sequence[Node], wrap: bool = True) -> Node:
     """``x`` with ``part`` added at ``[i0, i1, ...]``; places may repeat."""
     return record(_put_add, (x, part, *indices), wrap)
+
+
+# ---- sorted search
+
+
+def _infer_searchsorted(right: bool, sequence: TensorType, values: TensorType) -> TensorType:
+    if sequence.ndim > 1 and sequence.shape[:-1] != values.shape[:-1]:
+        raise ShapeError(
+            f"searchsorted: a sequence of shape {list(sequence.shape)} has no row for each row of "
+            f"values of shape {list(values.shape)}"
+        )
+    if sequence.ndim == 0:
+        raise ShapeError("searchsorted: the sequence needs at least one dimension")
+    return type_of(values.shape, int64)
+
+
+def _reference_searchsorted(right: bool, sequence: Any, values: Any) -> Any:
+    side: Any = "right" if right else "left"
+    if sequence.ndim == 1:
+        return np.asarray(np.searchsorted(sequence, values, side), np.int64)
+    rows = zip(
+        sequence.reshape(-1, sequence.shape[-1]), values.reshape(-1, values.shape[-1]), strict=True
+    )
+    found = [np.searchsorted(row, wanted, side) for row, wanted in rows]
+    return np.array(found, np.int64).reshape(values.shape)
+
+
+_searchsorted = Op("searchsorted", _infer_searchsorted, _reference_searchsorted, widen=True)
+
+
+def searchsorted(sequence: Node, values: Node, right: bool) -> Node:
+    """Where values go in rows that ascend; a composition would compare each with each."""
+    return record(_searchsorted, (sequence, values), right)

@@ -7,7 +7,6 @@ from typing import Any
 from ..tensors.creation import tensor, zeros_like
 from ..tensors.elementwise import maximum
 from .optimizer import Optimizer, Params
-from .sgd import without_speed_options
 
 
 class Adam(Optimizer):
@@ -47,17 +46,11 @@ class Adam(Optimizer):
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        self.defaults = defaults
-        self._check_options(without_speed_options(options))
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, options)
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        for k, beta in enumerate(group["betas"]):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(
-                    f"{type(self).__name__}: betas[{k}]={beta} must be at least 0 and less than 1"
-                )
+        self.check_betas(group)
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:
         lr, eps, decay = group["lr"], group["eps"], group["weight_decay"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any
 
 from ..autograd.modes import enable_grad, no_grad
 from ..errors import did_you_mean
@@ -15,32 +15,45 @@ from ..tensors.core import TensorCore, not_a_tensor
 from ..tensors.interop import realize
 from ..tensors.tensor import Tensor
 
-Params = Iterable[Any]
+Params = Any  # a Module, or an iterable of parameters, pairs or groups
+
+#: PyTorch's options that choose among implementations of the same arithmetic.
+_SPEED = ("foreach", "fused", "capturable", "differentiable")
 
 
 class Optimizer:
     """Base of the optimisers.
 
     A subclass defines ``update(group, params)``, the arithmetic of one step for the parameters of a
-    group that have a gradient; the walk over groups and the run of the recorded step are here.
+    group that have a gradient; the walk over groups and the run of the recorded step are here. All
+    of ``update`` is recorded, counts of steps too: nothing in it waits for a value.
 
     Args:
-        params: parameters, ``(name, parameter)`` pairs, or dicts with "params" and options.
+        params: a Module; or parameters, ``(name, parameter)`` pairs, or dicts with "params" and
+            options of their own.
         defaults: options of groups that do not name them.
+        options: what else the constructor was given: unknown names are an error, PyTorch's choices
+            among implementations (``foreach``, ``fused``, ``capturable``, ``differentiable``) are
+            passed over, since there is one only.
 
     Raises:
         TypeError: for anything else among ``params``, or an option that this optimiser has not.
         ValueError: if there are no parameters, or one is there twice.
     """
 
-    options: ClassVar[tuple[str, ...]] = ()
+    _called = False  # has step() been called? Schedulers of the rate want to know
 
-    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+    def __init__(
+        self, params: Params, defaults: dict[str, Any], options: dict[str, Any] | None = None
+    ) -> None:
         self.defaults = defaults
+        if options:
+            self._check_options({k: v for k, v in options.items() if k not in _SPEED})
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._before_step: Hooks = OrderedDict()
-        self._after_step: Hooks = OrderedDict()
+        self._no_hooks()
+        if hasattr(params, "named_parameters"):
+            params = params.named_parameters()
         if isinstance(params, TensorCore):
             raise TypeError(
                 f"{type(self).__name__} takes a list of parameters, not one Tensor: "
@@ -104,10 +117,22 @@ class Optimizer:
 
     def check_group(self, group: dict[str, Any]) -> None:
         """Raises ValueError for options out of range."""
-        for name in ("lr", "weight_decay", "momentum", "eps"):
+        self.check_not_negative(group, "lr", "weight_decay", "momentum", "eps")
+
+    def check_not_negative(self, group: dict[str, Any], *names: str) -> None:
+        """Raises ValueError if one of these options is there, and negative."""
+        for name in names:
             value = group.get(name, 0)
             if isinstance(value, (int, float)) and value < 0:
                 raise ValueError(f"{type(self).__name__}: {name}={value} must not be negative")
+
+    def check_betas(self, group: dict[str, Any]) -> None:
+        """Raises ValueError for shares of running means that are out of range."""
+        for k, beta in enumerate(group["betas"]):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(
+                    f"{type(self).__name__}: betas[{k}]={beta} must be at least 0 and less than 1"
+                )
 
     # ---- a step
 
@@ -121,13 +146,20 @@ class Optimizer:
         Args:
             closure: computes the loss and its gradients anew; its result is returned.
         """
+        self._called = True
         for hook in list(self._before_step.values()):
             hook(self, (), {})
+        loss = self._step(closure)
+        for hook in list(self._after_step.values()):
+            hook(self, (), {})
+        return loss
+
+    def _step(self, closure: Callable[[], Any] | None) -> Any:
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        token = on_behalf_of.set(here(2))
+        token = on_behalf_of.set(here(3))
         try:
             with no_grad():
                 for group in self.param_groups:
@@ -137,8 +169,6 @@ class Optimizer:
         finally:
             on_behalf_of.reset(token)
         realize()
-        for hook in list(self._after_step.values()):
-            hook(self, (), {})
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -158,10 +188,47 @@ class Optimizer:
         """Calls ``hook(optimizer, args, kwargs)`` after each step."""
         return register(self._after_step, hook)
 
+    def _no_hooks(self) -> None:
+        self._before_step: Hooks = OrderedDict()
+        self._after_step: Hooks = OrderedDict()
+        self._before_saving: Hooks = OrderedDict()
+        self._after_saving: Hooks = OrderedDict()
+        self._before_loading: Hooks = OrderedDict()
+        self._after_loading: Hooks = OrderedDict()
+
     # ---- saving
+
+    def register_state_dict_pre_hook(
+        self, hook: Callable[[Optimizer], None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(optimizer)`` before :meth:`state_dict`; ``prepend``: before the others."""
+        return register(self._before_saving, hook, prepend=prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Callable[[Optimizer, dict[str, Any]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(optimizer, state_dict)`` on what was saved; it may return another one."""
+        return register(self._after_saving, hook, prepend=prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[[Optimizer, dict[str, Any]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(optimizer, state_dict)`` before loading; it may return another one.
+
+        The dict is a shallow copy of that given to :meth:`load_state_dict`.
+        """
+        return register(self._before_loading, hook, prepend=prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[[Optimizer], None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(optimizer)`` after a state_dict has been loaded."""
+        return register(self._after_loading, hook, prepend=prepend)
 
     def state_dict(self) -> dict[str, Any]:
         """State and options, with numbers in place of parameters (as PyTorch's)."""
+        for hook in list(self._before_saving.values()):
+            hook(self)
         order = {
             id(p): k
             for k, p in enumerate(p for group in self.param_groups for p in group["params"])
@@ -171,7 +238,7 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {order[id(p)]: dict(values) for p, values in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        return _passed_through(self._after_saving, self, {"state": state, "param_groups": groups})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores what :meth:`state_dict` gave.
@@ -179,6 +246,7 @@ class Optimizer:
         Raises:
             ValueError: if groups or parameters do not match; nothing is changed then.
         """
+        state_dict = _passed_through(self._before_loading, self, dict(state_dict))
         groups = state_dict["param_groups"]
         mine = [len(g["params"]) for g in self.param_groups]
         theirs = [len(g["params"]) for g in groups]
@@ -194,10 +262,29 @@ class Optimizer:
         for k, values in state_dict["state"].items():
             p = of_number.get(int(k))
             if p is not None:
-                state[p] = {name: _restored(name, v, p) for name, v in values.items()}
+                state[p] = {name: self._restored(name, v, p) for name, v in values.items()}
         self.state = state
         for own, saved in zip(self.param_groups, groups, strict=True):
             own.update({k: deepcopy(v) for k, v in saved.items() if k != "params"})
+        for hook in list(self._after_loading.values()):
+            hook(self)
+
+    def state_fits(self, name: str, shape: tuple[int, ...], param: Tensor) -> bool:
+        """Can a saved state of this shape belong to ``param``? By default, if it is of its shape."""
+        return shape == tuple(param.shape)
+
+    def _restored(self, name: str, value: Any, param: Tensor) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)([self._restored(name, v, param) for v in value])
+        if not isinstance(value, TensorCore):
+            return value
+        value = value.detach().clone()  # type: ignore[attr-defined]
+        if value.ndim and not self.state_fits(name, tuple(value.shape), param):
+            raise ValueError(
+                f"the saved state '{name}' has shape {list(value.shape)}, but its parameter has "
+                f"{list(param.shape)}"
+            )
+        return value.to(param.dtype) if value.ndim and value.is_floating_point() else value
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -208,7 +295,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._before_step, self._after_step = OrderedDict(), OrderedDict()
+        self._no_hooks()
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -218,13 +305,10 @@ class Optimizer:
         return text + ")"
 
 
-def _restored(name: str, value: Any, param: Tensor) -> Any:
-    if not isinstance(value, TensorCore):
-        return value
-    value = value.detach().clone()  # type: ignore[attr-defined]
-    if value.shape != param.shape and value.ndim:
-        raise ValueError(
-            f"the saved state '{name}' has shape {list(value.shape)}, but its parameter has "
-            f"{list(param.shape)}"
-        )
-    return value.to(param.dtype) if value.ndim and value.is_floating_point() else value
+def _passed_through(hooks: Hooks, optimizer: Optimizer, value: dict[str, Any]) -> dict[str, Any]:
+    """What hooks make of a state_dict."""
+    for hook in list(hooks.values()):
+        new = hook(optimizer, value)
+        if new is not None:
+            value = new
+    return value

@@ -42,9 +42,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        self.defaults = defaults
-        self._check_options(without_speed_options(options))
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, options)
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
@@ -67,9 +65,3 @@ class SGD(Optimizer):
                     velocity.mul_(momentum).add_(g if keep == 1 else g * keep)
                 g = g + velocity * momentum if group["nesterov"] else velocity
             p.sub_(g * lr)
-
-
-def without_speed_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Without PyTorch's options that choose among implementations: weft has just one."""
-    speed = ("foreach", "fused", "capturable", "differentiable")
-    return {k: v for k, v in options.items() if k not in speed}

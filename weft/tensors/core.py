@@ -155,14 +155,16 @@ class TensorCore:
         view._node = ew.same(node) if cut is node else cut  # a handle of its own in any case
         view._view_mode = grad_enabled()
         view._version = 0
-        if base is None or self._cuts[-1][0] is DETACH:
+        if base is None or (self._cuts[-1][0] is DETACH and kind is not DETACH):
             view._base = self  # type: ignore[assignment]
             view._base_version = self._version
             view._cuts = ((kind, attrs),)
         else:
             view._base = base
             view._base_version = base._version
-            view._cuts = (*self._cuts, (kind, attrs))
+            # (An alias of an alias is one more of the same, so that they do not become a chain.)
+            alias = kind is DETACH and self._cuts[-1][0] is DETACH
+            view._cuts = self._cuts if alias else (*self._cuts, (kind, attrs))
         if len(PENDING) > MAX_PENDING_NODES:
             realize_if_large()
         return view
