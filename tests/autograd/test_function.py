@@ -1,4 +1,4 @@
-# ruff: noqa: ARG004 (a Function's methods have the arguments that they are given)
+
 """``Function``: ops with a gradient written by the user."""
 
 from __future__ import annotations

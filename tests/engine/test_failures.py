@@ -1,0 +1,307 @@
+"""Errors in the data, found when the graph runs: what they say, and what stays as it was."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+from weft import nn
+from weft.errors import IndexOutOfRange
+
+GOOD, BAD = [0, 4], [0, 5]
+
+
+class Words(nn.Module):
+    """A table of five words, looked up by index, and a projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(weft.ones(5, 3))
+        self.project = nn.Linear(3, 1)
+
+    def forward(self, index: weft.Tensor) -> weft.Tensor:
+        return self.project(self.table[index])
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = Words()
+
+    def forward(self, index: weft.Tensor) -> weft.Tensor:
+        return self.words(index)
+
+
+class Training:
+    def __init__(self, optimizer: str = "momentum") -> None:
+        weft.manual_seed(0)
+        self.model = Model()
+        parameters = self.model.parameters()
+        self.optimizer = {
+            "plain": lambda: weft.optim.SGD(parameters, lr=0.1),
+            "momentum": lambda: weft.optim.SGD(parameters, lr=0.1, momentum=0.9),
+            "adam": lambda: weft.optim.Adam(parameters, lr=0.1),
+        }[optimizer]()
+
+    def step(self, index: list[int]) -> weft.Tensor:
+        self.optimizer.zero_grad()
+        loss = self.model(weft.tensor(index)).sum()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def values(self) -> list[Any]:
+        state = [
+            v
+            for p in self.model.parameters()
+            for v in self.optimizer.state.get(p, {}).values()
+            if isinstance(v, weft.Tensor)
+        ]
+        return [x.detach().numpy() for x in [*self.model.parameters(), *state]]
+
+
+class TestTheError:
+    def test_says_what_and_where(self) -> None:
+        x = weft.ones(5, 3)
+        y = x[weft.tensor(BAD)] + 1
+        line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+        with pytest.raises(IndexOutOfRange) as caught:
+            y.tolist()
+        text = str(caught.value)
+        assert "take: index 5 is out of range for a dimension of size 5" in text
+        assert f"{__file__}:{line} in test_says_what_and_where" in text
+
+    def test_is_an_index_error(self) -> None:
+        with pytest.raises(IndexError):
+            weft.ones(5)[weft.tensor(BAD)].tolist()
+
+    def test_names_the_module(self) -> None:
+        loss = Training().step(BAD)
+        line = inspect.getsourcelines(Words.forward)[1] + 1
+        with pytest.raises(IndexOutOfRange) as caught:
+            loss.item()
+        text = str(caught.value)
+        assert f"{__file__}:{line} in forward, module 'words'" in text
+
+    def test_in_backward_names_the_forward_line(self) -> None:
+        """What backward() records carries the address of the op that it differentiates."""
+        x = weft.ones(5, requires_grad=True)
+        y = x[weft.tensor(BAD)].sum()
+        line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+        y.backward()
+        with pytest.raises(IndexOutOfRange, match=f":{line} in "):
+            x.grad.tolist()
+
+    @pytest.mark.parametrize(
+        ("op", "use"),
+        [
+            ("put", lambda x, i: x.__setitem__(i, 1.0)),
+            ("put_add", lambda x, i: x.index_add_(0, i, weft.ones(2))),
+            ("take", lambda x, i: x.copy_(x.index_select(0, i).sum().expand(5))),
+        ],
+    )
+    def test_of_each_op(self, op: str, use: Any) -> None:
+        x = weft.zeros(5) + 0
+        y = x * 1
+        use(y, weft.tensor(BAD))
+        with pytest.raises(IndexOutOfRange, match=f"{op}: index 5 is out of range"):
+            weft.realize(y * 2)
+
+    def test_again_and_again(self) -> None:
+        y = weft.ones(5)[weft.tensor(BAD)]
+        texts = set()
+        for _ in range(3):
+            with pytest.raises(IndexOutOfRange) as caught:
+                y.tolist()
+            texts.add(str(caught.value))
+        assert len(texts) == 1
+
+    def test_realize_without_arguments_does_not_raise(self) -> None:
+        y = weft.ones(5)[weft.tensor(BAD)]
+        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize(y)
+
+    def test_holds_nothing(self) -> None:
+        x = weft.ones(5)
+        y = x[weft.tensor(BAD)]
+        with pytest.raises(IndexOutOfRange):
+            y.tolist()
+        gone = weakref.ref(y)
+        del y
+        gc.collect()
+        assert gone() is None
+
+
+class TestWhatDependsOnIt:
+    def test_pending_consumers(self) -> None:
+        x = weft.ones(5)
+        bad = x[weft.tensor(BAD)]
+        consumer, other = bad.sum() * 2, x.sum() * 2
+        for _ in range(2):
+            with pytest.raises(IndexOutOfRange, match="index 5"):
+                consumer.item()
+        assert other.item() == 10.0
+
+    def test_later_consumers(self) -> None:
+        bad = weft.ones(5)[weft.tensor(BAD)]
+        with pytest.raises(IndexOutOfRange):
+            bad.tolist()
+        later, other = bad * 2 + 1, weft.ones(2) + 1
+        assert other.tolist() == [2.0, 2.0]
+        with pytest.raises(IndexOutOfRange, match="take: index 5"):
+            later.tolist()
+
+    def test_the_first_of_two_errors(self) -> None:
+        x = weft.ones(5)
+        both = x[weft.tensor(BAD)].sum() + x[weft.tensor([9])].sum()
+        with pytest.raises(IndexOutOfRange, match="index 5"):
+            both.item()
+
+    def test_two_errors_in_one_run(self) -> None:
+        x = weft.ones(5)
+        first, second = x[weft.tensor(BAD)], x[weft.tensor([9])]
+        with pytest.raises(IndexOutOfRange, match="index 5"):
+            first.tolist()
+        with pytest.raises(IndexOutOfRange, match="index 9"):
+            second.tolist()
+
+    def test_before_and_after_in_the_same_run(self) -> None:
+        x = weft.ones(5)
+        before = x + 1
+        bad = before[weft.tensor(BAD)]
+        after = before + 1
+        with pytest.raises(IndexOutOfRange):
+            bad.tolist()
+        assert (before.tolist(), after.tolist()) == ([2.0] * 5, [3.0] * 5)
+
+
+class TestChangesInPlace:
+    def test_are_undone(self) -> None:
+        x = weft.tensor([1.0, 2.0])
+        x += weft.ones(5)[weft.tensor(BAD)]
+        weft.realize()
+        assert x.tolist() == [1.0, 2.0]
+
+    def test_a_good_one_before_it_stays(self) -> None:
+        x = weft.tensor([1.0, 2.0])
+        x += 1
+        x[weft.tensor([7])] = 5.0
+        weft.realize()
+        assert x.tolist() == [2.0, 3.0]
+
+    def test_later_ones_work(self) -> None:
+        x = weft.tensor([1.0, 2.0])
+        x[weft.tensor([7])] = 5.0
+        weft.realize()
+        x += 1
+        assert x.tolist() == [2.0, 3.0]
+
+    def test_views_follow(self) -> None:
+        x = weft.tensor([1.0, 2.0])
+        view, alias = x[1:], x.detach()
+        view += weft.ones(5)[weft.tensor([7])]
+        weft.realize()
+        assert (x.tolist(), view.tolist(), alias.tolist()) == ([1.0, 2.0], [2.0], [1.0, 2.0])
+        x += 1
+        assert (x.tolist(), view.tolist(), alias.tolist()) == ([2.0, 3.0], [3.0], [2.0, 3.0])
+
+    def test_through_an_alias(self) -> None:
+        x = weft.tensor([1.0, 2.0], requires_grad=True)
+        x.detach().add_(weft.ones(5)[weft.tensor(BAD)])
+        weft.realize()
+        assert x.tolist() == [1.0, 2.0]
+        (x * x).sum().backward()
+        assert x.grad.tolist() == [2.0, 4.0]
+
+
+class TestTraining:
+    @pytest.mark.parametrize("optimizer", ["plain", "momentum", "adam"])
+    def test_a_failed_step_changes_nothing(self, optimizer: str) -> None:
+        training = Training(optimizer)
+        for _ in range(3):
+            training.step(GOOD)
+        before = training.values()
+        loss = training.step(BAD)
+        other = weft.tensor(2.0) * 3
+        with pytest.raises(IndexOutOfRange):
+            loss.item()
+        assert other.item() == 6.0
+        for a, b in zip(before, training.values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    @pytest.mark.parametrize("optimizer", ["plain", "momentum"])
+    def test_goes_on_as_if_it_had_not_been(self, optimizer: str) -> None:
+        training, same = Training(optimizer), Training(optimizer)
+        for each in (training, same):
+            for _ in range(3):
+                each.step(GOOD)
+        with pytest.raises(IndexOutOfRange):
+            training.step(BAD).item()
+        for each in (training, same):
+            for _ in range(3):
+                each.step(GOOD)
+        for a, b in zip(same.values(), training.values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    @pytest.mark.parametrize("optimizer", ["plain", "momentum", "adam"])
+    def test_a_failed_first_step(self, optimizer: str) -> None:
+        """The state that the optimiser makes in its first step is not there yet."""
+        training = Training(optimizer)
+        before = training.values()
+        with pytest.raises(IndexOutOfRange):
+            training.step(BAD).item()
+        now = [p.detach().numpy() for p in training.model.parameters()]
+        for a, b in zip(before, now, strict=True):
+            np.testing.assert_array_equal(a, b)
+        training.step(GOOD).item()
+        now = [p.detach().numpy() for p in training.model.parameters()]
+        assert not any(np.array_equal(a, b) for a, b in zip(before, now, strict=True))
+
+    def test_several_failed_steps_before_anybody_looks(self) -> None:
+        training = Training()
+        for _ in range(3):
+            training.step(GOOD)
+        before = training.values()
+        losses = [training.step(BAD) for _ in range(3)]
+        for loss in losses:
+            with pytest.raises(IndexOutOfRange):
+                loss.item()
+        for a, b in zip(before, training.values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_a_good_step_before_it_in_the_same_run(self) -> None:
+        training = Training()
+        for _ in range(3):
+            training.step(GOOD)
+        weft.realize()
+        training.step(GOOD)
+        with pytest.raises(IndexOutOfRange):
+            training.step(BAD).item()
+        values = training.values()
+        assert all(np.isfinite(v).all() for v in values)
+        training.step(GOOD).item()
+
+    def test_accumulated_gradients(self) -> None:
+        w = weft.ones(5, requires_grad=True)
+        w[weft.tensor(GOOD)].sum().backward()
+        weft.realize()
+        w[weft.tensor(BAD)].sum().backward()
+        weft.realize()
+        assert w.grad.tolist() == [1.0, 0.0, 0.0, 0.0, 1.0]
+
+    def test_running_statistics(self) -> None:
+        norm = nn.BatchNorm1d(3)
+        table = weft.ones(5, 3)
+        norm(table[weft.tensor(GOOD)]).sum().item()
+        mean, count = norm.running_mean.tolist(), norm.num_batches_tracked.item()
+        with pytest.raises(IndexOutOfRange):
+            norm(table[weft.tensor(BAD)]).sum().item()
+        assert norm.running_mean.tolist() == mean
+        assert norm.num_batches_tracked.item() >= count
