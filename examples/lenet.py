@@ -341,18 +341,15 @@ def positive(text: str) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Trains LeNet on handwritten digits.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = argparse.ArgumentParser(description="Trains LeNet on handwritten digits.")
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="a folder of MNIST's IDX files (.gz or not)")
-    add("--epochs", type=positive, help="passes over the data (default: 24; 4 with --data)")
-    add("--lr", type=float, default=0.05, help="learning rate")
-    add("--momentum", type=float, default=0.9, help="momentum of SGD")
-    add("--batch-size", type=positive, default=64, help="images in a step")
-    add("--seed", type=int, default=0, help="of the first weights and of the order of the images")
-    add("--out", type=Path, default=Path("lenet-out"), metavar="FOLDER", help="where results go")
+    add("--epochs", type=positive, help="passes over the data (24; with --data 4)")
+    add("--lr", type=float, default=0.05, help="learning rate (%(default)s)")
+    add("--momentum", type=float, default=0.9, help="momentum of SGD (%(default)s)")
+    add("--batch-size", type=positive, default=64, help="images in a step (%(default)s)")
+    add("--seed", type=int, default=0, help="of first weights and order of images (%(default)s)")
+    add("--out", type=Path, default="lenet-out", metavar="FOLDER", help="for results (%(default)s)")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     return parser.parse_args(argv)
 

@@ -13,6 +13,7 @@ from math import inf, nan
 
 import numpy as np
 from layer_samples import LAYERS
+from samples_families import FAMILIES
 from sampling import (
     FAR_DIM,
     NO_BOOL,
@@ -642,5 +643,7 @@ OPERATORS = [
 
 OPS: list[Op] = [
     *FLOAT_UNARY, *KEEPS_DTYPE, *ARITHMETIC, *LOGIC, *OTHER, *REDUCTIONS,
-    *PRODUCTS, *MOVES, *INDEXING, *CONVERSIONS, *IN_PLACE, *CREATION, *RANDOM, *OPERATORS, *LAYERS,
+    *PRODUCTS, *MOVES, *INDEXING, *CONVERSIONS, *IN_PLACE, *CREATION, *RANDOM, *OPERATORS,
+    *FAMILIES,
+    *LAYERS,
 ]

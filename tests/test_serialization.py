@@ -75,7 +75,7 @@ def test_every_dtype_and_shape_comes_back(
 
 
 def test_structure_types_and_order_come_back(tmp_path: Path) -> None:
-    obj = {
+    obj: dict[Any, Any] = {
         **state(),
         2: (1, [2.5, (math.nan, -math.inf)], None, True, "é\ud800"),
         "2": -(1 << 70),

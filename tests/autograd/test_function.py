@@ -1,4 +1,3 @@
-
 """``Function``: ops with a gradient written by the user."""
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Counted:
 
 @pytest.fixture
 def stats() -> Any:
-    """Counts what runs in a block: ``with stats() as counted: ...``."""
+    """A context that counts what runs in it."""
 
     @contextmanager
     def count() -> Iterator[Counted]:

@@ -173,10 +173,8 @@ class TestPrograms:
     def test_numbers(self, stats: Any) -> None:
         x = weft.tensor([1.0, 1.0, 1.0])
         (x * 2 + 1).tolist()
-        values = []
         with stats() as counted:
-            for k in range(5):
-                values.append((x * k + 0.5).tolist()[0])
+            values = [(x * k + 0.5).tolist()[0] for k in range(5)]
         assert values == [0.5, 1.5, 2.5, 3.5, 4.5]
         assert counted.built == 0
 

@@ -20,7 +20,7 @@ NOT_DIFFERENTIABLE = {
     *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
-    *("argmax", "argmin", "argsort"),
+    *("argmax", "argmin", "argsort", "searchsorted", "gcd"),
     *("leaf", "arange", "detach", "random_uniform", "random_normal", "random_bits"),
 }
 
@@ -28,10 +28,12 @@ NOT_DIFFERENTIABLE = {
 OF_AUTOGRAD = {"function", "function_output", "graft"}
 
 #: Gradients that are zero, or random: differences would tell nothing.
-NOTHING_TO_CHECK = {"floor_div", "sign", "floor", "ceil", "trunc", "round", "dropout"}
+NOTHING_TO_CHECK = {
+    *("floor_div", "sign", "signdet", "floor", "ceil", "trunc", "round", "dropout"),
+}
 
 #: The samples do not reach them; ``test_gradients.py`` has tests of their own for them.
-CHECKED_APART = {"cast", "max_pool_take"}
+CHECKED_APART = {"cast", "cholesky", "eigh", "max_pool_take"}
 
 
 def record_all(op: Op) -> None:

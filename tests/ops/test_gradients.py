@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from samples import OPS
@@ -47,3 +48,31 @@ def test_max_pool_third_derivative() -> None:
         return g * g
 
     assert gradgradcheck(gradient, [x, seed])
+
+
+# ---- symmetric matrices: differences must keep the symmetry that the rules take for granted
+
+
+def symmetric(x: Any) -> Any:
+    return x + x.mT
+
+
+def positive(x: Any) -> Any:
+    return x @ x.mT + weft.eye(x.shape[-1], dtype=x.dtype)
+
+
+SYMMETRIC: dict[str, Callable[..., Any]] = {
+    "eigenvalues": lambda x: weft.linalg.eigvalsh(symmetric(x)),
+    # (a number of each vector whose sign does not matter)
+    "eigenvectors": lambda x: weft.linalg.eigh(symmetric(x)).eigenvectors.square(),
+    "cholesky": lambda x: weft.linalg.cholesky(positive(x)),
+    "cholesky, upper": lambda x: weft.linalg.cholesky(positive(x), upper=True),
+}
+
+
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_of_symmetric_matrices(name: str, check: Callable[..., bool]) -> None:
+    weft.manual_seed(0)
+    x = weft.randn(2, 3, 3, dtype=weft.float64, requires_grad=True)
+    assert check(SYMMETRIC[name], (x,))

@@ -20,7 +20,7 @@ def idx(array: Any) -> bytes:
     """The file's bytes, written as the format's description says."""
     code = CODES[array.dtype.str[1:]]
     sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
-    values = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    values: bytes = array.astype(array.dtype.newbyteorder(">")).tobytes()
     return bytes([0, 0, code, array.ndim]) + sizes + values
 
 

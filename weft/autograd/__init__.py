@@ -5,6 +5,7 @@ from typing import Any
 from ..errors import did_you_mean
 from ..tensors.differentiate import backward, grad
 from ..tensors.tensor import Tensor as Variable
+from . import functional
 from .function import Function, FunctionCtx, once_differentiable
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -16,6 +17,7 @@ __all__ = [
     "Variable",
     "backward",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

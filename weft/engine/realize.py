@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import RLock
-from typing import Any, Protocol
+from contextvars import ContextVar
+from threading import RLock, get_ident
+from typing import Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
 from ..graph.liveness import Work, settle, take_pending
@@ -19,15 +20,33 @@ class _Handle(Protocol):
     _version: int
 
 
+class Change(NamedTuple):
+    """A change in place whose earlier value may be needed again.
+
+    Attributes:
+        before: the handle's node before.
+        order: of its node after.
+        thread: that made it.
+    """
+
+    handle: ReferenceType[Any]
+    before: Node
+    order: int
+    thread: int
+
+
 _MAX_PROGRAM_STEPS = 1_000_000
 
+_held: ContextVar[bool] = ContextVar("held", default=False)
 _lock = RLock()
 _programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 _program_steps = 0
 
-#: Changes in place since the last run: the handle and its node before, which it gets back if the
-#: new value cannot be computed.
-UNDO: list[tuple[ReferenceType[Any], Node]] = []
+#: Changes in place since the last run, to be undone if it fails.
+CHANGES: list[Change] = []
+
+#: By thread: the error for which its changes were undone, as long as nobody has raised it.
+_unreported: dict[int, Failure] = {}
 
 
 class Stats:
@@ -39,49 +58,103 @@ class Stats:
 
 
 def realize_pending() -> None:
-    """Runs everything that is pending and that somebody can still see."""
+    """Runs everything that is pending and that somebody can still see.
+
+    Raises:
+        the error that a change in place met which the calling thread made: that and its later
+        changes are undone.
+    """
+    _run_pending()
+    if _unreported:
+        failure = _unreported.pop(get_ident(), None)
+        if failure is not None:
+            raise failure.error()
+
+
+def _run_pending() -> None:
     with _lock:
         if not PENDING:
             return
-        work = take_pending()
-        if work.order:
-            _run(work)
-        else:
-            _settle_changes()
+        work = Work()
+        changes: list[Change] = []
+        outcome: Outcome | None = None
+        try:  # (Ctrl-C may come anywhere: what is started must be finished)
+            take_pending(work)
+            outcome = _computed(work)
+            _settle(work, outcome, changes)
+        except BaseException:
+            _settle(work, outcome, changes)
+            raise
 
 
-def _run(work: Work) -> None:
+#: The stored values, and which node is the first that has none (None if all have).
+Outcome = tuple[list[Any], int | None]
+
+
+def _computed(work: Work) -> Outcome:
+    if not work.order:
+        return [], None
     program = _program(work)
     Stats.runs += 1
     Stats.nodes += len(work.order)
-    try:
-        values = program.run([leaf.value for leaf in work.leaves], work.order)
-    except BaseException:  # Ctrl-C, or a fault of ours: nothing that was pending has a value
+    return program.run([leaf.value for leaf in work.leaves], work.order)
+
+
+def _settle(work: Work, outcome: Outcome | None, changes: list[Change]) -> None:
+    """Hands out the values and undoes changes that failed. May be called again if interrupted.
+
+    Without an outcome (after Ctrl-C, or a fault of ours) nothing that was pending has a value.
+    """
+    if outcome is None and not work.order:
+        return  # what was taken has been put back
+    if not changes:
+        changes += _changes_until(work.last)
+    if outcome is None:
         lost = Failure(RuntimeError, "the run that was to compute this was interrupted")
-        _settle(work, [lost] * len(work.stored))
-        raise
-    _settle(work, values)
+        settle(work, [lost] * len(work.stored))
+        _undo([c for c in changes if _failure_of(c) is lost])
+        return
+    values, first = outcome
+    settle(work, values)
+    if first is not None:
+        _undo(_failed(changes, work.order[first].order))
 
 
-def _settle(work: Work, values: list[Any]) -> None:
-    """Hands out the values, also when Ctrl-C comes in the middle of it."""
-    try:
-        settle(work, values)
-        _settle_changes()
-    except KeyboardInterrupt:
-        settle(work, values)
-        _settle_changes()
-        raise
+def _changes_until(last: int) -> list[Change]:
+    """Takes out the changes that belong to a run. (Other threads may go on making them.)"""
+    count = len(CHANGES)
+    known = CHANGES[:count]
+    CHANGES[:count] = [c for c in known if c.order > last]
+    return [c for c in known if c.order <= last]
 
 
-def _settle_changes() -> None:
-    if UNDO:
-        for reference, before in UNDO:
-            handle: _Handle | None = reference()
-            if handle is not None and handle._node.value.__class__ is Failure:
-                handle._node = before
-                handle._version += 1
-        UNDO.clear()
+def _failure_of(change: Change) -> Failure | None:
+    handle: _Handle | None = change.handle()
+    value = None if handle is None else handle._node.value
+    return value if isinstance(value, Failure) else None
+
+
+def _failed(changes: list[Change], failed_at: int) -> list[Change]:
+    """The changes to be undone.
+
+    A thread that made one would not have come to its later ones, had ops run at once: those are
+    undone with it, so that a step of an optimiser happens as a whole or not at all.
+    """
+    threads = set()
+    for change in changes:
+        failure = _failure_of(change)
+        if failure is not None:
+            threads.add(change.thread)
+            _unreported.setdefault(change.thread, failure)
+    return [c for c in changes if c.order >= failed_at and c.thread in threads]
+
+
+def _undo(changes: list[Change]) -> None:
+    for change in reversed(changes):
+        handle: _Handle | None = change.handle()
+        if handle is not None:
+            handle._node = change.before
+            handle._version += 1
 
 
 def _program(work: Work) -> Program:
@@ -115,8 +188,11 @@ def value_of(node: Node) -> Any:
     """
     value = node.value
     if value is None:
-        realize_pending()
+        _run_pending()
         value = node.value
+        failure = _unreported.pop(get_ident(), None) if _unreported else None
+        if failure is not None and value.__class__ is not Failure:
+            raise failure.error()
     if value.__class__ is Failure:
         raise value.error()
     if value is GONE or value is None:
@@ -126,17 +202,15 @@ def value_of(node: Node) -> Any:
 
 def realize_if_large() -> None:
     """Runs the pending graph when it has passed its limits, outside of backward()."""
-    if not Hold.count and is_over_limit():
-        realize_pending()
+    if not _held.get() and is_over_limit():
+        _run_pending()
 
 
 class Hold:
     """While held (backward() is recording) the pending graph is not run by its size."""
 
-    count = 0
-
     def __enter__(self) -> None:
-        Hold.count += 1
+        self._token = _held.set(True)
 
     def __exit__(self, *exc: object) -> None:
-        Hold.count -= 1
+        _held.reset(self._token)

@@ -85,27 +85,28 @@ class Program:
             for node, dead in zip(work.order, dying, strict=True)
         ]
 
-    def run(self, leaves: list[Any], order: list[Node]) -> list[Any]:
-        """The stored values. ``order`` only lends its addresses to the errors.
+    def run(self, leaves: list[Any], order: list[Node]) -> tuple[list[Any], int | None]:
+        """The stored values, and which of ``order`` is the first that has none (None if all have).
 
         A step that fails on its data, and all that depend on it, give a :class:`Failure`; the
-        others are computed.
+        others are computed. ``order`` lends its addresses to the errors.
         """
         values = leaves
-        append = values.append
         failed = any([v.__class__ is Failure for v in leaves])
+        first: int | None = None
         with np.errstate(all="ignore"):
             if not failed:
                 try:
                     self._run(self.steps, values)
                 except DATA_ERRORS as error:
-                    node = order[len(values) - self.leaf_count]
-                    append(_failure(node, error))
-                    del error, node
+                    first = len(values) - self.leaf_count
+                    values.append(_failure(order[first], error))
+                    del error
                     failed = True
             if failed:
-                self._run_carefully(values, order)
-        return [_own(values[place]) for place in self.stored]
+                after = self._run_carefully(values, order)
+                first = after if first is None else first
+        return [_own(values[place]) for place in self.stored], first
 
     @staticmethod
     def _run(steps: list[Any], values: list[Any]) -> None:
@@ -120,23 +121,25 @@ class Program:
             for p in dead:
                 values[p] = None
 
-    def _run_carefully(self, values: list[Any], order: list[Node]) -> None:
-        """From where ``values`` ends, carrying failures along."""
-        for step, node in zip(self.steps, order, strict=True):
-            call, places, place, dead = step
-            if place < len(values):
-                continue
+    def _run_carefully(self, values: list[Any], order: list[Node]) -> int | None:
+        """From where ``values`` ends, carrying failures along. Returns the first that comes up."""
+        first: int | None = None
+        for k in range(len(values) - self.leaf_count, len(order)):
+            call, places, _, dead = self.steps[k]
             arrays = [values[p] for p in places]
             bad = next((a for a in arrays if a.__class__ is Failure), None)
             if bad is None:
                 try:
                     bad = call(*arrays)
                 except DATA_ERRORS as error:
-                    bad = _failure(node, error)
+                    bad = _failure(order[k], error)
+            if first is None and bad.__class__ is Failure:
+                first = k
             values.append(bad)
             del arrays, bad
             for p in dead:
                 values[p] = None
+        return first
 
 
 def _failure(node: Node, error: Exception) -> Failure:

@@ -26,26 +26,28 @@ class Work:
         order: nodes to compute, each after its inputs.
         stored: those of ``order`` whose values are kept.
         history: those of ``order`` that a gradient may be asked of.
+        last: place in the order of recording of the last node taken, alive or dead.
 
     While a run lasts, ``mark`` of each node is its place in ``leaves + order``.
     """
 
-    __slots__ = ("history", "leaves", "order", "stored")
+    __slots__ = ("history", "last", "leaves", "order", "stored")
 
     def __init__(self) -> None:
+        self.last = -1
         self.leaves: list[Node] = []
         self.order: list[Node] = []
         self.stored: list[Node] = []
         self.history: list[Node] = []
 
 
-def take_pending() -> Work:
+def take_pending(work: Work) -> None:
     """Empties PENDING and says what must be computed. If interrupted, all is as it was before."""
-    work = Work()
     taken = len(PENDING)
     batch = PENDING[:taken]  # another thread may go on recording behind these
-    del PENDING[:taken]
+    work.last = batch[-1].order
     try:
+        del PENDING[:taken]
         _walk_back(batch, work)
         work.order.reverse()
         _number(work)
@@ -53,21 +55,23 @@ def take_pending() -> Work:
         _put_back(batch, work)
         raise
     Fresh.bytes = 0
-    return work
 
 
 def _walk_back(batch: list[Node], work: Work) -> None:
     """Moves what is alive from ``batch`` to ``work``, latest first."""
-    pop, alive, outside = batch.pop, work.order.append, work.leaves.append
+    done, alive, outside = batch.pop, work.order.append, work.leaves.append
     node = None
     while batch:
-        node = pop()  # (frees the one before, if it was dead)
+        node = batch[-1]
         mark = node.mark
-        if getrefcount(node) - 2 != mark >> 2:  # 2: the local and the argument
+        if getrefcount(node) - 3 != mark >> 2:  # 3: the batch, the local and the argument
             mark |= _STORE | _HISTORY if node.tracks & HISTORY else _STORE
         elif not mark:
+            node = None
+            done()  # frees it
             continue
         alive(node)
+        done()
         inputs = node.inputs
         for source in inputs:
             if not source.mark and source.value is not None:
@@ -88,12 +92,15 @@ def _walk_back(batch: list[Node], work: Work) -> None:
 
 def _put_back(batch: list[Node], work: Work) -> None:
     """Undoes an interrupted walk."""
-    nodes = sorted([*batch, *work.order], key=lambda n: n.order)
-    for node in nodes:
+    nodes = {n.order: n for n in (*batch, *work.order)}  # one may be in both
+    for node in nodes.values():
         node.mark = 0
         for source in node.inputs:
             source.mark = 0
-    PENDING[:0] = nodes
+    if not (batch and PENDING and PENDING[0] is batch[0]):  # else they never left
+        PENDING[:0] = [nodes[k] for k in sorted(nodes)]
+    for part in (work.leaves, work.order, work.stored, work.history):
+        part.clear()
 
 
 def _number(work: Work) -> None:

@@ -318,8 +318,8 @@ def _erfinv_of(y: Any) -> Any:
     for _ in range(3):
         over = np.where(
             inside < 0.5,
-            _erf(x).astype(np.float64) - inside,
-            (1 - inside) - _erfc(x).astype(np.float64),
+            np.asarray(_erf(x), np.float64) - inside,
+            (1 - inside) - np.asarray(_erfc(x), np.float64),
         )
         step = over * (math.sqrt(math.pi) / 2) * np.exp(x * x)
         x = x - step / (1 + x * step)  # Halley's correction

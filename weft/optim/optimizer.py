@@ -159,6 +159,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        known = {p: len(state) for p, state in self.state.items()}
         token = on_behalf_of.set(here(3))
         try:
             with no_grad():
@@ -168,7 +169,13 @@ class Optimizer:
                         self.update(group, params)
         finally:
             on_behalf_of.reset(token)
-        realize()
+        try:
+            realize()
+        except BaseException:  # changes of tensors have been undone, what is new has to go as well
+            for p, state in self.state.items():
+                for name in list(state)[known.get(p, 0) :]:
+                    del state[name]
+            raise
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -270,7 +277,7 @@ class Optimizer:
             hook(self)
 
     def state_fits(self, name: str, shape: tuple[int, ...], param: Tensor) -> bool:
-        """Can a saved state of this shape belong to ``param``? By default, if it is of its shape."""
+        """Can a saved state of this shape belong to ``param``? By default, if the shapes agree."""
         return shape == tuple(param.shape)
 
     def _restored(self, name: str, value: Any, param: Tensor) -> Any:

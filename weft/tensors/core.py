@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 import numpy as np
 
 from ..config import MAX_PENDING_NODES
-from ..engine.realize import UNDO, realize_if_large
+from ..engine.realize import CHANGES, Change, realize_if_large
 from ..errors import DTypeError, GradientError, ShapeError
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import LEAF, PENDING, Node, Shape, TensorType, leaf
@@ -244,14 +245,15 @@ class TensorCore:
     def _put(self, new: Node) -> None:
         """A new value for a root or an alias."""
         old = self._node
-        if old.value is not None or new.sig.op.can_fail:
-            UNDO.append((ref(self), old))
+        may_be_needed = old.value is not None or _fallible_since(old.order)
         if old.tracks & LEAF:
             new = leaf_for(self, new)
         elif not grad_enabled() and (old.tracks or new.tracks):
             new = with_history_of(new, old)
         elif self._retains_grad is not None:
             self._retains_grad.move(old, new)
+        if may_be_needed:
+            CHANGES.append(Change(ref(self), old, new.order, get_ident()))
         self._node = new
         self._version += 1
         if self._base is not None:  # an alias: the value goes on to its base, the history does not
@@ -259,6 +261,26 @@ class TensorCore:
             self._base._put(self._written(new))
             grad_mode.reset(token)
             self._base_version = self._base._version
+
+
+class _Fallible:
+    """Which op was recorded last of those that may fail on their data."""
+
+    latest = -1
+    seen = -1  # as far as PENDING has been looked through
+
+
+def _fallible_since(order: int) -> bool:
+    """Is an op pending that was recorded after ``order`` and may fail? Looks at each op once."""
+    for node in reversed(PENDING):
+        if node.order <= _Fallible.seen:
+            break
+        if node.sig.op.can_fail:
+            _Fallible.latest = node.order
+            break
+    if PENDING:
+        _Fallible.seen = PENDING[-1].order
+    return _Fallible.latest > order
 
 
 def leaf_for(tensor: TensorCore, value: Node) -> Node:

@@ -21,6 +21,7 @@ from ..errors import DeviceError, DTypeError, GradientError, ShapeError
 from ..graph.node import Fresh, Node, leaf, type_of
 from ..ops import elementwise as ew, movement as mv
 from .core import TensorCore, is_number, leaf_for, node_of, wrap
+from .memory import memory_format, preserve_format
 from .shape import sizes_of
 
 if TYPE_CHECKING:
@@ -275,14 +276,24 @@ def full(
 
 
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """Zeros in the shape and dtype of ``input``."""
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """Ones in the shape and dtype of ``input``."""
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
@@ -298,6 +309,7 @@ def full_like(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """``fill_value`` in the shape and dtype of ``input``."""
     kind = node_of(input).type

@@ -14,6 +14,7 @@ from ..graph.node import LEAF
 from ..ops import elementwise as ew
 from .core import TensorCore, node_of, wrap
 from .creation import as_leaf, check_device, finished, require_grad
+from .memory import memory_format, preserve_format
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -188,7 +189,7 @@ def realize(*tensors: Tensor) -> None:
     """Runs everything recorded so far; values of the tensors given are there afterwards.
 
     Raises:
-        the error that computing one of ``tensors`` met.
+        the error that computing one of ``tensors`` met, or a change in place, which is undone.
     """
     nodes = [node_of(x) for x in tensors]  # now: a change in place that fails is undone
     realize_pending()
@@ -211,6 +212,6 @@ def numel(input: Tensor) -> int:
     return node_of(input).type.size
 
 
-def clone(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format: memory_format = preserve_format) -> Tensor:
     """A copy, with the history of ``input``."""
     return wrap(ew.same(node_of(input)))

@@ -369,7 +369,7 @@ def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = Fa
     if p == -float("inf"):
         return wrap(rd.min_(size, dims, keepdim))
     if p == 0:
-        return wrap(rd.sum_(ew.cast(ew.ne(x, 0), x.type.dtype), dims, keepdim))
+        return wrap(rd.sum_(ew.over(ew.cast(ew.ne(x, 0), x.type.dtype), x), dims, keepdim))
     if p == 1:
         return wrap(rd.sum_(size, dims, keepdim))
     if p == 2:
@@ -377,4 +377,11 @@ def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = Fa
         # At a zero vector the gradient is 0, not 0/0.
         zero = ew.eq(total, 0)
         return wrap(ew.where(zero, 0, ew.sqrt(ew.where(zero, 1, total))))
-    return wrap(ew.pow_(rd.sum_(ew.pow_(size, p), dims, keepdim), 1 / p))
+    if p < 0:
+        return wrap(ew.pow_(rd.sum_(ew.pow_(size, p), dims, keepdim), 1 / p))
+    # Zeros are kept from pow, whose slope may be infinite there.
+    none = ew.eq(size, 0)
+    powers = ew.where(none, 0, ew.pow_(ew.where(none, 1, size), p))
+    total = rd.sum_(powers, dims, keepdim)
+    zero = ew.eq(total, 0)
+    return wrap(ew.where(zero, 0, ew.pow_(ew.where(zero, 1, total), 1 / p)))

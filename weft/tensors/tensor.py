@@ -1,9 +1,12 @@
-"""class Tensor: the table of its methods. Each line says in which file a method is defined."""
+"""class Tensor: the table of its methods. Each line says in which file a method is defined.
+
+The less common families are listed in ``families.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec, Self
+from typing import Any, Self
 
 from .. import dtypes
 from ..dtypes import dtype
@@ -24,22 +27,10 @@ from . import (
     shape as sh,
 )
 from .core import TensorCore, bind_class, is_number, node_of, wrap
+from .families import FamilyMethods
+from .inplace import in_place
+from .memory import contiguous_format, memory_format, preserve_format
 from .shape import Size
-
-P = ParamSpec("P")
-
-
-def in_place(
-    function: Callable[Concatenate[Any, P], Tensor],
-) -> Callable[Concatenate[Any, P], Tensor]:
-    """``exp_`` from ``exp``: the result is bound to the tensor itself."""
-
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        return self._rebind(node_of(function(self, *args, **kwargs)))  # type: ignore[no-any-return]
-
-    method.__name__ = method.__qualname__ = function.__name__ + "_"
-    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
-    return method
 
 
 def in_place_binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -86,7 +77,7 @@ def _compare_other(function: Callable[..., Tensor], self: Tensor, other: Any) ->
     return function(self, other) if hasattr(other, "__array__") else NotImplemented
 
 
-class Tensor(TensorCore):
+class Tensor(FamilyMethods):
     """An n-dimensional array of numbers that remembers how it was computed.
 
     Operations on Tensors are recorded and run when a value is needed (``item``, ``numpy``,
@@ -189,12 +180,12 @@ class Tensor(TensorCore):
         strides = self._layout().strides
         return strides if dim is None else strides[dim]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: memory_format = contiguous_format) -> bool:
         """Are the elements in order in memory?"""
         node_of(self)
-        return bool(self._layout().flags.c_contiguous)
+        return memory_format.describes(self._layout())
 
-    def contiguous(self) -> Tensor:
+    def contiguous(self, memory_format: memory_format = contiguous_format) -> Tensor:
         """This tensor if its elements are in order, else a copy in order."""
         return self if self.is_contiguous() else self.clone()
 
@@ -202,7 +193,7 @@ class Tensor(TensorCore):
     def _is_view(self) -> bool:
         return self._base is not None
 
-    def clone(self) -> Tensor:
+    def clone(self, *, memory_format: memory_format = preserve_format) -> Tensor:
         """A copy, with this tensor's history."""
         return wrap(ew.same(node_of(self)))
 

@@ -12,8 +12,8 @@ from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
 from ...ops.contract import matmul
 from ...tensors.core import node_of, wrap
+from ...tensors.special import softmax_node
 from ...tensors.tensor import Tensor
-from .activation import softmax_node
 from .dropout import check_probability, dropout_node
 from .linear import linear
 

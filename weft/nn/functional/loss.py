@@ -10,8 +10,8 @@ from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
 from ...tensors.core import node_of, wrap
+from ...tensors.special import log_softmax_node
 from ...tensors.tensor import Tensor
-from .activation import log_softmax_node
 
 
 def _reduced(loss: Node, reduction: str) -> Node:

@@ -12,7 +12,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ...errors import IndexOutOfRange, ShapeError
 from ...tensors.creation import tensor
@@ -34,6 +34,12 @@ class Dataset(Generic[T_co]):
 
     def __add__(self, other: Dataset[T]) -> ConcatDataset[T_co | T]:
         return ConcatDataset([self, other])
+
+
+class Indexed(Protocol[T_co]):
+    """What has samples: a :class:`Dataset`, a list, a Tensor."""
+
+    def __getitem__(self, index: int, /) -> T_co: ...
 
 
 class IterableDataset(Dataset[T_co], Iterable[T_co]):
@@ -119,13 +125,14 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 class Subset(Dataset[T_co]):
     """The samples of ``dataset`` at ``indices``, in that order."""
 
-    def __init__(self, dataset: Dataset[T_co], indices: Sequence[int]) -> None:
+    def __init__(self, dataset: Indexed[T_co], indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
 
     def __getitem__(self, index: Any) -> T_co:
         if isinstance(index, list):
-            return self.dataset[[self.indices[i] for i in index]]
+            dataset: Any = self.dataset  # which takes lists, if the caller passes one
+            return cast("T_co", dataset[[self.indices[i] for i in index]])
         return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[T_co]:
@@ -188,7 +195,7 @@ def length_of(dataset: Any) -> int:
 
 
 def random_split(
-    dataset: Dataset[T],
+    dataset: Indexed[T],
     lengths: Sequence[int | float],
     generator: Generator | None = None,
 ) -> list[Subset[T]]:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ...errors import UnsupportedOp
 from ...tensors.random import Generator
 from .collate import collate, default_collate, default_convert
-from .dataset import IterableDataset, length_of
+from .dataset import Indexed, IterableDataset, length_of
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, check_positive
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-class Indexed(Protocol[T_co]):
-    """What has samples: a :class:`Dataset`, a list, a Tensor."""
-
-    def __getitem__(self, index: int, /) -> T_co: ...
 
 
 # Their effect is fixed when the loader is made.
@@ -79,6 +73,7 @@ class DataLoader(Generic[T_co]):
             num_workers, timeout, multiprocessing_context, prefetch_factor, persistent_workers
         )
         _check_dataset(dataset)
+        self.dataset = cast("Any", dataset)
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable:
             _check_iterable(dataset, shuffle, sampler, batch_sampler)
@@ -89,13 +84,12 @@ class DataLoader(Generic[T_co]):
             if sampler is None:
                 length_of(dataset)
                 sampler = (
-                    RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
+                    RandomSampler(self.dataset, generator=generator)
                     if shuffle
-                    else SequentialSampler(dataset)  # type: ignore[arg-type]
+                    else SequentialSampler(self.dataset)
                 )
             if batch_size is not None:
                 batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        self.dataset: Any = dataset
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = batch_sampler

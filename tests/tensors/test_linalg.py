@@ -1,0 +1,98 @@
+"""What decompositions must satisfy, whatever signs their vectors have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import weft
+
+SHAPES = [(3, 3), (5, 3), (3, 5), (2, 4, 3), (2, 3, 4), (0, 3, 3), (1, 1)]
+
+
+def matrices(shape: tuple[int, ...]) -> weft.Tensor:
+    return weft.tensor(np.random.default_rng(0).standard_normal(shape))
+
+
+def is_close(a: weft.Tensor, b: weft.Tensor) -> bool:
+    return a.shape == b.shape and weft.allclose(a, b, atol=1e-10)
+
+
+def is_orthonormal(columns: weft.Tensor) -> bool:
+    n = columns.shape[-1]
+    identity = weft.eye(n, dtype=columns.dtype).expand(*columns.shape[:-2], n, n)
+    return is_close(columns.mT @ columns, identity)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("full", [False, True])
+def test_svd(shape: tuple[int, ...], full: bool) -> None:
+    a = matrices(shape)
+    u, s, vh = weft.linalg.svd(a, full_matrices=full)
+    m, n = shape[-2:]
+    k = min(m, n)
+    assert u.shape[-1] == (m if full else k)
+    assert vh.shape[-2] == (n if full else k)
+    assert is_orthonormal(u)
+    assert is_orthonormal(vh.mT)
+    assert is_close(u[..., :k] * s.unsqueeze(-2) @ vh[..., :k, :], a)
+    assert bool((s[..., 1:] <= s[..., :-1]).all())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_qr(shape: tuple[int, ...]) -> None:
+    a = matrices(shape)
+    q, r = weft.linalg.qr(a)
+    assert is_orthonormal(q)
+    assert is_close(q @ r, a)
+    assert is_close(r.triu(), r)
+    nothing, alone = weft.linalg.qr(a, mode="r")
+    assert nothing.numel() == 0
+    assert is_close(alone, r)
+
+
+@pytest.mark.parametrize("triangle", ["L", "U"])
+def test_eigh_reads_one_triangle(triangle: str) -> None:
+    a = matrices((2, 4, 4))
+    part = a.tril() if triangle == "L" else a.triu()
+    whole = part + part.mT - weft.diag_embed(a.diagonal(0, -2, -1))
+    values, vectors = weft.linalg.eigh(a, triangle)
+    assert is_orthonormal(vectors)
+    assert is_close(whole @ vectors, vectors * values.unsqueeze(-2))
+    assert is_close(weft.linalg.eigvalsh(a, UPLO=triangle), values)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 3)])
+def test_pinv_of_any_rank(shape: tuple[int, ...]) -> None:
+    """The four conditions of Penrose (1955)."""
+    for a in (matrices(shape), matrices((shape[0], 1)) @ matrices((1, shape[1]))):
+        p = weft.linalg.pinv(a)
+        assert is_close(a @ p @ a, a)
+        assert is_close(p @ a @ p, p)
+        assert is_close((a @ p).mT, a @ p)
+        assert is_close((p @ a).mT, p @ a)
+
+
+def test_gradient_of_pinv_where_the_rank_stays() -> None:
+    left, right = matrices((4, 2)).requires_grad_(), matrices((2, 3)).requires_grad_()
+    assert weft.autograd.gradcheck(lambda a, b: weft.linalg.pinv(a @ b), (left, right))
+    assert weft.autograd.gradgradcheck(lambda a, b: weft.linalg.pinv(a @ b), (left, right))
+
+
+def test_equal_singular_values_have_a_finite_gradient() -> None:
+    a = weft.eye(3, dtype=weft.float64).requires_grad_()
+    weft.linalg.svdvals(a).sum().backward()
+    assert a.grad is not None
+    assert is_close(a.grad, weft.eye(3, dtype=weft.float64))
+
+
+def test_multi_dot_takes_the_cheapest_order() -> None:
+    sizes = [(10, 100), (100, 5), (5, 50)]
+    parts = [matrices(s) for s in sizes]
+    assert is_close(weft.linalg.multi_dot(parts), parts[0] @ parts[1] @ parts[2])
+
+
+def test_failures_name_the_matrix() -> None:
+    x = weft.linalg.inv(weft.ones(2, 2))
+    with pytest.raises(ValueError, match="solve: the matrix is singular"):
+        x.tolist()

@@ -1,0 +1,64 @@
+"""Linear algebra: ``weft.linalg.solve(a, b)``. Names and meaning are those of ``torch.linalg``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import did_you_mean
+from .tensors.decompositions import (
+    cholesky,
+    cross,
+    det,
+    diagonal,
+    eigh,
+    eigvalsh,
+    inv,
+    lstsq,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    norm,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    solve_triangular,
+    svd,
+    svdvals,
+    vecdot,
+    vector_norm,
+)
+from .tensors.linalg import matmul
+
+__all__ = [
+    "cholesky",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "multi_dot",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "vecdot",
+    "vector_norm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module 'weft.linalg' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+    )

@@ -1,0 +1,77 @@
+"""Methods of Tensor, continued: the families of functions beyond the common ones.
+
+A table as in ``tensor.py``: each line says in which file a method is defined.
+"""
+
+from __future__ import annotations
+
+from . import decompositions as de, joining, placing, products, searching, special, statistics
+from .core import TensorCore
+from .inplace import in_place
+
+
+class FamilyMethods(TensorCore):
+    """The methods that :class:`weft.Tensor` has from these families."""
+
+    __slots__ = ()
+
+    # ---- pieces, turns (joining.py)
+
+    tensor_split, hsplit, vsplit = joining.tensor_split, joining.hsplit, joining.vsplit
+    dsplit, flipud, fliplr, rot90 = joining.dsplit, joining.flipud, joining.fliplr, joining.rot90
+
+    # ---- products (products.py)
+
+    baddbmm, addbmm, addmv, addr = products.baddbmm, products.addbmm, products.addmv, products.addr
+    inner, vdot, kron, cross = products.inner, products.vdot, products.kron, products.cross
+    trace, dist = products.trace, products.dist
+    baddbmm_, addbmm_ = in_place(products.baddbmm), in_place(products.addbmm)
+    addmv_, addr_ = in_place(products.addmv), in_place(products.addr)
+
+    # ---- diagonals, places (placing.py)
+
+    diag, diagflat, diag_embed = placing.diag, placing.diagflat, placing.diag_embed
+    take, take_along_dim, unfold = placing.take, placing.take_along_dim, placing.unfold
+    as_strided, index_copy, index_fill = placing.as_strided, placing.index_copy, placing.index_fill
+    masked_scatter, select_scatter = placing.masked_scatter, placing.select_scatter
+    slice_scatter, diagonal_scatter = placing.slice_scatter, placing.diagonal_scatter
+    scatter_reduce = placing.scatter_reduce
+    index_copy_, index_fill_ = in_place(placing.index_copy), in_place(placing.index_fill)
+    masked_scatter_ = in_place(placing.masked_scatter)
+    scatter_reduce_ = in_place(placing.scatter_reduce)
+
+    # ---- elementwise (special.py)
+
+    softmax, log_softmax, logaddexp = special.softmax, special.log_softmax, special.logaddexp
+    logaddexp2, xlogy, logit = special.logaddexp2, special.xlogy, special.logit
+    erfinv, sinc, mvlgamma = special.erfinv, special.sinc, special.mvlgamma
+    signbit, sgn, isposinf = special.signbit, special.sgn, special.isposinf
+    isneginf, isreal, hypot, gcd = special.isneginf, special.isreal, special.hypot, special.gcd
+    lcm, heaviside, copysign, fmax = special.lcm, special.heaviside, special.copysign, special.fmax
+    fmin, float_power, ldexp = special.fmin, special.float_power, special.ldexp
+    polygamma = special.polygamma_method
+    xlogy_, logit_ = in_place(special.xlogy), in_place(special.logit)
+    erfinv_, sinc_ = in_place(special.erfinv), in_place(special.sinc)
+    mvlgamma_, sgn_ = in_place(special.mvlgamma), in_place(special.sgn)
+    hypot_, gcd_, lcm_ = in_place(special.hypot), in_place(special.gcd), in_place(special.lcm)
+    heaviside_, copysign_ = in_place(special.heaviside), in_place(special.copysign)
+    ldexp_ = in_place(special.ldexp)
+
+    # ---- statistics and scans (statistics.py)
+
+    median, nanmedian, kthvalue = statistics.median, statistics.nanmedian, statistics.kthvalue
+    mode, quantile, nanquantile = statistics.mode, statistics.quantile, statistics.nanquantile
+    nansum, nanmean, aminmax = statistics.nansum, statistics.nanmean, statistics.aminmax
+    cummax, cummin, logcumsumexp = statistics.cummax, statistics.cummin, statistics.logcumsumexp
+    diff, cov, corrcoef = statistics.diff, statistics.cov, statistics.corrcoef
+
+    # ---- searching (searching.py)
+
+    argwhere, msort, bincount = searching.argwhere, searching.msort, searching.bincount
+    repeat_interleave, unique = searching.repeat_interleave, searching.unique
+    unique_consecutive = searching.unique_consecutive
+
+    # ---- linear algebra (decompositions.py)
+
+    det, slogdet, logdet, inverse = de.det, de.slogdet, de.logdet, de.inverse
+    matrix_power, pinverse = de.matrix_power, de.pinverse

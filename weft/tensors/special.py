@@ -1,0 +1,258 @@
+"""Elementwise functions beyond the common ones, and softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..dtypes import as_dtype, bool_, dtype, float64, get_default_dtype
+from ..errors import DTypeError
+from ..graph.node import Node, type_of
+from ..ops import elementwise as ew, movement as mv, reduce as rd
+from ..ops.base import broadcast, normal_dim
+from .core import is_number, node_of, wrap
+from .elementwise import (
+    Operand,
+    _binary,
+    _float_unary,
+    clamp,
+    eq,
+    isinf,
+    isnan,
+    mul,
+    pow as power,
+    promoted,
+    sign,
+)
+from .interop import to
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+# ---- softmax
+
+
+def softmax_node(x: Node, dim: int) -> Node:
+    e = ew.exp(_shifted(x, dim))
+    return ew.div(e, rd.sum_(e, (dim,), True))
+
+
+def log_softmax_node(x: Node, dim: int) -> Node:
+    z = _shifted(x, dim)
+    return ew.sub(z, ew.log(rd.sum_(ew.exp(z), (dim,), True)))
+
+
+def _shifted(x: Node, dim: int) -> Node:
+    """``x`` less its maximum: the result is the same, and exp cannot overflow."""
+    return ew.sub(x, ew.detach(rd.max_(x, (dim,), True)))
+
+
+def over_dim(
+    name: str, rule: Callable[[Node, int], Node], input: Tensor, dim: int, to: dtype | None
+) -> Tensor:
+    """A rule for one dimension applied to any tensor."""
+    x = node_of(input)
+    x = x if to is None else ew.cast(x, as_dtype(to))
+    d = normal_dim(name, dim, x.type.ndim)
+    if x.type.size == 0:
+        return wrap(ew.same(x))
+    if x.type.ndim == 0:
+        return wrap(mv.reshape(rule(mv.reshape(x, (1,)), 0), ()))
+    return wrap(rule(x, d))
+
+
+def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
+    """``exp(input) / sum(exp(input))`` along ``dim``."""
+    return over_dim("softmax", softmax_node, input, dim, dtype)
+
+
+def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
+    """The logarithm of :func:`softmax`, exact where that underflows."""
+    return over_dim("log_softmax", log_softmax_node, input, dim, dtype)
+
+
+# ---- exponentials and logarithms
+
+
+def logaddexp_nodes(a: Node, b: Node) -> Node:
+    """``log(exp(a) + exp(b))``, without overflow."""
+    # Equal infinities must not meet in a difference.
+    distance = ew.abs_(ew.where(ew.eq(a, b), 0, ew.sub(a, b)))
+    return ew.add(ew.maximum(a, b), ew.log1p(ew.exp(ew.neg(distance))))
+
+
+def logaddexp(input: Operand, other: Operand) -> Tensor:
+    """``log(exp(input) + exp(other))``, without overflow."""
+    return wrap(logaddexp_nodes(*promoted(input, other, to_float=True)))
+
+
+def logaddexp2(input: Operand, other: Operand) -> Tensor:
+    """``log2(2**input + 2**other)``, without overflow."""
+    a, b = promoted(input, other, to_float=True)
+    distance = ew.abs_(ew.where(ew.eq(a, b), 0, ew.sub(a, b)))
+    tail = ew.log1p(ew.exp2(ew.neg(distance)))
+    return wrap(ew.add(ew.maximum(a, b), ew.mul(tail, 1 / math.log(2))))
+
+
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """``input * log(other)``, and 0 where ``input`` is 0 (unless ``other`` is NaN)."""
+    x, y = promoted(input, other, to_float=True)
+    zero = ew.logical_and(ew.eq(x, 0), ew.logical_or(ew.le(y, 0), ew.isinf(y)))
+    return wrap(ew.where(zero, 0, ew.mul(x, ew.log(ew.where(zero, 1, y)))))
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """``log(input / (1 - input))``, the inverse of sigmoid.
+
+    Args:
+        eps: ``input`` is first held between ``eps`` and ``1 - eps``.
+    """
+    x = _floating(input)
+    if eps is not None:
+        x = node_of(clamp(wrap(x), eps, 1 - eps))
+    return wrap(ew.log(ew.div(x, ew.sub(mv.full(x.type, 1), x))))
+
+
+def _floating(input: Tensor) -> Node:
+    x = node_of(input)
+    return x if x.type.dtype.is_floating_point else ew.cast(x, get_default_dtype())
+
+
+# ---- functions of one argument
+
+erfinv = _float_unary(ew.erfinv, "The inverse of the error function")
+
+
+def sinc(input: Tensor) -> Tensor:
+    """``sin(pi * input) / (pi * input)``, and 1 at 0."""
+    x = _floating(input)
+    zero = ew.eq(x, 0)
+    angle = ew.mul(ew.where(zero, 1, x), math.pi)
+    return wrap(ew.where(zero, 1, ew.div(ew.sin(angle), angle)))
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The derivative of order ``n`` of digamma.
+
+    Raises:
+        ValueError: for a negative ``n``.
+    """
+    if n < 0:
+        raise ValueError(f"polygamma: the order must not be negative: {n}")
+    x = _floating(input)
+    return wrap(ew.polygamma(x, n) if n else ew.digamma(x))
+
+
+def polygamma_method(self: Tensor, n: int) -> Tensor:
+    """The derivative of order ``n`` of digamma."""
+    return polygamma(n, self)
+
+
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """Logarithm of the multivariate gamma function of dimension ``p``.
+
+    Raises:
+        ValueError: unless ``p`` is positive.
+    """
+    if p < 1:
+        raise ValueError(f"mvlgamma: p must be positive, not {p}")
+    x = _floating(input)
+    steps = mv.arange(p, x.type.dtype, 0, -0.5)
+    terms = ew.lgamma(ew.add(mv.reshape(x, (*x.type.shape, 1)), steps))
+    total = rd.sum_(terms, (x.type.ndim,))
+    return wrap(ew.add(total, p * (p - 1) / 4 * math.log(math.pi)))
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Is it negative? True of -0.0 too."""
+    x = node_of(input)
+    if x.type.dtype is bool_:
+        return wrap(mv.full(x.type, False))
+    negative = ew.lt(x, 0)
+    if x.type.dtype.is_floating_point:
+        negative = ew.logical_or(negative, ew.lt(ew.reciprocal(x), 0))
+    return wrap(negative)
+
+
+sgn = sign
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Is it positive infinity?"""
+    return eq(input, math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Is it negative infinity?"""
+    return eq(input, -math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
+
+
+def isreal(input: Tensor) -> Tensor:
+    """True: there are no complex dtypes."""
+    return wrap(mv.full(type_of(node_of(input).type.shape, bool_), True))
+
+
+# ---- functions of two arguments
+
+hypot = _binary(ew.hypot, "``sqrt(input**2 + other**2)``, without overflow.")
+gcd = _binary(ew.gcd, "The greatest common divisor.")
+
+
+def lcm(input: Tensor, other: Tensor) -> Tensor:
+    """The least common multiple; 0 if either is 0."""
+    a, b = promoted(input, other)
+    divisor = ew.gcd(a, b)
+    safe = ew.where(ew.eq(divisor, 0), 1, divisor)
+    return wrap(ew.abs_(ew.mul(ew.floor_div(a, safe), b)))
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and ``values`` at 0.
+
+    Raises:
+        DTypeError: if the dtypes differ.
+    """
+    a, b = node_of(input), node_of(values)
+    if a.type.dtype is not b.type.dtype:
+        raise DTypeError(f"heaviside takes one dtype, not {a.type.dtype} and {b.type.dtype}")
+    step = ew.cast(ew.gt(a, 0), a.type.dtype)
+    return wrap(ew.detach(ew.where(ew.eq(a, 0), b, step)))
+
+
+def copysign(input: Tensor, other: Operand) -> Tensor:
+    """The magnitude of ``input`` with the sign of ``other``."""
+    a, b = promoted(input, other, to_float=True)
+    broadcast("copysign", a.type.shape, b.type.shape)
+    size = ew.abs_(a)
+    return wrap(ew.where(node_of(signbit(wrap(b))), ew.neg(size), size))
+
+
+def fmax(input: Operand, other: Operand) -> Tensor:
+    """The larger of the two, elementwise; NaN only where both are."""
+    a, b = promoted(input, other)
+    return wrap(ew.where(ew.logical_or(ew.ge(a, b), _nan(b)), a, b))
+
+
+def fmin(input: Operand, other: Operand) -> Tensor:
+    """The smaller of the two, elementwise; NaN only where both are."""
+    a, b = promoted(input, other)
+    return wrap(ew.where(ew.logical_or(ew.le(a, b), _nan(b)), a, b))
+
+
+def _nan(x: Node) -> Node:
+    return node_of(isnan(wrap(x)))
+
+
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent`` in float64."""
+    base, index = [to(v, float64) if not is_number(v) else v for v in (input, exponent)]
+    return power(base, index)
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """``input * 2**other``."""
+    exponent = node_of(other)
+    if not exponent.type.dtype.is_floating_point:
+        exponent = ew.cast(exponent, _floating(input).type.dtype)
+    return mul(input, power(2.0, wrap(exponent)))
