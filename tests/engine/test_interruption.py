@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from itertools import count
+from linecache import getline
 from types import FrameType
 from typing import Any
 
@@ -22,6 +24,12 @@ from weft.graph import liveness
 INSIDE = {m.__file__ for m in (realize, reference, liveness)}
 
 
+def _is_empty(frame: FrameType) -> bool:
+    """``try``, and ``with`` when left: lines to a tracer, but Python looks for no signals there."""
+    line = getline(frame.f_code.co_filename, frame.f_lineno).split()
+    return line[0] in {"try:", "with"}
+
+
 def interrupted(action: Callable[[], Any], at: int) -> bool:
     """Runs ``action`` with KeyboardInterrupt at the ``at``-th line of the engine. Was it reached?
 
@@ -34,7 +42,7 @@ def interrupted(action: Callable[[], Any], at: int) -> bool:
         nonlocal left
         if frame.f_code.co_filename not in INSIDE:
             return None
-        if event == "line":
+        if event == "line" and not _is_empty(frame):
             left -= 1
             if left == 0:
                 raise KeyboardInterrupt
@@ -51,33 +59,11 @@ def interrupted(action: Callable[[], Any], at: int) -> bool:
     return left <= 0
 
 
-def lines_of(action: Callable[[], Any]) -> int:
-    """How many lines of the engine ``action`` runs."""
-    at = 1 << 30
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename not in INSIDE:
-            return None
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    finally:
-        sys.settrace(before)
-    assert count < at
-    return count
-
-
 class Training:
-    def __init__(self) -> None:
+    def __init__(self, momentum: float) -> None:
         weft.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
-        self.optimizer = weft.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.optimizer = weft.optim.SGD(self.model.parameters(), lr=0.1, momentum=momentum)
         self.x = weft.tensor([[1.0, 2.0], [3.0, -1.0]])
         self.loss = weft.tensor(0.0)
 
@@ -93,27 +79,27 @@ class Training:
         return np.concatenate([t.detach().numpy().ravel() for t in tensors])
 
 
-@pytest.mark.parametrize("steps_before", [0, 2])
-def test_a_training_step_happens_or_does_not(steps_before: int) -> None:
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_training_step_happens_or_does_not(momentum: float) -> None:
     def prepared() -> Training:
-        training = Training()
-        for _ in range(steps_before):
+        training = Training(momentum)
+        for _ in range(2):
             training.step()
         training.values()
         return training
 
     training = prepared()
     before = training.values()
-    lines = lines_of(training.step)
+    training.step()
     after = training.values()
     training.step()
     later = training.values()
-    assert lines > 200
 
     outcomes = set()
-    for at in range(1, lines + 1, 3):
+    for at in count(1, 3):
         training = prepared()
-        assert interrupted(training.step, at)
+        if not interrupted(training.step, at):
+            break
         found = training.values()
         if found.shape == before.shape and np.array_equal(found, before):
             outcomes.add("before")
@@ -124,7 +110,8 @@ def test_a_training_step_happens_or_does_not(steps_before: int) -> None:
             np.testing.assert_array_equal(found, after)
             training.step()
             np.testing.assert_array_equal(training.values(), later)
-    assert "before" in outcomes
+    assert at > 200
+    assert outcomes == {"before", "after"}
 
 
 def test_reading_a_value() -> None:
@@ -136,18 +123,18 @@ def test_reading_a_value() -> None:
         return y, (y + 1).sum()
 
     weft.realize()
-    pair = prepared()
-    lines = lines_of(pair[1].item)
     outcomes = set()
-    for at in range(1, lines + 1):
+    for at in count(1):
         y, total = prepared()
-        interrupted(total.item, at)
-        try:
+        if not interrupted(total.item, at):
+            break
+        if isinstance(total._node.value, reference.Failure):
+            with pytest.raises(RuntimeError, match="was interrupted"):
+                y.tolist()
+            outcomes.add("lost")
+        else:
             assert (y.tolist(), total.item()) == ([2.0, 4.0], 8.0)
             outcomes.add("there")
-        except RuntimeError as error:
-            assert "was interrupted" in str(error)
-            outcomes.add("lost")
         assert kept.tolist() == [1.0, 2.0]
         assert (kept + 1).tolist() == [2.0, 3.0]
     assert outcomes == {"there", "lost"}
@@ -166,7 +153,7 @@ def test_the_lock_is_free_afterwards() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 def test_a_real_signal() -> None:
     """Sent while a long run goes on."""
-    w = weft.full((64, 64), 0.01, requires_grad=True)
+    w = weft.full((256, 256), 0.01, requires_grad=True)
     optimizer = weft.optim.SGD([w], lr=0.1)
     w.tolist()
     before = w.detach().numpy()
@@ -176,8 +163,8 @@ def test_a_real_signal() -> None:
 
     old = signal.signal(signal.SIGALRM, handler)
     try:
-        y = weft.ones(64, 64)
-        for _ in range(3000):
+        y = weft.ones(256, 256)
+        for _ in range(200):
             y = (y @ w).tanh()
         y.sum().backward()
         signal.setitimer(signal.ITIMER_REAL, 0.02)

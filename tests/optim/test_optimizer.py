@@ -276,11 +276,28 @@ def test_a_step_that_fails_leaves_everything_as_it_was() -> None:
     step([0, 4])
     before = [x.detach().numpy() for x in (table, w)]
     momenta = [s["momentum_buffer"].numpy() for s in optimiser.state.values()]
+    bad = step([0, 5])
     with pytest.raises(IndexError, match="index 5 is out of range"):
-        step([0, 5])
+        bad.item()
     for x, value in zip((table, w), before, strict=True):
         assert np.array_equal(x.detach().numpy(), value)
     for s, value in zip(optimiser.state.values(), momenta, strict=True):
         assert np.array_equal(s["momentum_buffer"].numpy(), value)
     step([1, 2])
     assert not np.array_equal(w.detach().numpy(), before[1])
+
+
+@pytest.mark.parametrize("dtype", [weft.float64, weft.float32, weft.bfloat16])
+@pytest.mark.parametrize("method", [*STEADY, optim.AdamW, optim.Muon])
+def test_the_rate_may_be_a_tensor(method: Any, dtype: Any) -> None:
+    results = []
+    for rate in (0.05, weft.tensor(0.05, dtype=weft.float64)):
+        p = weft.tensor([[1.0, 2.0], [3.0, -4.0]], dtype=dtype, requires_grad=True)
+        optimiser = method([p], lr=rate)
+        for _ in range(3):
+            optimiser.zero_grad()
+            (p * p).sum().backward()
+            optimiser.step()
+        assert p.dtype is dtype
+        results.append(p.detach().float().numpy())
+    np.testing.assert_allclose(*results, 1e-6)

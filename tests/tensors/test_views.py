@@ -35,6 +35,8 @@ VIEWS: dict[str, Cut] = {
     "chunk": lambda x: x.chunk(2)[0],
     "unbind": lambda x: x.unbind(-1)[0],
     "diagonal": lambda x: x.diagonal(0, 0, 1),
+    "superdiagonal": lambda x: x.diagonal(1, -2, -1),
+    "subdiagonal": lambda x: x.diagonal(-1, 0, -1),
     "detach": lambda x: x.detach(),
     "ellipsis": lambda x: x[...],
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextvars import ContextVar
-from threading import RLock, get_ident
+from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
@@ -45,9 +45,6 @@ _program_steps = 0
 #: Changes in place since the last run, to be undone if it fails.
 CHANGES: list[Change] = []
 
-#: By thread: the error for which its changes were undone, as long as nobody has raised it.
-_unreported: dict[int, Failure] = {}
-
 
 class Stats:
     """Counters for tests: runs, programs built, nodes computed."""
@@ -58,20 +55,7 @@ class Stats:
 
 
 def realize_pending() -> None:
-    """Runs everything that is pending and that somebody can still see.
-
-    Raises:
-        the error that a change in place met which the calling thread made: that and its later
-        changes are undone.
-    """
-    _run_pending()
-    if _unreported:
-        failure = _unreported.pop(get_ident(), None)
-        if failure is not None:
-            raise failure.error()
-
-
-def _run_pending() -> None:
+    """Runs everything that is pending and that somebody can still see."""
     with _lock:
         if not PENDING:
             return
@@ -140,12 +124,7 @@ def _failed(changes: list[Change], failed_at: int) -> list[Change]:
     A thread that made one would not have come to its later ones, had ops run at once: those are
     undone with it, so that a step of an optimiser happens as a whole or not at all.
     """
-    threads = set()
-    for change in changes:
-        failure = _failure_of(change)
-        if failure is not None:
-            threads.add(change.thread)
-            _unreported.setdefault(change.thread, failure)
+    threads = {c.thread for c in changes if _failure_of(c) is not None}
     return [c for c in changes if c.order >= failed_at and c.thread in threads]
 
 
@@ -188,11 +167,8 @@ def value_of(node: Node) -> Any:
     """
     value = node.value
     if value is None:
-        _run_pending()
+        realize_pending()
         value = node.value
-        failure = _unreported.pop(get_ident(), None) if _unreported else None
-        if failure is not None and value.__class__ is not Failure:
-            raise failure.error()
     if value.__class__ is Failure:
         raise value.error()
     if value is GONE or value is None:
@@ -203,7 +179,7 @@ def value_of(node: Node) -> Any:
 def realize_if_large() -> None:
     """Runs the pending graph when it has passed its limits, outside of backward()."""
     if not _held.get() and is_over_limit():
-        _run_pending()
+        realize_pending()
 
 
 class Hold:

@@ -22,14 +22,10 @@ _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
 
-def philox(key: Any, blocks: int) -> Any:
-    """Four 32-bit words for each of ``blocks`` counters: uint64 ``[blocks, 4]``."""
-    seed, call = (int(k) & ((1 << 64) - 1) for k in key)
-    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
-    index = np.arange(blocks, dtype=np.uint64)
-    c0, c1 = index & _LOW, index >> _32
-    c2 = np.full(blocks, call & 0xFFFFFFFF, np.uint64)
-    c3 = np.full(blocks, call >> 32, np.uint64)
+def philox(counter: Any, key: int) -> Any:
+    """Four 32-bit words (as uint64 ``[n, 4]``) for each of ``n`` counters of four such words."""
+    k0, k1 = key & 0xFFFFFFFF, key >> 32
+    c0, c1, c2, c3 = counter
     for _ in range(10):
         p0, p1 = _M0 * c0, _M1 * c2
         c0, c1, c2, c3 = (
@@ -42,13 +38,21 @@ def philox(key: Any, blocks: int) -> Any:
     return np.stack((c0, c1, c2, c3), axis=1)
 
 
+def _blocks(key: Any, n: int) -> Any:
+    """The first ``n`` blocks of a call: the counter is the block's number and the call's."""
+    seed, call = (int(k) & ((1 << 64) - 1) for k in key)
+    index = np.arange(n, dtype=np.uint64)
+    c2, c3 = (np.full(n, word, np.uint64) for word in (call & 0xFFFFFFFF, call >> 32))
+    return philox((index & _LOW, index >> _32, c2, c3), seed)
+
+
 def _words(key: Any, n: int) -> Any:
-    return philox(key, -(-n // 4)).ravel()[:n]
+    return _blocks(key, -(-n // 4)).ravel()[:n]
 
 
 def _wide_words(key: Any, n: int) -> Any:
     """64-bit words, two of Philox's each."""
-    words = philox(key, -(-n // 2)).reshape(-1, 2)[:n]
+    words = _blocks(key, -(-n // 2)).reshape(-1, 2)[:n]
     return words[:, 0] << _32 | words[:, 1]
 
 

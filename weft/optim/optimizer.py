@@ -159,7 +159,6 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        known = {p: len(state) for p, state in self.state.items()}
         token = on_behalf_of.set(here(3))
         try:
             with no_grad():
@@ -169,13 +168,7 @@ class Optimizer:
                         self.update(group, params)
         finally:
             on_behalf_of.reset(token)
-        try:
-            realize()
-        except BaseException:  # changes of tensors have been undone, what is new has to go as well
-            for p, state in self.state.items():
-                for name in list(state)[known.get(p, 0) :]:
-                    del state[name]
-            raise
+        realize()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..dtypes import (
     get_default_dtype,
     int64,
     of_number,
+    promote,
 )
 from ..engine.realize import realize_if_large
 from ..errors import DeviceError, DTypeError, GradientError, ShapeError
@@ -119,7 +121,8 @@ def _leaves(data: Any) -> Iterator[Any]:
 def _dtype_for(data: Any, array: Any) -> dtype:
     """What data become by themselves: Python floats the default dtype, arrays their own."""
     if isinstance(next(_leaves(data), None), (np.ndarray, np.generic)):
-        return as_dtype(array.dtype)
+        kinds = {getattr(leaf, "dtype", type(leaf)) for leaf in _leaves(data)}
+        return reduce(promote, [as_dtype(kind) for kind in kinds])
     if array.size == 0 or array.dtype.kind == "f":
         return get_default_dtype() if array.dtype.name != "bfloat16" else as_dtype(array.dtype)
     return bool_ if array.dtype.kind == "b" else int64

@@ -189,7 +189,7 @@ def realize(*tensors: Tensor) -> None:
     """Runs everything recorded so far; values of the tensors given are there afterwards.
 
     Raises:
-        the error that computing one of ``tensors`` met, or a change in place, which is undone.
+        the error that computing one of ``tensors`` met.
     """
     nodes = [node_of(x) for x in tensors]  # now: a change in place that fails is undone
     realize_pending()

@@ -194,7 +194,7 @@ def _check_heads(
             f"{name}: the query's features ({query.shape[-1]}) must be embed_dim={embed_dim}, a "
             f"multiple of num_heads={heads}"
         )
-    same = slice(0, 2) if by_part else slice(0, 3)
+    same = slice(0, -1 if by_part else None)  # by_part: features may differ
     if key.shape[same] != value.shape[same] or key.shape[1:-1] != query.shape[1:-1]:
         raise ShapeError(
             f"{name}: key and value must agree, and in the batch with the query, but query, key "

@@ -350,6 +350,10 @@ def local_response_norm(
         raise ValueError(f"local_response_norm: size must be positive, not {size}")
     if x.type.size == 0:
         return input
+    if not x.type.dtype.is_floating_point:
+        raise DTypeError(
+            f"local_response_norm takes a floating dtype, not {x.type.dtype}: convert with .float()"
+        )
     channels = x.type.shape[1]
     widths = [(0, 0)] * x.type.ndim
     widths[1] = (size // 2, (size - 1) // 2)
