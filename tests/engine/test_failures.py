@@ -190,14 +190,16 @@ class TestChangesInPlace:
     def test_are_undone(self) -> None:
         x = weft.tensor([1.0, 2.0])
         x += weft.ones(5)[weft.tensor(BAD)]
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert x.tolist() == [1.0, 2.0]
 
     def test_those_before_stay(self) -> None:
         x = weft.tensor([1.0, 2.0])
         x += 1
         x[weft.tensor([7])] = 5.0
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert x.tolist() == [2.0, 3.0]
 
     @pytest.mark.parametrize("times", [1, 2, 3])
@@ -210,7 +212,8 @@ class TestChangesInPlace:
             x += 10
         x += bad
         x += 100
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert x.tolist() == [1.0 + times, 2.0 + times]
 
     def test_later_ones_of_other_tensors_are_undone(self) -> None:
@@ -219,7 +222,8 @@ class TestChangesInPlace:
         x = weft.tensor([1.0, 2.0])
         x += weft.ones(5)[weft.tensor(BAD)]
         after += 1
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert (before.tolist(), after.tolist()) == ([2.0], [1.0])
 
     def test_a_mere_value_that_fails_undoes_nothing(self) -> None:
@@ -233,7 +237,8 @@ class TestChangesInPlace:
     def test_later_runs_work(self) -> None:
         x = weft.tensor([1.0, 2.0])
         x[weft.tensor([7])] = 5.0
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         x += 1
         assert x.tolist() == [2.0, 3.0]
 
@@ -241,7 +246,8 @@ class TestChangesInPlace:
         x = weft.tensor([1.0, 2.0])
         view, alias = x[1:], x.detach()
         view += weft.ones(5)[weft.tensor([7])]
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert (x.tolist(), view.tolist(), alias.tolist()) == ([1.0, 2.0], [2.0], [1.0, 2.0])
         x += 1
         assert (x.tolist(), view.tolist(), alias.tolist()) == ([2.0, 3.0], [3.0], [2.0, 3.0])
@@ -249,7 +255,8 @@ class TestChangesInPlace:
     def test_through_an_alias(self) -> None:
         x = weft.tensor([1.0, 2.0], requires_grad=True)
         x.detach().add_(weft.ones(5)[weft.tensor(BAD)])
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert x.tolist() == [1.0, 2.0]
         (x * x).sum().backward()
         assert x.grad.tolist() == [2.0, 4.0]
@@ -262,7 +269,8 @@ class TestChangesInPlace:
             if run:
                 weft.realize()
             w[weft.tensor(BAD)].sum().backward()
-            weft.realize()
+            with pytest.raises(IndexOutOfRange):
+                weft.realize()
             assert w.grad.tolist() == [1.0, 0.0, 0.0, 0.0, 1.0]
 
     def test_of_other_threads_stay(self) -> None:
@@ -272,15 +280,15 @@ class TestChangesInPlace:
         thread = threading.Thread(target=lambda: theirs.add_(1))
         thread.start()
         thread.join()
-        weft.realize()
+        with pytest.raises(IndexOutOfRange):
+            weft.realize()
         assert (mine.tolist(), theirs.tolist()) == ([1.0, 2.0], [2.0])
 
 
 class TestTraining:
     def fail(self, training: Training) -> None:
-        loss = training.step(BAD)
-        with pytest.raises(IndexOutOfRange, match="index 5"):
-            loss.item()
+        with pytest.raises(IndexOutOfRange, match="take: index 5"):
+            training.step(BAD)
 
     @pytest.mark.parametrize("optimizer", ["plain", "momentum", "adam"])
     def test_a_failed_step_changes_nothing(self, optimizer: str) -> None:
@@ -320,7 +328,8 @@ class TestTraining:
         with pytest.raises(IndexOutOfRange):
             loss.item()
         loss.backward()
-        training.optimizer.step()
+        with pytest.raises(IndexOutOfRange):
+            training.optimizer.step()
         for a, b in zip(before, training.values(), strict=True):
             np.testing.assert_array_equal(a, b)
 

@@ -276,9 +276,8 @@ def test_a_step_that_fails_leaves_everything_as_it_was() -> None:
     step([0, 4])
     before = [x.detach().numpy() for x in (table, w)]
     momenta = [s["momentum_buffer"].numpy() for s in optimiser.state.values()]
-    bad = step([0, 5])
     with pytest.raises(IndexError, match="index 5 is out of range"):
-        bad.item()
+        step([0, 5])
     for x, value in zip((table, w), before, strict=True):
         assert np.array_equal(x.detach().numpy(), value)
     for s, value in zip(optimiser.state.values(), momenta, strict=True):

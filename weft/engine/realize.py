@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextvars import ContextVar
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
-from .reference import Failure, Program
+from .reference import Failure, Outcome, Program
 
 
 class _Handle(Protocol):
@@ -45,6 +45,9 @@ _program_steps = 0
 #: Changes in place since the last run, to be undone if it fails.
 CHANGES: list[Change] = []
 
+#: By thread: the error for which its changes were undone, as long as nobody has raised it.
+_unreported: dict[int, Failure] = {}
+
 
 class Stats:
     """Counters for tests: runs, programs built, nodes computed."""
@@ -55,7 +58,20 @@ class Stats:
 
 
 def realize_pending() -> None:
-    """Runs everything that is pending and that somebody can still see."""
+    """Runs everything that is pending and that somebody can still see.
+
+    Raises:
+        the error that a change in place met which the calling thread made: that and its later
+        changes are undone.
+    """
+    _run_pending()
+    if _unreported:
+        failure = _unreported.pop(get_ident(), None)
+        if failure is not None:
+            raise failure.error()
+
+
+def _run_pending() -> None:
     with _lock:
         if not PENDING:
             return
@@ -69,10 +85,6 @@ def realize_pending() -> None:
         except BaseException:
             _settle(work, outcome, changes)
             raise
-
-
-#: The stored values, and which node is the first that has none (None if all have).
-Outcome = tuple[list[Any], int | None]
 
 
 def _computed(work: Work) -> Outcome:
@@ -101,7 +113,8 @@ def _settle(work: Work, outcome: Outcome | None, changes: list[Change]) -> None:
     values, first = outcome
     settle(work, values)
     if first is not None:
-        _undo(_failed(changes, work.order[first].order))
+        place, failure = first
+        _undo(_failed(changes, work.order[place].order, failure))
 
 
 def _changes_until(last: int) -> list[Change]:
@@ -118,13 +131,15 @@ def _failure_of(change: Change) -> Failure | None:
     return value if isinstance(value, Failure) else None
 
 
-def _failed(changes: list[Change], failed_at: int) -> list[Change]:
+def _failed(changes: list[Change], failed_at: int, first: Failure) -> list[Change]:
     """The changes to be undone.
 
     A thread that made one would not have come to its later ones, had ops run at once: those are
     undone with it, so that a step of an optimiser happens as a whole or not at all.
     """
     threads = {c.thread for c in changes if _failure_of(c) is not None}
+    for thread in threads:
+        _unreported.setdefault(thread, first)
     return [c for c in changes if c.order >= failed_at and c.thread in threads]
 
 
@@ -167,8 +182,11 @@ def value_of(node: Node) -> Any:
     """
     value = node.value
     if value is None:
-        realize_pending()
+        _run_pending()
         value = node.value
+        failure = _unreported.pop(get_ident(), None) if _unreported else None
+        if failure is not None and value.__class__ is not Failure:
+            raise failure.error()
     if value.__class__ is Failure:
         raise value.error()
     if value is GONE or value is None:
@@ -179,7 +197,7 @@ def value_of(node: Node) -> Any:
 def realize_if_large() -> None:
     """Runs the pending graph when it has passed its limits, outside of backward()."""
     if not _held.get() and is_over_limit():
-        realize_pending()
+        _run_pending()
 
 
 class Hold:

@@ -58,6 +58,10 @@ def _widened(call: Callable[..., Any], sig: Signature) -> Callable[..., Any]:
     return run
 
 
+#: The stored values, and the first failure with its place (None if there was none).
+Outcome = tuple[list[Any], tuple[int, Failure] | None]
+
+
 class Program:
     """A plan for all graphs of one structure.
 
@@ -85,22 +89,23 @@ class Program:
             for node, dead in zip(work.order, dying, strict=True)
         ]
 
-    def run(self, leaves: list[Any], order: list[Node]) -> tuple[list[Any], int | None]:
-        """The stored values, and which of ``order`` is the first that has none (None if all have).
+    def run(self, leaves: list[Any], order: list[Node]) -> Outcome:
+        """The stored values, and the first failure: place in ``order``, and what it is.
 
         A step that fails on its data, and all that depend on it, give a :class:`Failure`; the
         others are computed. ``order`` lends its addresses to the errors.
         """
         values = leaves
         failed = any([v.__class__ is Failure for v in leaves])
-        first: int | None = None
+        first: tuple[int, Failure] | None = None
         with np.errstate(all="ignore"):
             if not failed:
                 try:
                     self._run(self.steps, values)
                 except DATA_ERRORS as error:
-                    first = len(values) - self.leaf_count
-                    values.append(_failure(order[first], error))
+                    k = len(values) - self.leaf_count
+                    first = k, _failure(order[k], error)
+                    values.append(first[1])
                     del error
                     failed = True
             if failed:
@@ -121,9 +126,9 @@ class Program:
             for p in dead:
                 values[p] = None
 
-    def _run_carefully(self, values: list[Any], order: list[Node]) -> int | None:
+    def _run_carefully(self, values: list[Any], order: list[Node]) -> tuple[int, Failure] | None:
         """From where ``values`` ends, carrying failures along. Returns the first that comes up."""
-        first: int | None = None
+        first: tuple[int, Failure] | None = None
         for k in range(len(values) - self.leaf_count, len(order)):
             call, places, _, dead = self.steps[k]
             arrays = [values[p] for p in places]
@@ -134,7 +139,7 @@ class Program:
                 except DATA_ERRORS as error:
                     bad = _failure(order[k], error)
             if first is None and bad.__class__ is Failure:
-                first = k
+                first = k, bad
             values.append(bad)
             del arrays, bad
             for p in dead:

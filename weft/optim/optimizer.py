@@ -12,7 +12,7 @@ from ..errors import did_you_mean
 from ..graph.modes import here, on_behalf_of
 from ..hooks import Hooks, RemovableHandle, register
 from ..tensors.core import TensorCore, not_a_tensor
-from ..tensors.interop import realize
+from ..tensors.interop import is_lost, realize
 from ..tensors.tensor import Tensor
 
 Params = Any  # a Module, or an iterable of parameters, pairs or groups
@@ -159,6 +159,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        known = {p: len(state) for p, state in self.state.items()}
         token = on_behalf_of.set(here(3))
         try:
             with no_grad():
@@ -168,8 +169,19 @@ class Optimizer:
                         self.update(group, params)
         finally:
             on_behalf_of.reset(token)
-        realize()
+        try:
+            realize()
+        except BaseException:
+            self._drop_lost_state(known)
+            raise
         return loss
+
+    def _drop_lost_state(self, known: dict[Any, int]) -> None:
+        """After a step that failed: its changes have been undone, what it made new has to go."""
+        new = [(s, k) for p, s in self.state.items() for k in list(s)[known.get(p, 0) :]]
+        if any(isinstance(s[k], TensorCore) and is_lost(s[k]) for s, k in new):
+            for state, name in new:
+                del state[name]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters (or makes them zero)."""

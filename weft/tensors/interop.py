@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
 from ..engine.realize import realize_pending, value_of
+from ..engine.reference import Failure
 from ..errors import DeviceError, DTypeError, GradientError
 from ..graph.node import LEAF
 from ..ops import elementwise as ew
@@ -189,12 +190,17 @@ def realize(*tensors: Tensor) -> None:
     """Runs everything recorded so far; values of the tensors given are there afterwards.
 
     Raises:
-        the error that computing one of ``tensors`` met.
+        the error that computing one of ``tensors`` met, or a change in place, which is undone.
     """
     nodes = [node_of(x) for x in tensors]  # now: a change in place that fails is undone
     realize_pending()
     for node in nodes:
         value_of(node)
+
+
+def is_lost(x: TensorCore) -> bool:
+    """Has computing its value failed?"""
+    return isinstance(node_of(x).value, Failure)
 
 
 def is_tensor(obj: Any) -> bool:
