@@ -1,0 +1,1 @@
+"""The native engine: kernels written as LLVM IR, compiled in the process by llvmlite."""
