@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampling import D, Op, Sample, idx, pos, s, these, wide, x
+from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
+
+from weft.errors import DTypeError
 
 
 def layer(name: str, samples: tuple[Sample, ...], **options: Any) -> Op:
     return Op(f"nn.functional.{name}", samples, "f", **options)
 
+
+NO_INTEGERS = bad(
+    DTypeError, r"takes a floating dtype, not weft.int64: .*x.float\(\)", x(2), on="int64"
+)
 
 # A table, to be read in rows:
 # fmt: off
@@ -31,6 +37,9 @@ LAYERS = [
     layer("max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
     layer("relu", (s(x(2, 3)), s(x(2, 3), False))),
     layer("sigmoid", (s(x(2, 3)),)),
+    layer("gelu", (*unary(special=False), s(x(2, 3), approximate="tanh")), errors=(
+        bad(ValueError, r"approximate='tan' must be .*mean 'tanh'", x(2), approximate="tan"),
+        NO_INTEGERS)),
     layer("tanh", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
                                  dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0))),

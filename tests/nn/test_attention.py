@@ -175,6 +175,13 @@ def test_transformer(batch_first: bool, norm_first: bool, training: bool, torch:
     assert_same(make, src, tgt, tgt_mask=causal, torch=torch, training=training)
 
 
+@pytest.mark.parity
+def test_a_transformer_layer_with_gelu(torch: Any) -> None:
+    assert_same(
+        lambda m: m.TransformerEncoderLayer(8, 2, 6, 0.0, "gelu"), draw(3, 3, 8), torch=torch
+    )
+
+
 def test_copies_of_a_layer_are_independent() -> None:
     layer = nn.TransformerEncoderLayer(4, 2, 4)
     stack = nn.TransformerEncoder(layer, 2)

@@ -48,6 +48,8 @@ LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
     ("ReLU", lambda m: m.ReLU(), (3, 4)),
     ("Sigmoid", lambda m: m.Sigmoid(), (3, 4)),
     ("Tanh", lambda m: m.Tanh(), (3, 4)),
+    ("GELU", lambda m: m.GELU(), (3, 4)),
+    ("GELU tanh", lambda m: m.GELU("tanh"), (3, 4)),
     ("Softmax", lambda m: m.Softmax(dim=1), (3, 4)),
     ("LogSoftmax", lambda m: m.LogSoftmax(-1), (3, 4)),
     ("Flatten", lambda m: m.Flatten(), (2, 3, 4)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import did_you_mean
 from . import functional, init, utils
-from .activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .attention import MultiheadAttention
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d
@@ -51,6 +51,7 @@ from .transformer import (
 from .uninitialized import UninitializedBuffer, UninitializedParameter
 
 __all__ = [
+    "GELU",
     "GRU",
     "LSTM",
     "RNN",

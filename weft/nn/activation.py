@@ -44,6 +44,24 @@ class Tanh(Module):
         return F.tanh(input)
 
 
+class GELU(Module):
+    """``x * P(X <= x)`` for a normal ``X``. (Hendrycks and Gimpel, 2016, arXiv:1606.08415)
+
+    Args:
+        approximate: "none" or "tanh".
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
 class _AlongDim(Module):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -67,4 +85,4 @@ class LogSoftmax(_AlongDim):
         return F.log_softmax(input, self.dim)
 
 
-__all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = ["GELU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]

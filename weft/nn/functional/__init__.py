@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import did_you_mean
 from ...tensors.elementwise import sigmoid, tanh
-from .activation import log_softmax, relu, softmax
+from .activation import gelu, log_softmax, relu, softmax
 from .attention import multi_head_attention_forward, scaled_dot_product_attention
 from .conv import conv1d, conv2d, conv3d
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
@@ -31,6 +31,7 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "gelu",
     "group_norm",
     "instance_norm",
     "layer_norm",
