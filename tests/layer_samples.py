@@ -2,27 +2,82 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
 
-from weft.errors import DTypeError
+from weft.errors import DTypeError, ShapeError
 
 
 def layer(name: str, samples: tuple[Sample, ...], **options: Any) -> Op:
     return Op(f"nn.functional.{name}", samples, "f", **options)
 
 
-NO_INTEGERS = bad(
-    DTypeError, r"takes a floating dtype, not weft.int64: .*x.float\(\)", x(2), on="int64"
+NO_INTEGERS = (
+    bad(DTypeError, r"takes a floating dtype, not weft.int64: .*x.float\(\)", x(2), on="int64"),
 )
 
 # A table, to be read in rows:
 # fmt: off
 
+def activation(name: str, *samples: Sample, kinks: Any = (0.0,), **options: Any) -> Op:
+    """With PyTorch's choice of the gradient where there are two, and values that are special."""
+    edges = (s(these([*kinks, -0.0, 40.0, -40.0]), only="hf"),
+             s(these([nan]), only="f", grad=False))
+    errors = (*options.pop("errors", ()), *(() if "dtypes" in options else NO_INTEGERS))
+    return Op(f"nn.functional.{name}", (*unary(special=False), *edges, *samples),
+              options.pop("dtypes", "hf"), errors=errors, **options)
+
+
+ACTIVATIONS = [
+    activation("relu", s(x(2, 3), False), dtypes="ihf"),
+    activation("leaky_relu", s(x(2, 3), 0.3), s(x(2, 3), -0.3)),
+    activation("elu", s(x(2, 3), 0.7)),
+    activation("celu", s(x(2, 3), 0.5), s(x(2, 3), -0.5), errors=(
+        bad(ValueError, "alpha must not be 0", x(2), 0.0),)),
+    activation("selu"),
+    activation("gelu", s(x(2, 3), approximate="tanh"), errors=(
+        bad(ValueError, r"approximate='tan' must be .*mean 'tanh'", x(2), approximate="tan"),)),
+    activation("silu"),
+    activation("mish"),
+    activation("softplus", s(x(2, 3), 2.0), s(wide(2, 3), 1.5, 6.0), s(wide(4), -1.0, 5)),
+    activation("logsigmoid"),
+    activation("softsign", dtypes="ihf"),
+    activation("tanhshrink", dtypes="ihf"),
+    activation("hardshrink", s(x(2, 3), 1.0), s(x(3), -1.0), kinks=(0.5, -0.5)),
+    activation("softshrink", s(x(2, 3), 1.0), s(x(2, 3), 0.0), kinks=(0.5, -0.5), errors=(
+        bad(ValueError, "lambd must not be negative: -1", x(2), -1),)),
+    activation("hardtanh", s(x(2, 3), -0.4, 1.3), kinks=(1.0, -1.0), dtypes="hf", errors=(
+        bad(ValueError, "min_val=2 must not be above max_val=1", x(2), 2, 1),
+        bad(DTypeError, "takes numbers, not weft.bool", x(2), 0, on="bool"),
+        bad(DTypeError, "uint8 has no negative values", x(2), on="uint8"))),
+    activation("relu6", s(wide(2, 3)), kinks=(0.0, 6.0), dtypes="ihf"),
+    # (PyTorch's own gradient of hardsigmoid has a factor that is rounded to float32.)
+    layer("hardsigmoid", (s(wide(2, 3), grad=False), s(these([3.0, -3.0, nan]), grad=False)),
+          errors=NO_INTEGERS),
+    activation("hardswish", s(wide(2, 3)), kinks=(0.0, 3.0, -3.0)),
+    layer("threshold", (s(x(2, 3), 1, 3), s(x(2, 3), 0.5, -1.0), s(these([0.5, -0.5]), 0.5, 2.0))),
+    layer("glu", (s(x(2, 4)), s(x(2, 3), 0), s(x(2, 2, 3), -2), s(x(0, 4))), errors=(
+        bad(ShapeError, r"its size is odd: 3 \(shape \[2, 3\]\)", x(2, 3)),
+        bad(ShapeError, "the input has none", x()), *NO_INTEGERS)),
+    layer("prelu", (s(x(2, 3), x(3)), s(x(2, 3, 2), x(3)), s(x(2, 3), x(1)), s(x(2, 3), x()),
+                    s(x(3), x(1)), s(x(), x(1)), s(these([0.0, -0.0]), x(1))), errors=(
+        bad(ShapeError, r"weight of 2 slopes .* \[2, 3\] with 3 channels .*PReLU\(3\)",
+            x(2, 3), x(2)),
+        bad(ShapeError, r"\[C\] or \[1\], not \[2, 3\]", x(2, 3), x(2, 3)),
+        bad(DTypeError, "one dtype, not weft.float32 and weft.float64", x(2), x(dtype="float64")))),
+    layer("rrelu", (s(x(2, 3)), s(x(2, 3), 0.1, 0.3, False)), errors=(
+        bad(ValueError, "lower=0.5 must not be above upper=0.1", x(2), 0.5, 0.1), *NO_INTEGERS)),
+    layer("softmin", (s(x(2, 3), 1), s(x(2), 0, dtype=D("float64")))),
+    layer("gumbel_softmax", (s(x(2, 3)), s(x(2, 3), 0.5, True, dim=0)), random=True, grad=False,
+          errors=(bad(ValueError, "tau is a temperature", x(2), 0.0),)),
+]
+
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
 LOGITS, CLASSES = x(3, 4), idx([0, 3, 1])
 LAYERS = [
+    *ACTIVATIONS,
     layer("linear", (s(x(2, 3), x(4, 3), x(4)), s(x(3), x(4, 3)), s(x(2, 3), x(3)))),
     layer("conv1d", (s(x(2, 2, 6), x(3, 2, 3), x(3)), s(x(2, 6), x(4, 1, 2), groups=2),
                                 s(x(1, 1, 7), x(1, 1, 3), None, 2, 1, 2))),
@@ -35,12 +90,7 @@ LAYERS = [
                                     s(wide(2, 2, 5, 4), 2, 2, 0, 2),
                                     s(wide(1, 2, 4, 4), 2, return_indices=True))),
     layer("max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
-    layer("relu", (s(x(2, 3)), s(x(2, 3), False))),
     layer("sigmoid", (s(x(2, 3)),)),
-    layer("gelu", (*unary(special=False), s(x(2, 3), approximate="tanh")), errors=(
-        bad(ValueError, r"approximate='tan' must be .*mean 'tanh'", x(2), approximate="tan"),
-        NO_INTEGERS)),
-    layer("tanh", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
                                  dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0))),
     layer("log_softmax", (s(x(2, 3), 1), s(x(2, 3), -2), s(x(0, 2), 1),

@@ -48,8 +48,27 @@ LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
     ("ReLU", lambda m: m.ReLU(), (3, 4)),
     ("Sigmoid", lambda m: m.Sigmoid(), (3, 4)),
     ("Tanh", lambda m: m.Tanh(), (3, 4)),
-    ("GELU", lambda m: m.GELU(), (3, 4)),
+    *[
+        (name, lambda m, name=name: getattr(m, name)(), (2, 4, 3))
+        for name in (
+            *("CELU", "ELU", "GELU", "Hardshrink", "Hardswish", "Hardtanh", "LeakyReLU"),
+            *("LogSigmoid", "Mish", "PReLU", "ReLU6", "SELU", "SiLU", "Softmax2d", "Softplus"),
+            *("Softshrink", "Softsign", "Tanhshrink"),
+        )
+    ],
+    ("CELU alpha", lambda m: m.CELU(0.5), (3, 4)),
+    ("ELU alpha", lambda m: m.ELU(alpha=0.5), (3, 4)),
     ("GELU tanh", lambda m: m.GELU("tanh"), (3, 4)),
+    ("GLU", lambda m: m.GLU(0), (4, 3)),
+    ("Hardshrink wide", lambda m: m.Hardshrink(0.7), (3, 4)),
+    ("Hardtanh wide", lambda m: m.Hardtanh(-0.2, 1.5), (3, 4)),
+    ("LeakyReLU steep", lambda m: m.LeakyReLU(0.3), (3, 4)),
+    ("PReLU of channels", lambda m: m.PReLU(4, 0.1), (2, 4, 3)),
+    ("RReLU of one slope", lambda m: m.RReLU(0.3, 0.3), (3, 4)),
+    ("Softmin", lambda m: m.Softmin(1), (3, 4)),
+    ("Softplus sharp", lambda m: m.Softplus(2, 3.0), (3, 4)),
+    ("Softshrink wide", lambda m: m.Softshrink(0.7), (3, 4)),
+    ("Threshold", lambda m: m.Threshold(0.1, 2.0), (3, 4)),
     ("Softmax", lambda m: m.Softmax(dim=1), (3, 4)),
     ("LogSoftmax", lambda m: m.LogSoftmax(-1), (3, 4)),
     ("Flatten", lambda m: m.Flatten(), (2, 3, 4)),
