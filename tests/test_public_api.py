@@ -24,6 +24,9 @@ MODULES = [
     "weft.nn.functional",
     "weft.nn.init",
     "weft.nn.utils",
+    "weft.nn.utils.parametrizations",
+    "weft.nn.utils.parametrize",
+    "weft.nn.utils.prune",
     "weft.optim",
     "weft.optim.lr_scheduler",
     "weft.optim.swa_utils",
@@ -114,6 +117,9 @@ def test_dir_shows_all(name: str) -> None:
         ("weft.nn.functional", "log_soft_max", "log_softmax"),
         ("weft.nn.init", "kaiming_uniform", "kaiming_uniform_"),
         ("weft.nn.utils", "clip_gradnorm_", "clip_grad_norm_"),
+        ("weft.nn.utils.parametrizations", "spectralnorm", "spectral_norm"),
+        ("weft.nn.utils.parametrize", "register_parametrisation", "register_parametrization"),
+        ("weft.nn.utils.prune", "l1_unstructed", "l1_unstructured"),
         ("weft.optim", "Sgd", "SGD"),
         ("weft.optim", "RMSProp", "RMSprop"),
         ("weft.optim.lr_scheduler", "CosineAnnealing", "CosineAnnealingLR"),
@@ -161,6 +167,8 @@ def test_types_are_declared_to_be_there() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_names_are_pytorchs(name: str) -> None:
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'weft[parity]'")
+    for each in MODULES:  # PyTorch imports some only when asked to
+        importlib.import_module(each.replace("weft", torch.__name__, 1))
     theirs = importlib.import_module(name.replace("weft", torch.__name__, 1))
     ours = {n for n in load(name).__all__ if not hasattr(theirs, n)}
     assert ours == OWN_NAMES.get(name, set())
