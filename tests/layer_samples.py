@@ -75,6 +75,55 @@ ACTIVATIONS = [
 ]
 
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
+NARROW = bad(ShapeError, "0 and half of kernel_size", x(1, 2, 4, 4), 2, 2, 2)
+NO_RANK = bad(ShapeError, r"\[batch, channels, height, width\].*\[4, 4\]", x(4, 4), 2)
+RATIO = s(wide(1, 2, 7, 6), 2, None, (0.5, 0.6), True, x(1, 2, 2, low=0, high=1, grad=False))
+POOLING = [
+    layer("avg_pool1d", (s(x(2, 2, 6), 2), s(x(2, 7), 3, 2, 1, True, False))),
+    layer("avg_pool2d", (s(x(2, 2, 5, 4), 2), s(x(2, 5, 4), (3, 2), 1, 1), s(x(1, 5, 5), 3, 2, 1,
+        True), s(x(1, 5, 5), 3, 2, 1, True, False), s(x(1, 5, 5), 2, 1, divisor_override=3),
+        s(these([[[nan, 1.0, 2.0, 3.0]]]), (1, 2), 1)), errors=(NARROW, NO_RANK,
+        bad(ShapeError, r"window of \[5, 5\] does not fit", x(1, 4, 4), 5),
+        bad(ShapeError, "divisor_override must not be 0", x(1, 4, 4), 2, divisor_override=0),
+        bad(ShapeError, "stride must be positive", x(1, 4, 4), 2, 0))),
+    layer("avg_pool3d", (s(x(1, 2, 3, 4, 3), 2, 1), s(x(1, 4, 4, 4), 2, divisor_override=5))),
+    layer("lp_pool1d", (s(pos(2, 2, 6), 2.0, 2), s(pos(2, 7), 3.0, 3, 2, True))),
+    layer("lp_pool2d", (s(x(2, 2, 5, 4), 2, 2), s(pos(2, 5, 4), 1.5, (3, 2), 1)), errors=(
+        bad(ValueError, "norm_type must not be 0", x(1, 4, 4), 0, 2),)),
+    layer("lp_pool3d", (s(pos(1, 2, 3, 4, 3), 2.0, 2, 1),)),
+    layer("adaptive_avg_pool1d", (s(x(2, 2, 6), 3), s(x(2, 7), 3), s(x(2, 3), 5)), errors=(
+        bad(DTypeError, r"floating dtype, not weft.int64", x(2, 3), 2, on="int64"),)),
+    layer("adaptive_avg_pool2d", (s(x(2, 2, 5, 4), (3, None)), s(x(2, 5, 4), 1), s(x(0, 2, 5, 4),
+        2), s(x(1, 5, 4), (0, 2), grad=False), s(these([[[nan, 1.0, 2.0, 3.0, 4.0]]]), (1, 2))), errors=(
+        bad(ShapeError, r"output_size=\(1, 2, 3\) should be one int or 2", x(1, 4, 4), (1, 2, 3)),
+        bad(ShapeError, "must not be negative", x(1, 4, 4), -1),
+        bad(ShapeError, "no elements to pool", x(1, 0, 4), 1))),
+    layer("adaptive_avg_pool3d", (s(x(1, 2, 3, 4, 5), (2, 3, 1)),)),
+    layer("adaptive_max_pool1d", (s(wide(2, 2, 6), 3), s(wide(2, 7), 3, return_indices=True))),
+    layer("adaptive_max_pool2d", (s(wide(2, 2, 5, 4), (3, None), True), s(wide(2, 5, 4), 1, True),
+        s(wide(1, 5, 4), 7), s(wide(1, 5, 4), (0, 3), grad=False), s(wide(0, 2, 5, 4), 2))),
+    layer("adaptive_max_pool3d", (s(wide(1, 2, 3, 4, 5), (2, 3, 1), True),)),
+    layer("max_unpool1d", (s(x(1, 2, 3), idx([[[0, 3, 4], [1, 2, 5]]]), 2),
+        s(x(1, 2), idx([[1, 6]]), 2, 3, output_size=(7,)))),
+    layer("max_unpool2d", (s(x(1, 1, 2, 2), idx([[[[0, 3], [8, 15]]]]), 2),
+        s(x(1, 2, 2), idx([[[0, 3], [8, 24]]]), 2, 2, output_size=(1, 1, 5, 5))), errors=(
+        bad(ShapeError, r"indices of shape \[1, 2\] .* \[1, 2, 2\]|takes input of shape",
+            x(1, 2, 2), idx([[0, 3]]), 2),
+        bad(DTypeError, "indices must be int64, not weft.float32", x(1, 2, 2), x(1, 2, 2), 2),
+        bad(ShapeError, r"within a stride \[2, 2\] of \[4, 4\]", x(1, 2, 2),
+            idx([[[0, 3], [8, 9]]]), 2, output_size=(7, 4)),
+        bad(IndexError, "index 16 is out of range", x(1, 2, 2), idx([[[0, 3], [8, 16]]]), 2))),
+    layer("max_unpool3d", (s(x(1, 1, 1, 2), idx([[[[0, 3]]]]), (1, 1, 2)),)),
+    layer("fractional_max_pool2d", (RATIO, s(wide(2, 7, 6), (2, 3), (1, 2), None, False,
+        x(1, 2, 2, low=0, high=1, grad=False))), errors=(
+        bad(ValueError, "either an output_size or an output_ratio", x(1, 4, 4), 2),
+        bad(ValueError, "must be between 0 and 1", x(1, 4, 4), 2, None, 1.5),
+        bad(ShapeError, r"3 windows|\[3, 3\] windows of \[3, 3\] do not fit", x(1, 4, 4), 3, 3),
+        bad(ShapeError, r"_random_samples must be of shape \[1, 1, 2\]", x(1, 4, 4), 2, 2, None,
+            False, x(1, 2)))),
+    layer("fractional_max_pool3d", (s(wide(1, 2, 4, 5, 6), 2, (2, 3, 3), None, True,
+        x(1, 2, 3, low=0, high=1, grad=False)),)),
+]
 LOGITS, CLASSES = x(3, 4), idx([0, 3, 1])
 LAYERS = [
     *ACTIVATIONS,
@@ -90,6 +139,7 @@ LAYERS = [
                                     s(wide(2, 2, 5, 4), 2, 2, 0, 2),
                                     s(wide(1, 2, 4, 4), 2, return_indices=True))),
     layer("max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
+    *POOLING,
     layer("sigmoid", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
                                  dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0))),

@@ -17,14 +17,14 @@ def each(value: Any, n: int, name: str) -> tuple[int, ...]:
     """An option given once or for each of ``n`` dimensions.
 
     Raises:
-        ValueError: if it is given for another number of dimensions.
+        ShapeError: if it is given for another number of dimensions.
         TypeError: for anything but ints.
     """
     if isinstance(value, (tuple, list)):
         if len(value) == 1:
             value = value * n
         if len(value) != n:
-            raise ValueError(f"{name}={tuple(value)} should be one int or {n} of them")
+            raise ShapeError(f"{name}={tuple(value)} should be one int or {n} of them")
         return tuple([_integer(v, name) for v in value])
     return (_integer(value, name),) * n
 
@@ -55,7 +55,7 @@ def _padding(
         return same_padding(kernel, dilation)
     widths = each(padding, len(kernel), "padding")
     if any(w < 0 for w in widths):
-        raise ValueError(f"padding={padding} must not be negative")
+        raise ShapeError(f"padding={padding} must not be negative")
     return tuple([(w, w) for w in widths])
 
 
@@ -79,7 +79,7 @@ def batched(name: str, x: Node, dims: int) -> tuple[Node, bool]:
 
 def check_positive(name: str, option: str, values: tuple[int, ...]) -> None:
     if any(v <= 0 for v in values):
-        raise ValueError(f"{name}: {option} must be positive, not {values}")
+        raise ShapeError(f"{name}: {option} must be positive, not {values}")
 
 
 def _conv(
