@@ -94,7 +94,8 @@ POOLING = [
     layer("adaptive_avg_pool1d", (s(x(2, 2, 6), 3), s(x(2, 7), 3), s(x(2, 3), 5)), errors=(
         bad(DTypeError, r"floating dtype, not weft.int64", x(2, 3), 2, on="int64"),)),
     layer("adaptive_avg_pool2d", (s(x(2, 2, 5, 4), (3, None)), s(x(2, 5, 4), 1), s(x(0, 2, 5, 4),
-        2), s(x(1, 5, 4), (0, 2), grad=False), s(these([[[nan, 1.0, 2.0, 3.0, 4.0]]]), (1, 2))), errors=(
+        2), s(x(1, 5, 4), (0, 2), grad=False), s(these([[[nan, 1.0, 2.0, 3.0, 4.0]]]), (1, 2))),
+        errors=(
         bad(ShapeError, r"output_size=\(1, 2, 3\) should be one int or 2", x(1, 4, 4), (1, 2, 3)),
         bad(ShapeError, "must not be negative", x(1, 4, 4), -1),
         bad(ShapeError, "no elements to pool", x(1, 0, 4), 1))),
