@@ -35,6 +35,7 @@ from .dtypes import (
     set_default_dtype,
     uint8,
 )
+from .engine.native.processors import get_num_threads, set_num_threads
 from .tensors.creation import (
     arange,
     as_tensor,
@@ -538,6 +539,7 @@ __all__ = [
     "gcd",
     "ge",
     "get_default_dtype",
+    "get_num_threads",
     "get_rng_state",
     "gt",
     "half",
@@ -683,6 +685,7 @@ __all__ = [
     "select_scatter",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "set_printoptions",
     "set_rng_state",
     "sgn",

@@ -9,3 +9,25 @@ MAX_PENDING_NODES = int(os.environ.get("WEFT_MAX_PENDING_NODES", "20000"))
 
 #: ... or more bytes of host data that came in since the last run.
 MAX_PENDING_BYTES = int(os.environ.get("WEFT_MAX_PENDING_BYTES", "268435456"))
+
+
+def _threads() -> int | None:
+    """The number that ``WEFT_NUM_THREADS`` asks for, else the first of ``OMP_NUM_THREADS``."""
+    for name in ("WEFT_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").partition(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+    return None
+
+
+#: Threads of a native kernel, or None: as many as this process has processors.
+NUM_THREADS = _threads()
+
+#: Machine code is kept here between processes, ...
+CACHE_DIR = os.environ.get("WEFT_CACHE_DIR") or "~/.cache/weft"
+
+#: ... unless this is off, ...
+CACHE = os.environ.get("WEFT_CACHE", "1") != "0"
+
+#: ... and at most so many bytes of it.
+CACHE_BYTES = int(os.environ.get("WEFT_CACHE_BYTES", "268435456"))

@@ -7,7 +7,8 @@
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
-    └── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
+    ├── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
+    └── InternalError    (RuntimeError)              a fault of weft's own, not of its user
 
 Each also derives from the built-in exception that PyTorch raises in the same place, so that an
 ``except RuntimeError`` written for PyTorch goes on working.
@@ -58,6 +59,12 @@ class UnsupportedOp(WeftError, NotImplementedError):
 
 class CheckpointError(WeftError, RuntimeError, ValueError):
     """A file or state that cannot be read whole, or a file that could not be written."""
+
+
+class InternalError(WeftError, RuntimeError):
+    """A fault of weft's own, not of its user. Please report it."""
+
+    text: str | None = None  # the code that could not be compiled
 
 
 def did_you_mean(name: str, names: Iterable[str], limit: int = 3) -> str:

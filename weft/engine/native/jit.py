@@ -1,0 +1,208 @@
+"""From LLVM IR as text to machine code in this process.
+
+Code is looked for in memory, then on disk (``cache.py``), and compiled only then. llvmlite is
+imported at the first call. It lets one thread at a time into LLVM, without the interpreter's lock:
+while one thread compiles, the others run Python, but two modules take as long together as one
+after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ...errors import InternalError
+from . import cache as disk
+from .target import Target, host
+
+#: Part of every key: another number when the same text is to be compiled in another way.
+_PIPELINE = 1
+
+#: So many libraries stay in memory although nobody else holds them.
+_MAX_LIBRARIES = 256
+
+_LOCK = threading.RLock()  # around all that reaches LLVM, and what follows
+_libraries: OrderedDict[str, Library] = OrderedDict()
+_serial = itertools.count()
+
+
+class Stats:
+    """Where code came from, counted since the start of the process."""
+
+    compiled = 0
+    loaded = 0  # from disk
+    memory_hits = 0
+
+
+class Library:
+    """Machine code of one module. Its addresses hold as long as this object lives."""
+
+    def __init__(self, tracker: Any, names: Sequence[str]) -> None:
+        self._addresses = {name: int(tracker[name]) for name in names}
+        # Not by the tracker's own __del__: LLVM must be entered under the lock, for fork.
+        weakref.finalize(self, _unload, tracker).atexit = False
+
+    def address(self, name: str) -> int:
+        """Where a function or global of the module is, one of those asked for when compiling."""
+        return self._addresses[name]
+
+
+def compile_module(text: str, names: Sequence[str], *, opt: int = 1) -> Library:
+    """The library of a module, compiled for the host.
+
+    Args:
+        text: LLVM IR without target triple and data layout.
+        names: the functions and globals whose addresses are wanted; not ``internal`` ones.
+        opt: 0 to 3. Explicit vectors need no more than 1; from 2 LLVM makes vectors of loops.
+
+    Raises:
+        InternalError: LLVM rejects the text, or a name is not in it, or a function that it calls
+            is not to be found. ``text`` of the exception holds the module.
+    """
+    with _LOCK:
+        key = _key(text, names, opt)
+        library = _libraries.get(key)
+        if library is not None:
+            Stats.memory_hits += 1
+        else:
+            library = _from_disk(key, names) or _compile(key, text, names, opt)
+            _libraries[key] = library
+            if len(_libraries) > _MAX_LIBRARIES:
+                _libraries.popitem(last=False)
+        _libraries.move_to_end(key)
+        return library
+
+
+def object_code(text: str, target: Target, opt: int = 1) -> bytes:
+    """An object file (ELF, Mach-O or COFF) of the module for any processor."""
+    with _LOCK:
+        machine, module = _optimised(text, target, opt)
+        return bytes(machine.emit_object(module))
+
+
+def assembly(text: str, target: Target, opt: int = 1) -> str:
+    """What the processor will run, to be read."""
+    with _LOCK:
+        machine, module = _optimised(text, target, opt)
+        return str(machine.emit_assembly(module))
+
+
+def _key(text: str, names: Sequence[str], opt: int) -> str:
+    parts = [_identity(), str(opt), *names, text]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
+def _identity() -> str:
+    """What else machine code depends on."""
+    import llvmlite
+
+    version = ".".join(map(str, _llvm().llvm_version_info))
+    target = host()
+    parts = [_PIPELINE, llvmlite.__version__, version, target.triple, target.cpu, target.features]
+    return "\0".join(map(str, parts))
+
+
+def _from_disk(key: str, names: Sequence[str]) -> Library | None:
+    code = disk.load(key)
+    if code is None:
+        return None
+    try:
+        library = _link(code, names)
+    except RuntimeError:  # made where another libc was
+        return None
+    Stats.loaded += 1
+    return library
+
+
+def _compile(key: str, text: str, names: Sequence[str], opt: int) -> Library:
+    code = object_code(text, host(), opt)
+    try:
+        library = _link(code, names)
+    except RuntimeError as error:
+        raise _fault(error, text) from error
+    Stats.compiled += 1
+    disk.store(key, code)
+    return library
+
+
+def _link(code: bytes, names: Sequence[str]) -> Library:
+    builder = _llvm().JITLibraryBuilder()
+    builder.add_object_img(code)
+    builder.add_current_process()
+    for name in names:
+        builder.export_symbol(name)
+    return Library(builder.link(_linker(), f"weft{next(_serial)}"), names)
+
+
+def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
+    """(target machine, module after LLVM's passes)."""
+    llvm = _llvm()
+    if target != host():
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    try:
+        machine = _machine(target, opt)
+        module = llvm.parse_assembly(text, context=llvm.create_context())
+        module.triple = target.triple
+        module.data_layout = str(machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise _fault(error, text) from error
+    options = llvm.create_pipeline_tuning_options(speed_level=opt)
+    options.loop_vectorization = options.slp_vectorization = opt >= 2
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return machine, module
+
+
+def _machine(target: Target, opt: int) -> Any:
+    # The passes take most of the time: what selects instructions may do its best from 1 up.
+    return (
+        _llvm()
+        .Target.from_triple(target.triple)
+        .create_target_machine(
+            cpu=target.cpu, features=target.features, opt=3 if opt else 0, reloc="pic"
+        )
+    )
+
+
+def _fault(error: RuntimeError, text: str) -> InternalError:
+    fault = InternalError(f"LLVM refuses a module of the native engine: {error}")
+    fault.text = text
+    return fault
+
+
+@cache
+def _llvm() -> Any:
+    """``llvmlite.binding``, made ready for the host."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    if hasattr(os, "register_at_fork"):
+        # A child made while another thread was inside LLVM would find LLVM locked for ever.
+        os.register_at_fork(
+            before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+        )
+    return llvm
+
+
+@cache
+def _linker() -> Any:
+    return _llvm().create_lljit_compiler(
+        _machine(host(), 3), use_jit_link=os.name == "posix", suppress_errors=True
+    )
+
+
+def _unload(tracker: Any) -> None:
+    with _LOCK:
+        tracker.close()

@@ -1,0 +1,79 @@
+"""Threads for native code: a function is run on several of them at once, without the interpreter.
+
+What is launched is ``void fn(ptr argument, i64 tid, i64 nt)``. The first word at ``argument`` is
+``runtime_address()``; behind it lies what the function pleases. There, two words: the address of
+``void barrier(ptr context, i64 nt)`` and the context. Generated code includes ``BARRIER`` and calls
+``@weft_barrier(ptr %argument, i64 %nt)``. A barrier orders memory: what any thread wrote before it
+is seen by all after it. Every thread of a launch must call it equally often.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import cache
+from typing import NamedTuple
+
+from . import jit
+from .processors import get_num_threads
+from .target import host
+from .threads_ir import MAX_THREADS, runtime, waiting_here
+
+_lock = threading.RLock()  # one launch at a time; a handler of signals may launch, too
+
+
+class _Runtime(NamedTuple):
+    library: jit.Library  # workers run in it: never given up
+    launch: ctypes._CFunctionType
+    reset: ctypes._CFunctionType
+    address: int
+
+
+def launch(function: int, argument: int, threads: int | None = None) -> None:
+    """Runs a native function on the caller (thread 0) and on workers; returns when all are done.
+
+    Workers are made when first needed. If the system refuses more, fewer take part: the function
+    works with the ``nt`` that it is given. Ctrl-C has its effect after the launch.
+
+    Args:
+        function: address of ``void fn(ptr argument, i64 tid, i64 nt)``.
+        argument: address of its argument block, which starts with ``runtime_address()``.
+        threads: how many; as ``get_num_threads`` says if left out, at most 256.
+    """
+    wanted = min(get_num_threads() if threads is None else threads, MAX_THREADS)
+    native = _runtime()
+    if wanted == 1:
+        native.launch(function, argument, 1)
+        return
+    with _lock:
+        native.launch(function, argument, wanted)
+
+
+def runtime_address() -> int:
+    """The first word of every argument block: where barrier and context are found."""
+    return _runtime().address
+
+
+@cache
+def _runtime() -> _Runtime:
+    arch = host().arch
+    names = ["weft_launch", "weft_reset", "weft_runtime"]
+    library = jit.compile_module(runtime(arch, waiting_here(arch)), names)
+    word = ctypes.c_void_p
+    native = _Runtime(
+        library,
+        ctypes.CFUNCTYPE(None, word, word, ctypes.c_int64)(library.address("weft_launch")),
+        ctypes.CFUNCTYPE(None)(library.address("weft_reset")),
+        ctypes.CFUNCTYPE(word)(library.address("weft_runtime"))(),
+    )
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+    return native
+
+
+def _after_fork() -> None:
+    """A child has the memory of its parent but none of its threads, and perhaps a held lock."""
+    global _lock
+    _lock = threading.RLock()
+    _runtime().reset()
