@@ -30,6 +30,7 @@ MODULES = [
     "weft.optim",
     "weft.optim.lr_scheduler",
     "weft.optim.swa_utils",
+    "weft.utils.checkpoint",
     "weft.utils.data",
 ]
 
@@ -127,6 +128,7 @@ def test_dir_shows_all(name: str) -> None:
         ("weft.func", "jacrv", "jacrev"),
         ("weft.autograd.functional", "jacobean", "jacobian"),
         ("weft.autograd", "gradchek", "gradcheck"),
+        ("weft.utils.checkpoint", "checkpoint_seqential", "checkpoint_sequential"),
         ("weft.utils.data", "Dataloader", "DataLoader"),
     ],
 )

@@ -39,8 +39,11 @@ def unsum(g: Node, node_type: Any) -> Node:
     return reshape(sum_(g, dims) if dims else g, target)
 
 
-def history(roots: Sequence[Node]) -> list[Node]:
+def history(roots: Sequence[Node], since: int = 0) -> list[Node]:
     """Every node that a gradient of ``roots`` reaches, latest first.
+
+    Args:
+        since: go to what was recorded before this place in the order of recording, not beyond.
 
     Raises:
         GradientError: where a history has been used up by an earlier backward().
@@ -49,6 +52,8 @@ def history(roots: Sequence[Node]) -> list[Node]:
     stack = list(seen)
     while stack:
         node = stack.pop()
+        if node.order < since:
+            continue
         if node.tracks & HISTORY:
             for source in node.inputs:
                 if source is not None and source.tracks and source not in seen:
@@ -70,6 +75,7 @@ def gradients(
     *,
     retain: bool = False,
     create: bool = False,
+    since: int = 0,
 ) -> dict[Any, Node]:
     """Gradients of ``sum(root * seed)`` with respect to leaves and ``targets``.
 
@@ -77,12 +83,14 @@ def gradients(
         targets: nodes, or Tensors that are leaves; None for every leaf that is reached.
         retain: keep the history for another walk.
         create: record the gradients so that they can be differentiated themselves.
+        since: stay within what was recorded from this place in the order of recording on; what it
+            was made of may be a target, but its hooks are another walk's business.
 
     Returns:
         The gradient of each target that was reached. A leaf is known by its Tensor, since every
         update of a parameter makes a new node.
     """
-    nodes = history(roots)
+    nodes = history(roots, since)
     wanted = None if targets is None else set(targets)
     if wanted is not None:
         _keep_relevant(nodes, wanted)
@@ -92,7 +100,7 @@ def gradients(
     walk_token = current_walk.set(object())
     try:
         with Hold():
-            _walk(nodes, roots, seeds, wanted, out)
+            _walk(nodes, roots, seeds, wanted, out, since)
     finally:
         current_walk.reset(walk_token)
         on_behalf_of.reset(where_token)
@@ -120,13 +128,14 @@ def _walk(
     seeds: Sequence[Node],
     wanted: set[Any] | None,
     out: dict[Any, Node],
+    since: int,
 ) -> None:
     found: Found = {}
     for root, seed in zip(roots, seeds, strict=True):
         _accumulate(found, root, seed)
     relevant = None if wanted is None else set(nodes)
     for node in nodes:
-        if node.tracks & HOOKED:
+        if node.tracks & HOOKED and node.order >= since:
             for hook in list(node.extra):
                 hook(node, found)
         g = found.pop(node, None)
@@ -139,6 +148,8 @@ def _walk(
             continue
         if wanted is not None and node in wanted:
             out[node] = g
+        if node.order < since:
+            continue
         _apply_rule(node, g, found, relevant)
 
 

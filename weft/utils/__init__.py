@@ -1,4 +1,4 @@
-"""Tools beside the layers: ``data``."""
+"""Tools beside the layers: ``checkpoint``, ``data``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import did_you_mean
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
 
 
 def __getattr__(name: str) -> Any:
