@@ -22,7 +22,7 @@ from ..nn.containers import Sequential
 from ..tensors.core import TensorCore, node_of, wrap
 from ..tensors.random import get_rng_state, set_rng_state
 
-Contexts = Callable[[], tuple[AbstractContextManager[Any], AbstractContextManager[Any]]]
+_Contexts = Callable[[], tuple[AbstractContextManager[Any], AbstractContextManager[Any]]]
 
 
 class CheckpointError(GradientError):
@@ -30,7 +30,7 @@ class CheckpointError(GradientError):
 
 
 def noop_context_fn() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    """Contexts that do nothing, for the two calls."""
+    """_Contexts that do nothing, for the two calls."""
     return nullcontext(), nullcontext()
 
 
@@ -38,7 +38,7 @@ def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = None,
-    context_fn: Contexts = noop_context_fn,
+    context_fn: _Contexts = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
     early_stop: bool = True,
