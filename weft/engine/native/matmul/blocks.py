@@ -1,0 +1,217 @@
+"""The loops over blocks, slices and tiles of a product."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..ir import Function, Module, Value, size_of, vector
+from .epilogue import Epilogue, batch_offset, of_transposed, store
+from .kernels import dot_kernel, tile_kernel
+from .packing import panel_packer, tile_packer
+from .plan import Plan, better_transposed, plan_of
+from .spec import Matmul
+
+
+def emit(
+    module: Module,
+    name: str,
+    spec: Matmul,
+    epilogue: Epilogue | None = None,
+    *,
+    vector_bytes: int = 64,
+    registers: int = 32,
+    threads: int = 2,
+) -> int:
+    """Adds ``void name(ptr args, i64 tid, i64 nt)`` to the module.
+
+    All of ``nt`` threads enter it, each with its ``tid``; none waits for another.
+
+    Args:
+        module: where to.
+        name: of the function.
+        spec: shapes and strides.
+        epilogue: what is done with finished sums, in place of storing them to C.
+        vector_bytes: the width of a vector register.
+        registers: how many of them there are.
+        threads: the number that C is cut for; any other works too.
+
+    Returns:
+        Bytes of workspace that each thread needs.
+
+    ``args`` is an array of words: a block for the runtime, A, B, C, the workspace of all threads
+    together, and what the epilogue needs.
+    """
+    fn = module.function(name, [("args", "ptr"), ("tid", "i64"), ("nt", "i64")])
+    if 0 in {*spec.batch, spec.m, spec.n}:
+        return 0
+    operands = 1, 2
+    if better_transposed(spec):
+        epilogue = of_transposed(spec, epilogue) if epilogue else None
+        spec, operands = spec.transposed(), (2, 1)
+    plan = plan_of(spec, vector_bytes // size_of(spec.kind), registers, threads)
+    Blocks(fn, spec, plan, epilogue or store(spec), operands).run()
+    return plan.workspace
+
+
+class Blocks:
+    """The body of one product's function."""
+
+    def __init__(
+        self,
+        fn: Function,
+        spec: Matmul,
+        plan: Plan,
+        epilogue: Epilogue,
+        operands: tuple[int, int],
+    ) -> None:
+        self.fn, self.spec, self.plan, self.epilogue = fn, spec, plan, epilogue
+        self.args, self.tid, self.nt = fn.arguments
+        self.a, self.b = (fn.load("ptr", self.args, word) for word in operands)
+        area_a, area_b, _ = plan.areas()
+        workspace = fn.load("ptr", self.args, 4)
+        self.packed_a = fn.address(workspace, self.tid * plan.workspace, "i8")
+        self.packed_b = fn.address(self.packed_a, area_a, spec.kind)
+        self.sums = fn.address(self.packed_b, area_b, spec.kind)
+        self.ragged = bool(spec.n % plan.width)
+
+    def run(self) -> None:
+        fn, plan = self.fn, self.plan
+        per_batch = plan.row_blocks * plan.column_blocks
+        blocks = prod(self.spec.batch) * per_batch
+        first = self.tid * blocks // self.nt
+        with fn.loop(first, (self.tid + 1) * blocks // self.nt) as block:
+            batch, within = block // per_batch, block % per_batch
+            begun = fn.compare("eq", block, first)
+            self._block(batch, within // plan.row_blocks, within % plan.row_blocks, begun)
+
+    def _share(self, index: Value, units: int, parts: int) -> tuple[Value, Value]:
+        return index * units // parts, (index + 1) * units // parts
+
+    def _block(self, batch: Value, column_block: Value, row_block: Value, begun: Value) -> None:
+        fn, spec, plan = self.fn, self.spec, self.plan
+        tiles = self._share(row_block, plan.tiles, plan.row_blocks)
+        panels = self._share(column_block, plan.panels, plan.column_blocks)
+        a = fn.address(self.a, batch_offset(fn, batch, spec.batch, spec.a[:-2]), spec.kind)
+        b = fn.address(self.b, batch_offset(fn, batch, spec.batch, spec.b[:-2]), spec.kind)
+        with fn.loop(0, plan.slices) as index:
+            start = index * plan.depth
+            depth = fn.least(spec.k - start, fn.const(plan.depth, "i64"))
+            slice_a = fn.address(a, start * spec.a[-1], spec.kind)
+            slice_b = fn.address(b, start * spec.b[-2], spec.kind)
+            if plan.pack_b:
+                fresh = fn.compare("eq", row_block, 0) | begun
+                if plan.slices > 1:
+                    fresh = fn.const(1, "i1")
+                with fn.when(fresh), fn.loop(*panels) as panel:
+                    self._pack_panel(slice_b, panel, panels[0], depth)
+            self._tiles(batch, tiles, panels, slice_a, slice_b, index, depth)
+
+    def _pack_panel(self, b: Value, panel: Value, first: Value, depth: Value) -> None:
+        fn, spec, plan = self.fn, self.spec, self.plan
+        column = panel * plan.width
+        fn.call_void(
+            panel_packer(fn.module, spec, plan, self.ragged),
+            depth,
+            fn.address(b, column * spec.b[-1], spec.kind),
+            fn.address(self.packed_b, (panel - first) * (plan.width * plan.depth), spec.kind),
+            fn.least(spec.n - column, fn.const(plan.width, "i64")),
+        )
+
+    def _tiles(
+        self,
+        batch: Value,
+        tiles: tuple[Value, Value],
+        panels: tuple[Value, Value],
+        a: Value,
+        b: Value,
+        index: Value,
+        depth: Value,
+    ) -> None:
+        fn, plan = self.fn, self.plan
+        top_tile = top = 0
+        first_row = self._row_of(tiles[0])
+        for height, count in plan.heights:
+            start, stop = tiles
+            if len(plan.heights) > 1:
+                end = fn.const(top_tile + count, "i64")
+                begin = fn.const(top_tile, "i64")
+                start = fn.select(fn.compare("slt", start, begin), begin, start)
+                stop = fn.least(stop, end)
+
+            def row_of(tile: Value, h: int = height, at: int = top - top_tile * height) -> Value:
+                return tile * h + at
+
+            if plan.pack_a:
+                with fn.loop(start, stop) as tile:
+                    self._pack_tile(a, row_of(tile), first_row, height, depth)
+            with fn.loop(*panels) as panel, fn.loop(start, stop) as tile:
+                place = (panel - panels[0], row_of(tile) - first_row)
+                self._tile(batch, row_of(tile), panel, place, (height, depth), a, b, index)
+            top_tile, top = top_tile + count, top + count * height
+
+    def _row_of(self, tile: Value) -> Value:
+        (height, count), *_ = self.plan.heights
+        if len(self.plan.heights) == 1:
+            return tile * height
+        return tile * (height - 1) + self.fn.least(tile, self.fn.const(count, "i64"))
+
+    def _pack_tile(self, a: Value, row: Value, first: Value, height: int, depth: Value) -> None:
+        fn, spec, plan = self.fn, self.spec, self.plan
+        fn.call_void(
+            tile_packer(fn.module, spec, plan, height),
+            depth,
+            fn.address(a, row * spec.a[-2], spec.kind),
+            fn.address(self.packed_a, (row - first) * plan.depth, spec.kind),
+        )
+
+    def _tile(
+        self,
+        batch: Value,
+        row: Value,
+        panel: Value,
+        place: tuple[Value, Value],
+        shape: tuple[int, Value],
+        a: Value,
+        b: Value,
+        index: Value,
+    ) -> None:
+        fn, spec, plan = self.fn, self.spec, self.plan
+        height, depth = shape
+        column = panel * plan.width
+        if plan.pack_a:
+            a = fn.address(self.packed_a, place[1] * plan.depth, spec.kind)
+        else:
+            a = fn.address(a, row * spec.a[-2], spec.kind)
+        if plan.pack_b:
+            b = fn.address(self.packed_b, place[0] * (plan.width * plan.depth), spec.kind)
+        else:
+            b = fn.address(b, column * spec.b[-1], spec.kind)
+        sums = self.sums
+        if plan.slices > 1:
+            at = (place[0] * plan.block_rows + place[1]) * plan.width
+            sums = fn.address(sums, at, spec.kind)
+        kernel = dot_kernel if plan.dots else tile_kernel
+        live = fn.least(spec.n - column, fn.const(plan.width, "i64"))
+        name = kernel(fn.module, spec, plan, height, self.ragged)
+        fn.call_void(name, depth, a, b, sums, fn.compare("eq", index, 0), live)
+        with fn.when(fn.compare("eq", index, plan.slices - 1)):
+            rows = fn.const(height, "i64")
+            fn.call_void(self._finish(), self.args, sums, batch, row, rows, column)
+
+    def _finish(self) -> str:
+        """The function that gives a tile's sums to the epilogue."""
+        spec, plan = self.spec, self.plan
+        kind = vector(spec.kind, plan.lanes)
+
+        def build(fn: Function) -> None:
+            args, sums, batch, top, rows, left = fn.arguments
+            with fn.loop(0, rows) as row:
+                for j in range(plan.vectors):
+                    column = left + j * plan.lanes
+                    mask = fn.first_lanes(plan.lanes, spec.n - column) if self.ragged else None
+                    value = fn.load(kind, sums, row * plan.width + j * plan.lanes)
+                    self.epilogue(fn, args, value, batch, top + row, column, mask)
+
+        arguments = [("args", "ptr"), ("sums", "ptr")]
+        arguments += [(x, "i64") for x in ("batch", "top", "rows", "left")]
+        return self.fn.module.shared(f"{self.fn.name}_finish", arguments, build)

@@ -1,0 +1,107 @@
+"""Kernels of matrix products, shared by all products of a module: one tile of C at a time."""
+
+from __future__ import annotations
+
+from ..ir import Function, Module, Value, vector
+from .plan import Plan
+from .spec import Matmul
+
+_KERNEL_ARGUMENTS = [
+    ("depth", "i64"),
+    ("a", "ptr"),
+    ("b", "ptr"),
+    ("sums", "ptr"),
+    ("fresh", "i1"),
+    ("live", "i64"),
+]
+
+
+def kernel_name(what: str, spec: Matmul, *numbers: int) -> str:
+    return "_".join([what, spec.kind[0], *(str(n).replace("-", "m") for n in numbers)])
+
+
+def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bool) -> str:
+    """``sums[height, width] (+)= a @ b`` with the sums in registers."""
+    a_row, a_step = (1, height) if plan.pack_a else spec.a[-2:]
+    b_step = plan.width if plan.pack_b else spec.b[-2]
+    masked = ragged and not plan.pack_b
+    lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
+
+    def build(fn: Function) -> None:
+        depth, a, b, sums, fresh, live = fn.arguments
+        held = [[fn.variable(kind, 0) for _ in range(plan.vectors)] for _ in range(height)]
+        masks = [
+            fn.first_lanes(lanes, live - j * lanes) if masked else None for j in range(plan.vectors)
+        ]
+        with fn.loop(0, depth) as k:
+            at_a = fn.address(a, k * a_step, spec.kind)
+            at_b = fn.address(b, k * b_step, spec.kind)
+            right = [fn.load(kind, at_b, j * lanes, mask) for j, mask in enumerate(masks)]
+            for i, row in enumerate(held):
+                left = fn.splat(fn.load(spec.kind, at_a, i * a_row), lanes)
+                for place, value in zip(row, right, strict=True):
+                    fn.store(fn.fma(left, value, fn.load(kind, place)), place)
+        places = [
+            (place, i * plan.width + j * lanes)
+            for i, row in enumerate(held)
+            for j, place in enumerate(row)
+        ]
+        if plan.slices > 1:
+            with fn.when(~fresh):
+                for place, at in places:
+                    fn.store(fn.load(kind, place) + fn.load(kind, sums, at), place)
+        for place, at in places:
+            fn.store(fn.load(kind, place), sums, at)
+
+    numbers = (height, plan.vectors, a_row, a_step, b_step, masked, plan.slices > 1)
+    return module.shared(kernel_name("tile", spec, *numbers), _KERNEL_ARGUMENTS, build)
+
+
+def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bool) -> str:
+    """``sums[height, width] = a @ b`` where rows of a and columns of b are contiguous."""
+    lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
+    a_row, b_column = spec.a[-2], spec.b[-1]
+    together = max(1, 8 // height)
+
+    def columns(fn: Function, start: Value, stop: Value, count: int) -> None:
+        depth, a, b, sums = fn.arguments[:4]
+        whole = depth // lanes * lanes
+        rest = fn.first_lanes(lanes, depth - whole)
+        with fn.loop(start, stop, count) as column:
+            at_b = fn.address(b, column * b_column, spec.kind)
+            held = [[fn.variable(kind, 0) for _ in range(count)] for _ in range(height)]
+
+            def step(k: Value, mask: Value | None) -> None:
+                here_a, here_b = fn.address(a, k, spec.kind), fn.address(at_b, k, spec.kind)
+                right = [fn.load(kind, here_b, c * b_column, mask) for c in range(count)]
+                for i, row in enumerate(held):
+                    left = fn.load(kind, here_a, i * a_row, mask)
+                    for place, value in zip(row, right, strict=True):
+                        fn.store(fn.fma(left, value, fn.load(kind, place)), place)
+
+            with fn.loop(0, whole, lanes) as k:
+                step(k, None)
+            with fn.when(fn.compare("slt", whole, depth)):
+                step(whole, rest)
+            for i, row in enumerate(held):
+                for c, place in enumerate(row):
+                    total = _sum_of_lanes(fn, fn.load(kind, place), lanes)
+                    fn.store(total, sums, column + (i * plan.width + c))
+
+    def build(fn: Function) -> None:
+        live = fn.arguments[5]
+        grouped = live // together * together
+        columns(fn, fn.const(0, "i64"), grouped, together)
+        if together > 1:
+            columns(fn, grouped, live, 1)
+
+    numbers = (height, plan.vectors, a_row, b_column)
+    return module.shared(kernel_name("dots", spec, *numbers), _KERNEL_ARGUMENTS, build)
+
+
+def _sum_of_lanes(fn: Function, value: Value, lanes: int) -> Value:
+    while lanes > 2:
+        lanes //= 2
+        low = fn.shuffle(value, value, range(lanes))
+        value = low + fn.shuffle(value, value, range(lanes, 2 * lanes))
+    return fn.extract(value, 0) + fn.extract(value, 1)

@@ -1,0 +1,175 @@
+"""How a product is cut: tiles, blocks, slices, and what is packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..ir import size_of
+from .spec import Matmul, useful_threads
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes that are fixed when a product is emitted.
+
+    Attributes:
+        lanes: of a vector.
+        vectors: across a tile.
+        heights: of the tiles from the top down: how high, how many.
+        panels: tiles that cover N.
+        row_blocks, column_blocks: into how many blocks the tiles are shared out.
+        depth: of a slice of K; ``slices`` of them.
+        pack_a, pack_b: whether an operand is copied; else it is read where it is.
+        dots: whether vectors lie along K.
+    """
+
+    lanes: int
+    vectors: int
+    heights: tuple[tuple[int, int], ...]
+    panels: int
+    row_blocks: int
+    column_blocks: int
+    depth: int
+    slices: int
+    pack_a: bool
+    pack_b: bool
+    dots: bool
+    size: int
+
+    @property
+    def width(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def tiles(self) -> int:
+        return sum(count for _, count in self.heights)
+
+    @property
+    def block_rows(self) -> int:
+        return -(-self.tiles // self.row_blocks) * self.heights[0][0]
+
+    @property
+    def block_panels(self) -> int:
+        return -(-self.panels // self.column_blocks)
+
+    def areas(self) -> tuple[int, int, int]:
+        """Elements of workspace for packed A, packed B and sums."""
+        a = (self.block_rows * self.depth + self.lanes) * self.pack_a
+        b = self.block_panels * self.width * self.depth * self.pack_b
+        rows = self.heights[0][0] if self.slices == 1 else self.block_rows * self.block_panels
+        return _up(a, 64), _up(b, 64), _up(rows * self.width, 64)
+
+    @property
+    def workspace(self) -> int:
+        return sum(self.areas()) * self.size
+
+
+_DEPTH = 256  # a panel of B, 256 deep, fills the first-level cache
+_BLOCK_BYTES = 240 * 256 * 4  # of packed A, in the second-level cache
+_BLOCK_PANELS = 8
+_DOT_ROWS = 4
+
+
+def _up(n: int, unit: int) -> int:
+    return -(-n // unit) * unit
+
+
+def better_transposed(spec: Matmul) -> bool:
+    if spec.n == 1 or spec.m == 1:
+        return spec.m > 1
+    if spec.c[-1] != 1 and spec.c[-2] == 1:
+        return True
+    return spec.n <= _DOT_ROWS < spec.m and spec.a[-1] == 1 == spec.b[-2] and spec.k >= 64
+
+
+def plan_of(spec: Matmul, lanes: int, registers: int, threads: int) -> Plan:
+    size = size_of(spec.kind)
+    dots = (
+        spec.m <= _DOT_ROWS
+        and spec.b[-2] == 1
+        and spec.b[-1] != 1
+        and (spec.a[-1] == 1 or spec.m == 1)
+        and spec.k >= lanes
+    )
+    vectors, most_rows = (2, _DOT_ROWS) if dots else _tile(spec.m, spec.n, lanes, registers)
+    heights = _near_equal(spec.m, most_rows)
+    tiles, height = sum(count for _, count in heights), heights[0][0]
+    panels = -(-spec.n // (vectors * lanes))
+    b_in_place = dots or (
+        spec.b[-1] == 1 and (tiles <= 2 or min(spec.k, _DEPTH) * spec.b[-2] * size <= 32 << 10)
+    )
+    deepest = max(1, spec.k) if dots else 64 if b_in_place and tiles == 1 else _DEPTH
+    slices = max(1, -(-spec.k // deepest))
+    depth = _up(max(1, -(-spec.k // slices)), 16)
+    row_blocks, column_blocks = _blocks(
+        spec,
+        threads,
+        tiles,
+        panels,
+        (height, vectors * lanes),
+        max(1, _BLOCK_BYTES // (depth * size * height)),
+    )
+    a_span = (height * abs(spec.a[-2]) + depth * abs(spec.a[-1])) * size
+    if dots:
+        a_in_place = spec.a[-1] == 1
+    else:
+        a_in_place = -(-panels // column_blocks) <= 2 or a_span <= 16 << 10
+    return Plan(
+        lanes,
+        vectors,
+        heights,
+        panels,
+        row_blocks,
+        column_blocks,
+        depth,
+        max(1, -(-spec.k // depth)),
+        not a_in_place,
+        not b_in_place,
+        dots,
+        size,
+    )
+
+
+def _tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
+    """Vectors across a tile and its rows at most: little of it should stick out over C."""
+    across = -(-n // lanes)
+
+    def cost(vectors: int) -> float:
+        rows = (registers - vectors - 1) // vectors
+        height = _near_equal(m, rows)[0][0]
+        waiting = max(1.0, 8 / (height * vectors))  # too few sums at once wait for each other
+        return _up(across, vectors) * waiting
+
+    best = min((2, 3, 1, 4, 5, 6, 8), key=lambda v: cost(v) if 2 * v < registers else 1e30)
+    return best, (registers - best - 1) // best
+
+
+def _near_equal(n: int, most: int) -> tuple[tuple[int, int], ...]:
+    """Parts of at most ``most`` that add up to n: (size, how many), the greater ones first."""
+    count = -(-n // most)
+    size, greater = divmod(n, count)
+    parts = ((size + 1, greater), (size, count - greater))
+    return tuple(part for part in parts if part[1])
+
+
+def _blocks(
+    spec: Matmul, threads: int, tiles: int, panels: int, tile: tuple[int, int], most_tiles: int
+) -> tuple[int, int]:
+    """Blocks along M and N: small enough for the caches, and a fair share for each thread."""
+    threads = min(threads, useful_threads(spec))
+    rows, columns = -(-tiles // most_tiles), -(-panels // _BLOCK_PANELS)
+    batch = prod(spec.batch)
+
+    def cost(cut: tuple[int, int]) -> float:
+        height = -(-tiles // cut[0]) * tile[0]
+        width = -(-panels // cut[1]) * tile[1]
+        rounds = -(-batch * cut[0] * cut[1] // threads)
+        return rounds * (height + 4) * (width + 4)  # packing costs about four more rows, columns
+
+    cuts = [
+        (r, c)
+        for r in range(rows, min(tiles, rows + threads) + 1)
+        for c in range(columns, min(panels, columns + threads) + 1)
+    ]
+    return min(cuts, key=cost)
