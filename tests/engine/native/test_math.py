@@ -127,7 +127,10 @@ def errors(got: Any, want: Any) -> Any:
 
 
 EXACT = ("abs", "sign", "floor", "ceil", "trunc", "round", "neg", "relu")
-ODD = ("expm1", "log1p", "tanh", "sqrt", "erf")
+ODD = (
+    "expm1", "log1p", "sqrt", "erf",
+    "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh",
+)  # fmt: skip
 PREDICATES = ("isnan", "isinf", "logical_not")
 
 
@@ -220,7 +223,7 @@ def test_operators_of_floats(kind: str) -> None:
             np.testing.assert_array_equal(got, reference(name, a, b), err_msg=name)
 
 
-APPROXIMATE: set[str] = set()
+APPROXIMATE = {"atan2"}
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.int64])
@@ -278,7 +281,7 @@ def test_operators_of_bools(name: str) -> None:
 def test_no_processor_calls_a_library(triple: str, cpu: str, call: str) -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=1)
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu, "", 1, codemodel="default")
     module = Module()
     for name, emit in native.UNARY.items():
         if name != "bitwise_not":
@@ -291,4 +294,4 @@ def test_no_processor_calls_a_library(triple: str, cpu: str, call: str) -> None:
         line.split()[-1] for line in text.splitlines() if line.split()[:1] in ([call], [call + "q"])
     ]
     assert "one_exp:" in text
-    assert called == []
+    assert set(called) <= {"payne_hanek"}  # the module's own

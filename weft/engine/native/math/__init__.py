@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import Value
-from . import errors, exponential, logarithm, simple
+from . import errors, exponential, hyperbolic, inverse, logarithm, simple, trigonometric
 
 Emitter = Callable[..., Value]
 
@@ -36,8 +36,16 @@ UNARY: dict[str, Emitter] = {
     **_SIGNED_UNARY,
     **_ANY_UNARY,
     **_named(simple, "reciprocal sqrt rsqrt"),
-    **_named(exponential, "exp exp2 expm1 sigmoid tanh"),
+    **_named(exponential, "exp exp2 expm1 sigmoid"),
     **_named(logarithm, "log log2 log10 log1p"),
     **_named(errors, "erf erfc"),
+    **_named(trigonometric, "sin cos tan"),
+    **_named(inverse, "asin acos atan"),
+    **_named(hyperbolic, "sinh cosh tanh asinh acosh atanh"),
 }
-BINARY: dict[str, Emitter] = {**_SIGNED_BINARY, **_ANY_BINARY, "div": simple.div}
+BINARY: dict[str, Emitter] = {
+    **_SIGNED_BINARY,
+    **_ANY_BINARY,
+    **_named(simple, "div"),
+    **_named(inverse, "atan2"),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ir import Function, Value
 from .base import at_most, copysign, exact, fabs, is_single, polynomial
-from .exponential import exp
+from .exponential import exp, times_exp
 
 #: erf(x) / x in x**2, up to x = 1
 _ERF_SINGLE = (
@@ -44,11 +44,8 @@ def _erfc_of_size(fn: Function, a: Value) -> Value:
     a = at_most(fn, a, 10.2 if is_single(a) else 28.0)
     t = (a - 4.0) / (a + 4.0)
     square = a * a
-    lost = fn.fma(a, a, -square)
-    e = exp(fn, -square)
-    e = fn.fma(-lost, e, e)
     g = polynomial(fn, t, _ERFC_SINGLE if is_single(a) else _ERFC_DOUBLE)
-    return e * g / fn.fma(a, 2.0, 1.0)
+    return times_exp(fn, g / fn.fma(a, 2.0, 1.0), -square, fn.fma(-a, a, square))
 
 
 def _erf_inside(fn: Function, x: Value) -> Value:

@@ -53,16 +53,22 @@ def _scaled(fn: Function, x: Value, n: Value) -> Value:
     return x * power_of_two(fn, half) * power_of_two(fn, n - half)
 
 
-def _range(x: Value) -> tuple[float, float]:
-    """Where e**x is 0 and where it is infinite."""
-    return (-104.0, 89.0) if is_single(x) else (-746.0, 710.0)
+def _in_range(fn: Function, x: Value) -> Value:
+    """x, no further than to where ``e**x`` is 0 or infinite."""
+    low, high = (-104.0, 89.0) if is_single(x) else (-746.0, 710.0)
+    return at_most(fn, at_least(fn, x, low), high)
 
 
 @exact
 def exp(fn: Function, x: Value) -> Value:
-    low, high = _range(x)
-    n, r = _reduced(fn, at_most(fn, at_least(fn, x, low), high))
+    n, r = _reduced(fn, _in_range(fn, x))
     return _scaled(fn, _expm1_reduced(fn, r) + 1.0, n)
+
+
+def times_exp(fn: Function, factor: Value, x: Value, more: Value) -> Value:
+    """``factor * e**(x + more)``, more far smaller than x, with fewer roundings than by parts."""
+    n, r = _reduced(fn, _in_range(fn, x))
+    return _scaled(fn, fn.fma(_expm1_reduced(fn, r + more), factor, factor), n)
 
 
 @exact
@@ -85,8 +91,8 @@ def expm1(fn: Function, x: Value) -> Value:
 
 def half_exp(fn: Function, x: Value) -> Value:
     """``e**x / 2`` for x of 0 and above: finite a little further than ``e**x``."""
-    n, r = _reduced(fn, at_most(fn, x, 90.0 if is_single(x) else 711.0))
-    return fn.fma(_expm1_reduced(fn, r), 0.5, 0.5) * power_of_two(fn, n - 1.0) * 2.0
+    n, r = _reduced(fn, at_most(fn, x, 89.5 if is_single(x) else 710.5))
+    return fn.fma(_expm1_reduced(fn, r), 0.5, 0.5) * power_of_two(fn, n - 2.0) * 4.0
 
 
 @exact
@@ -94,9 +100,3 @@ def sigmoid(fn: Function, x: Value) -> Value:
     # 1 / (1 + e**-x) without overflow on either side
     z = exp(fn, -fabs(fn, x))
     return fn.select(fn.compare("olt", x, 0.0), z, 1.0) / (z + 1.0)
-
-
-@exact
-def tanh(fn: Function, x: Value) -> Value:
-    t = expm1(fn, fabs(fn, x) * -2.0)
-    return copysign(fn, -t / (t + 2.0), x)
