@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import nan
 from typing import Any
 
+from loss_samples import LOSSES
 from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
 
 from weft.errors import DTypeError, ShapeError
@@ -128,6 +129,7 @@ POOLING = [
 LOGITS, CLASSES = x(3, 4), idx([0, 3, 1])
 LAYERS = [
     *ACTIVATIONS,
+    *LOSSES,
     layer("linear", (s(x(2, 3), x(4, 3), x(4)), s(x(3), x(4, 3)), s(x(2, 3), x(3)))),
     layer("conv1d", (s(x(2, 2, 6), x(3, 2, 3), x(3)), s(x(2, 6), x(4, 1, 2), groups=2),
                                 s(x(1, 1, 7), x(1, 1, 3), None, 2, 1, 2))),
@@ -151,8 +153,6 @@ LAYERS = [
     layer("batch_norm", (
         s(IMAGE, None, None, x(2), x(2), True), s(x(3, 2), x(2, grad=False), pos(2, grad=False)),
         s(x(3, 2), None, None, training=True, eps=0.1)), loose=4),
-    layer("mse_loss", (s(x(2, 3), x(2, 3)), s(x(2), x(2), reduction="sum"),
-                                  s(x(2), x(2), reduction="none"))),
     layer("cross_entropy", (
         s(LOGITS, CLASSES), s(x(4), idx(2)), s(x(2, 3, 2), idx([[0, 1], [2, 1]])),
         s(LOGITS, CLASSES, pos(4, grad=False), ignore_index=3), s(LOGITS, x(3, 4, low=0)),

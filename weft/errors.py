@@ -4,6 +4,7 @@
     ├── ShapeError       (RuntimeError, ValueError)  shapes that do not fit one another
     ├── DTypeError       (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
     ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
+    ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
@@ -43,6 +44,10 @@ class DTypeError(WeftError, RuntimeError, TypeError):
 
 class DeviceError(WeftError, RuntimeError):
     """A device that is not there, or tensors on two devices in one op."""
+
+
+class DataError(WeftError, RuntimeError, ValueError):
+    """Values that an op cannot take; raised when it is run."""
 
 
 class GradientError(WeftError, RuntimeError):

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from loss_samples import LET_PASS
 from samples import OPS
 from sampling import Bad, Op, build
 
 import weft
+
+pytestmark = LET_PASS
 
 CASES = [
     pytest.param(op, bad, id=f"{op.name}-{k}") for op in OPS for k, bad in enumerate(op.errors)

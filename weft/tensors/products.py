@@ -163,7 +163,7 @@ def trace(input: Tensor) -> Tensor:
 # ---- distances
 
 
-def _length(difference: Node, p: float) -> Node:
+def length(difference: Node, p: float) -> Node:
     """The norm of order ``p`` over the last dimension, whose gradient is 0 where it is 0."""
     last = (difference.type.ndim - 1,)
     size = ew.abs_(difference)
@@ -191,10 +191,16 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
         ``x1 [*, P, M]``, ``x2 [*, R, M]``, output ``[*, P, R]``.
 
     Raises:
+        DTypeError: for integers.
         ShapeError: if the last dimensions differ.
         ValueError: for a negative ``p``.
     """
     a, b = node_of(x1), node_of(x2)
+    if not (a.type.dtype.is_floating_point and b.type.dtype.is_floating_point):
+        raise DTypeError(
+            f"cdist takes floating vectors, not {a.type.dtype} and {b.type.dtype}: convert with "
+            ".float()"
+        )
     if p < 0:
         raise ValueError(f"cdist: p must not be negative: {p}")
     if a.type.ndim < 2 or b.type.ndim < 2 or a.type.shape[-1] != b.type.shape[-1]:
@@ -204,7 +210,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
         )
     left = mv.reshape(a, (*a.type.shape[:-1], 1, a.type.shape[-1]))
     right = mv.reshape(b, (*b.type.shape[:-2], 1, *b.type.shape[-2:]))
-    return wrap(_length(ew.sub(left, right), p))
+    return wrap(length(ew.sub(left, right), p))
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
@@ -212,7 +218,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     difference = input - other
     if p == -inf:
         return difference.abs().amin()
-    return wrap(_length(node_of(difference.reshape(-1)), p))
+    return wrap(length(node_of(difference.reshape(-1)), p))
 
 
 # ---- einsum

@@ -1,83 +1,23 @@
-"""Losses."""
+"""Losses of classes and probabilities."""
 
 from __future__ import annotations
 
 from math import prod
 
 from ...dtypes import int64
-from ...errors import DTypeError, ShapeError, did_you_mean
-from ...graph.node import Node
+from ...errors import DTypeError, ShapeError
+from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, movement as mv, reduce as rd
+from ...ops.base import broadcast
 from ...ops.index import take
+from ...ops.loss import binary_cross_entropy as bce, in_range
 from ...tensors.core import node_of, wrap
-from ...tensors.special import log_softmax_node
+from ...tensors.elementwise import exp, promoted
+from ...tensors.special import log_softmax_node, xlogy
 from ...tensors.tensor import Tensor
-
-
-def _reduced(loss: Node, reduction: str) -> Node:
-    dims = tuple(range(loss.type.ndim))
-    if reduction == "none":
-        return loss
-    total = rd.sum_(loss, dims)
-    return total if reduction == "sum" else ew.div(total, loss.type.size)
-
-
-def reduction_of(
-    reduction: str, size_average: bool | None = None, reduce: bool | None = None
-) -> str:
-    """The reduction: "mean", "sum" or "none", also as the two flags that it once was in PyTorch.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if size_average is not None or reduce is not None:
-        if reduce is False:
-            return "none"
-        return "sum" if size_average is False else "mean"
-    names = ("mean", "sum", "none")
-    if reduction not in names:
-        raise ValueError(
-            f"reduction={reduction!r} must be 'mean', 'sum' or 'none'."
-            f"{did_you_mean(str(reduction), names)}"
-        )
-    return reduction
-
-
-def mse_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """Squared difference, times ``weight`` where there is one.
-
-    Raises:
-        ShapeError: if both would broadcast, which gives a wrong loss.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    x, t = node_of(input), node_of(target)
-    if x.type.shape != t.type.shape:
-        raise ShapeError(
-            f"mse_loss: the input has shape {list(x.type.shape)} and the target "
-            f"{list(t.type.shape)}; they would broadcast to a wrong loss. Give both one shape, "
-            "for example with input.squeeze(-1) or target.unsqueeze(-1)"
-        )
-    difference = node_of(input - target)
-    loss = ew.mul(difference, difference)
-    if weight is None:
-        return wrap(_reduced(loss, reduction))
-    if node_of(weight).type.shape != x.type.shape:
-        raise ShapeError(
-            f"mse_loss: weight has shape {list(node_of(weight).type.shape)}, but the input has "
-            f"{list(x.type.shape)}"
-        )
-    factor = ew.cast(node_of(weight), loss.type.dtype)
-    loss = ew.mul(loss, factor)
-    if reduction != "mean":
-        return wrap(_reduced(loss, reduction))
-    return wrap(ew.div(_reduced(loss, "sum"), _reduced(factor, "sum")))
+from ..mistakes import user_warning
+from .activation import logsigmoid
+from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of
 
 
 def cross_entropy(
@@ -117,8 +57,9 @@ def cross_entropy(
     _check_weight("cross_entropy", weight, x.type.shape[dim])
     logp = log_softmax_node(x, dim) if x.type.size else x
     if t.type.shape == x.type.shape and t.type.dtype.is_floating_point:
-        return wrap(_soft_cross_entropy(logp, t, dim, weight, reduction, label_smoothing))
-    _check_classes("cross_entropy", x, t)
+        loss = _soft_cross_entropy(logp, t, dim, weight, label_smoothing)
+        return reduced(wrap(loss), reduction)
+    check_classes("cross_entropy", x, t, f", or probabilities as target.to({x.type.dtype})")
     return wrap(_nll(logp, t, weight, ignore_index, reduction, label_smoothing))
 
 
@@ -130,15 +71,20 @@ def _check_weight(name: str, weight: Tensor | None, classes: int) -> None:
         )
 
 
-def _check_classes(name: str, x: Node, t: Node) -> None:
+def check_classes(name: str, x: Node, t: Node, or_else: str = "") -> None:
+    """Checks that ``t`` holds a class for each row of ``x [N, C, ...]``.
+
+    Args:
+        or_else: what else can be done with a target in the shape of ``x``.
+
+    Raises:
+        ShapeError, DTypeError: saying what the target looks like, and what it should be.
+    """
     shape = x.type.shape
     wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
     hint = ""
     if t.type.shape == shape:
-        hint = (
-            ". For one-hot targets pass target.argmax(1), or probabilities as "
-            f"target.to({x.type.dtype})"
-        )
+        hint = f". For one-hot targets pass target.argmax({min(len(shape) - 1, 1)}){or_else}"
     elif t.type.shape == (*wanted, 1):
         hint = ". Drop the last dimension with target.squeeze(-1)"
     if t.type.shape != wanted:
@@ -203,7 +149,6 @@ def _soft_cross_entropy(
     target: Node,
     dim: int,
     weight: Tensor | None,
-    reduction: str,
     smoothing: float,
 ) -> Node:
     classes = logp.type.shape[dim]
@@ -213,8 +158,7 @@ def _soft_cross_entropy(
     if weight is not None:
         row = tuple([classes if d == dim else 1 for d in range(logp.type.ndim)])
         logp = ew.mul(logp, mv.reshape(node_of(weight), row))
-    loss = ew.neg(rd.sum_(ew.mul(logp, target), (dim,)))
-    return _reduced(loss, reduction)
+    return ew.neg(rd.sum_(ew.mul(logp, target), (dim,)))
 
 
 def nll_loss(
@@ -229,10 +173,12 @@ def nll_loss(
     """Negative log likelihood: like :func:`cross_entropy`, of log probabilities."""
     reduction = reduction_of(reduction, size_average, reduce)
     x, t = node_of(input), node_of(target)
+    if not x.type.dtype.is_floating_point:
+        raise DTypeError(f"nll_loss takes floating log probabilities, not {x.type.dtype}")
     if x.type.ndim == 0:
         raise ShapeError("nll_loss takes log probabilities of shape [N, C], not a single number")
     _check_weight("nll_loss", weight, x.type.shape[0 if x.type.ndim == 1 else 1])
-    _check_classes("nll_loss", x, t)
+    check_classes("nll_loss", x, t)
     return wrap(_nll(x, t, weight, ignore_index, reduction))
 
 
@@ -249,3 +195,145 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(tensor.max().item()) + 1 if t.type.size else 0
     column = mv.reshape(t, (*t.type.shape, 1))
     return wrap(ew.cast(ew.eq(column, mv.arange(num_classes, int64)), int64))
+
+
+# ---- of two classes
+
+
+def _check_binary(name: str, input: Tensor, target: Tensor) -> None:
+    hint = ""
+    if input.ndim == target.ndim + 1:
+        if input.shape[-1] == 1:
+            hint = ". Drop the last dimension with input.squeeze(-1)"
+        elif not target.dtype.is_floating_point:
+            hint = (
+                ". For one class out of several use cross_entropy; for several labels at once "
+                f"one_hot(target, {input.shape[-1]}).float()"
+            )
+    elif target.ndim == input.ndim + 1 and target.shape[-1] == 1:
+        hint = ". Drop the last dimension with target.squeeze(-1)"
+    check_same_shape(name, input, target, hint)
+    for what, tensor in (("input", input), ("target", target)):
+        if not tensor.dtype.is_floating_point:
+            raise DTypeError(
+                f"{name} takes floating values, but the {what} is {tensor.dtype}: write "
+                f"{what}.float()"
+            )
+
+
+def _factor(name: str, what: str, factor: Tensor, shape: Shape) -> Tensor:
+    """A factor that broadcasts to ``shape``."""
+    if broadcast(f"{name}, {what}", shape_of(factor), shape) != shape:
+        raise ShapeError(
+            f"{name}: {what} of shape {list(shape_of(factor))} does not broadcast to the input's "
+            f"{list(shape)}"
+        )
+    return factor
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross entropy of probabilities ``input`` and ``target``, in one shape.
+
+    Logarithms are held above -100. Where ``input`` comes from a sigmoid,
+    :func:`binary_cross_entropy_with_logits` is more exact.
+
+    Args:
+        weight: a factor for each element; it broadcasts.
+
+    Raises:
+        ShapeError, DTypeError: unless both are floating and of one shape.
+        DataError: when run, for values outside of [0, 1].
+    """
+    name = "binary_cross_entropy"
+    reduction = reduction_of(reduction, size_average, reduce)
+    _check_binary(name, input, target)
+    p, t = promoted(input, target)
+    p = in_range(
+        p,
+        f"{name} takes probabilities between 0 and 1 (put logits through sigmoid, or use "
+        f"{name}_with_logits)",
+        0.0,
+        1.0,
+    )
+    t = in_range(t, f"{name} takes targets between 0 and 1", 0.0, 1.0)
+    loss = wrap(bce(p, t))
+    if weight is not None:
+        loss = loss * _factor(name, "weight", weight, shape_of(loss))
+    return reduced(loss, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """:func:`binary_cross_entropy` of ``sigmoid(input)``, without its overflows.
+
+    Args:
+        weight: a factor for each element; it broadcasts.
+        pos_weight: a factor for positive targets; it broadcasts.
+
+    Raises:
+        ShapeError, DTypeError: unless both are floating and of one shape.
+    """
+    name = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(reduction, size_average, reduce)
+    _check_binary(name, input, target)
+    log_p = logsigmoid(input)
+    if pos_weight is not None:
+        more = _factor(name, "pos_weight", pos_weight, shape_of(target)) - 1
+        log_p = log_p * (more * target + 1)
+    loss = (1 - target) * input - log_p
+    if weight is not None:
+        loss = loss * _factor(name, "weight", weight, shape_of(loss))
+    return reduced(loss, reduction)
+
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """Kullback-Leibler divergence of ``input`` (log probabilities) from ``target``.
+
+    (Kullback and Leibler, 1951)
+
+    Args:
+        reduction: besides the usual ones "batchmean": the sum over the size of dimension 0, which
+            is the divergence by its definition.
+        log_target: ``target`` holds log probabilities too.
+
+    Raises:
+        ShapeError: if both would broadcast, which gives a wrong loss.
+    """
+    flags = size_average is not None or reduce is not None
+    names = ("mean", "sum", "none", "batchmean")
+    reduction = reduction_of(reduction, size_average, reduce, names)
+    if reduction == "mean" and not flags:
+        user_warning(
+            "kl_div: reduction='mean' divides by the number of elements; 'batchmean' divides by "
+            "the size of the batch, which is the divergence by its definition"
+        )
+    check_operands("kl_div", input, target)
+    if log_target:
+        loss = exp(target) * (target - input)
+    else:
+        loss = xlogy(target, target) - target * input
+    if reduction != "batchmean":
+        return reduced(loss, reduction)
+    total = reduced(loss, "sum")
+    return total / input.shape[0] if input.ndim else total
