@@ -8,11 +8,11 @@ from typing import Any
 from loss_samples import LOSSES
 from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
 
-from weft.errors import DTypeError, ShapeError
+from weft.errors import DTypeError, ShapeError, UnsupportedOp
 
 
-def layer(name: str, samples: tuple[Sample, ...], **options: Any) -> Op:
-    return Op(f"nn.functional.{name}", samples, "f", **options)
+def layer(name: str, samples: tuple[Sample, ...], dtypes: str = "f", **options: Any) -> Op:
+    return Op(f"nn.functional.{name}", samples, dtypes, **options)
 
 
 NO_INTEGERS = (
@@ -76,6 +76,42 @@ ACTIVATIONS = [
 ]
 
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
+PADDING = [
+    layer("pad", (
+        s(x(2, 3), (1, 2)), s(x(2, 3), (1, -1, 0, 2), value=1.5),
+        s(x(2, 3), ()), s(x(2, 3), [0, 0, 2, 1], "constant"), s(x(0, 3), (1, 1)),
+        s(x(2, 2, 4), (3, 2), "reflect"), s(x(2, 3, 4), (1, -2, 2, 0), "reflect"),
+        s(x(2, 3, 2, 4), (1, 2, 1, 1, 2, 2), "reflect"),
+        s(x(2, 2, 4), (5, 2), "replicate"), s(x(2, 3, 4), (2, -5, 2, 0), "replicate"),
+        s(x(2, 2, 4), (4, 2), "circular"), s(x(2, 3, 4), (2, -1, 2, 0), "circular")),
+        dtypes="bihf", errors=(
+        bad(ShapeError, r"pad=\(1, 1, 1\) should be a pair", x(2, 3), (1, 1, 1)),
+        bad(ShapeError, "at most 2 ints for an input of shape", x(2), (1, 1, 1, 1)),
+        bad(ShapeError, r"takes more than there is: .* \[2, -1\]", x(2, 3), (-2, -2)),
+        bad(ShapeError, "4 and 0 elements cannot be taken off dimension 1", x(2, 3), (-4, 3)),
+        bad(ShapeError, "reflection needs less than the size, .*gets 4 and 0", x(1, 4), (4, 0),
+            "reflect"),
+        bad(ShapeError, "circular padding takes each element once", x(1, 4), (5, 0), "circular"),
+        bad(ShapeError, "nothing to replicate", x(1, 0), (1, 0), "replicate"),
+        bad(UnsupportedOp, "mode='mirror' should be one of constant, reflect", x(1, 4), (1, 0),
+            "mirror"),
+        bad(UnsupportedOp, r"not 2 of shape \[2, 4\]", x(2, 4), (1, 1, 1, 1), "reflect"),
+        bad(ValueError, "takes no value, but value=2.0", x(2, 4), (1, 1), "reflect", 2.0),
+        bad(TypeError, "pad takes ints, not 1.5", x(2, 4), (1.5, 1)))),
+    layer("conv_transpose1d", (s(x(2, 2, 4), x(2, 3, 3), x(3)),
+        s(x(4, 5), x(4, 2, 2), None, 2, 1, 1, 2), s(x(1, 4), x(1, 1, 3), None, 2, 1, 2, 1, 3))),
+    layer("conv_transpose2d", (s(x(2, 2, 3, 4), x(2, 3, 3, 2), x(3), 2, 1, (1, 0)),
+        s(x(0, 2, 3, 4), x(2, 1, 2, 2), groups=2)), errors=(
+        bad(ShapeError, "takes 3 channels in dimension 1", x(1, 2, 3, 3), x(3, 2, 2, 2)),
+        bad(ShapeError, r"output_padding \(2, 2\) must be smaller than stride", x(1, 1, 3, 3),
+            x(1, 2, 2, 2), None, 2, 0, 2),
+        bad(ShapeError, r"give the size \[0, 0\]", x(1, 1, 2, 2), x(1, 1, 1, 1), padding=1),
+        bad(ShapeError, "3 channels do not divide into 2 groups", x(1, 3, 2, 2), x(3, 1, 1, 1),
+            groups=2),
+        bad(ShapeError, "a weight of 4 dimensions", x(1, 3, 2, 2), x(3, 1, 1)),
+        bad(DTypeError, "convert the input with", x(1, 3, 2, 2, dtype="float64"), x(3, 1, 1, 1)))),
+    layer("conv_transpose3d", (s(x(1, 2, 2, 3, 2), x(2, 2, 2, 2, 2), x(2), 2, 1, 0, 1, 2),)),
+]
 NARROW = bad(ShapeError, "0 and half of kernel_size", x(1, 2, 4, 4), 2, 2, 2)
 NO_RANK = bad(ShapeError, r"\[batch, channels, height, width\].*\[4, 4\]", x(4, 4), 2)
 RATIO = s(wide(1, 2, 7, 6), 2, None, (0.5, 0.6), True, x(1, 2, 2, low=0, high=1, grad=False))
@@ -142,6 +178,7 @@ LAYERS = [
                                     s(wide(2, 2, 5, 4), 2, 2, 0, 2),
                                     s(wide(1, 2, 4, 4), 2, return_indices=True))),
     layer("max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
+    *PADDING,
     *POOLING,
     layer("sigmoid", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,

@@ -45,6 +45,50 @@ LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
     ("MaxPool2d ceil", lambda m: m.MaxPool2d(3, 2, ceil_mode=True), (2, 3, 8, 8)),
     ("MaxPool2d dilation", lambda m: m.MaxPool2d(2, 1, dilation=2), (2, 3, 8, 8)),
     ("MaxPool3d", lambda m: m.MaxPool3d(2, (1, 2, 2)), (1, 2, 4, 5, 6)),
+    ("Conv1d circular", lambda m: m.Conv1d(2, 4, 3, 1, 2, padding_mode="circular"), (2, 2, 7)),
+    (
+        "Conv2d reflect",
+        lambda m: m.Conv2d(3, 4, 3, padding=(2, 1), padding_mode="reflect", bias=False),
+        (2, 3, 8, 9),
+    ),
+    (
+        "Conv2d same, replicate",
+        lambda m: m.Conv2d(3, 4, (4, 3), padding="same", padding_mode="replicate"),
+        (3, 8, 9),
+    ),
+    (
+        "Conv3d valid, circular",
+        lambda m: m.Conv3d(2, 3, 2, padding="valid", padding_mode="circular"),
+        (2, 2, 5, 6, 4),
+    ),
+    ("ConvTranspose1d", lambda m: m.ConvTranspose1d(2, 4, 3, padding=1), (2, 2, 7)),
+    ("ConvTranspose2d", lambda m: m.ConvTranspose2d(3, 4, 4, 2, 1), (2, 3, 4, 5)),
+    ("ConvTranspose2d unbatched", lambda m: m.ConvTranspose2d(3, 4, 3, bias=False), (3, 4, 5)),
+    (
+        "ConvTranspose2d all options",
+        lambda m: m.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), 2, True, (1, 2)),
+        (2, 4, 4, 5),
+    ),
+    (
+        "ConvTranspose2d far",
+        lambda m: m.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=2, dilation=3),
+        (2, 4, 4, 5),
+    ),
+    ("ConvTranspose3d", lambda m: m.ConvTranspose3d(2, 3, 2, stride=2), (2, 2, 3, 2, 4)),
+    *[
+        (
+            f"{kind}Pad{dims}d",
+            lambda m, kind=kind, dims=dims: getattr(m, f"{kind}Pad{dims}d")(2),
+            (2, 3, 4, 5, 6)[: dims + 2],
+        )
+        for kind in ("Zero", "Reflection", "Replication", "Circular")
+        for dims in (1, 2, 3)
+    ],
+    ("ConstantPad1d", lambda m: m.ConstantPad1d((1, 2), 3.5), (2, 3, 4)),
+    ("ConstantPad2d", lambda m: m.ConstantPad2d((1, -2, 0, 3), 1), (3, 4, 5)),
+    ("ConstantPad3d", lambda m: m.ConstantPad3d(1, -1.0), (3, 4, 5, 2)),
+    ("ReflectionPad2d cut", lambda m: m.ReflectionPad2d((3, -1, 0, 2)), (3, 4, 5)),
+    ("CircularPad2d cut", lambda m: m.CircularPad2d((2, -1, 0, 2)), (1, 3, 4, 5)),
     ("AvgPool1d", lambda m: m.AvgPool1d(3, 2, 1), (2, 3, 9)),
     ("AvgPool2d", lambda m: m.AvgPool2d((2, 3)), (2, 3, 9, 8)),
     ("AvgPool2d ceil", lambda m: m.AvgPool2d(3, 2, 1, True, False), (3, 8, 8)),

@@ -25,6 +25,13 @@ LAYERS: dict[str, Any] = {
     "LazyBatchNorm2d": ((1e-3, None), {"bias": False}, (4, 3, 2, 2)),
     "LazyBatchNorm2d, plain": ((), {"affine": False, "track_running_stats": False}, (4, 3, 2, 2)),
     "LazyBatchNorm3d": ((), {"affine": False}, (4, 3, 2, 2, 2)),
+    "LazyConvTranspose1d": ((4, 3), {}, (2, 6, 8)),
+    "LazyConvTranspose2d": ((4, 3), {"stride": 2, "output_padding": 1, "groups": 2}, (2, 6, 8, 8)),
+    "LazyConvTranspose2d, unbatched": ((4, 3), {"bias": False}, (6, 8, 8)),
+    "LazyConvTranspose3d": ((4, 2), {}, (2, 3, 4, 4, 4)),
+    "LazyInstanceNorm1d": ((), {}, (4, 3, 5)),
+    "LazyInstanceNorm2d": ((1e-3,), {"track_running_stats": False}, (4, 3, 2, 2)),
+    "LazyInstanceNorm3d": ((), {"affine": False}, (4, 3, 2, 2, 2)),
 }
 
 

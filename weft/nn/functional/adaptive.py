@@ -16,8 +16,8 @@ from ...tensors.creation import arange, full, tensor
 from ...tensors.random import rand
 from ...tensors.shape import cat
 from ...tensors.tensor import Tensor
-from .conv import batched, check_positive, each
-from .pooling import max_pool1d, max_pool2d, max_pool3d, sum_along
+from .conv import check_positive, each
+from .pooling import max_pool1d, max_pool2d, max_pool3d, pooled, sum_along
 
 _MAX_POOLS = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 
@@ -34,8 +34,6 @@ def _output_size(name: str, output_size: Any, sizes: Shape) -> Shape:
     found = each(wanted, dims, "output_size")
     if min(found) < 0:
         raise ShapeError(f"{name}: output_size={output_size} must not be negative")
-    if min(sizes) < 1:
-        raise ShapeError(f"{name}: an input of size {list(sizes)} has no elements to pool")
     return found
 
 
@@ -76,7 +74,7 @@ def _mean_along(x: Node, dim: int, count: int) -> Node:
 
 def _adaptive_avg_pool(dims: int, input: Tensor, output_size: Any) -> Tensor:
     name = f"adaptive_avg_pool{dims}d"
-    x, added = batched(name, node_of(input), dims)
+    x, added = pooled(name, input, dims)
     kind = x.type.dtype
     if not kind.is_floating_point:
         raise DTypeError(f"{name} takes a floating dtype, not {kind}: convert with x.float()")
@@ -166,7 +164,7 @@ def _result(found: tuple[Node, Node], added: bool, return_indices: bool) -> Any:
 
 def _adaptive_max_pool(dims: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     name = f"adaptive_max_pool{dims}d"
-    x, added = batched(name, node_of(input), dims)
+    x, added = pooled(name, input, dims)
     sizes = x.type.shape[2:]
     wanted = _output_size(name, output_size, sizes)
     if all(n and size % n == 0 for size, n in zip(sizes, wanted, strict=True)):
@@ -253,7 +251,7 @@ def _fractional_max_pool(
     samples: Tensor | None,
 ) -> Any:
     name = f"fractional_max_pool{dims}d"
-    x, added = batched(name, node_of(input), dims)
+    x, added = pooled(name, input, dims)
     if not x.type.dtype.is_floating_point:
         raise DTypeError(f"{name} takes a floating dtype, not {x.type.dtype}")
     check_fractional(name, dims, output_size, output_ratio)

@@ -51,7 +51,7 @@ def _padding(
         if padding != "same":
             raise ValueError(f"padding={padding!r} should be ints, 'valid' or 'same'")
         if any(s != 1 for s in stride):
-            raise ValueError("padding='same' needs stride 1")
+            raise ShapeError("padding='same' needs stride 1")
         return same_padding(kernel, dilation)
     widths = each(padding, len(kernel), "padding")
     if any(w < 0 for w in widths):
@@ -82,6 +82,14 @@ def check_positive(name: str, option: str, values: tuple[int, ...]) -> None:
         raise ShapeError(f"{name}: {option} must be positive, not {values}")
 
 
+def check_weight(name: str, w: Node, dims: int) -> None:
+    """Raises ShapeError unless the weight has ``dims`` dimensions after its two of channels."""
+    if w.type.ndim != dims + 2:
+        raise ShapeError(
+            f"{name} takes a weight of {dims + 2} dimensions, not of shape {list(w.type.shape)}"
+        )
+
+
 def _conv(
     dims: int,
     input: Tensor,
@@ -95,13 +103,14 @@ def _conv(
     name = f"conv{dims}d"
     w = node_of(weight)
     x, added = batched(name, node_of(input), dims)
+    check_weight(name, w, dims)
     check_dtype(name, x, w)
     steps, gaps = each(stride, dims, "stride"), each(dilation, dims, "dilation")
     check_positive(name, "stride", steps)
     check_positive(name, "dilation", gaps)
     channels = w.type.shape[1] * groups
     if x.type.shape[1] != channels:
-        raise _channel_mismatch(name, x, channels, dims)
+        raise channel_mismatch(name, x, channels, dims)
     window = Window(steps, _padding(padding, w.type.shape[2:], steps, gaps), gaps, groups)
     y = contract.conv(x, w, window)
     if bias is not None:
@@ -109,7 +118,7 @@ def _conv(
     return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
 
 
-def _channel_mismatch(name: str, x: Node, channels: int, dims: int) -> ShapeError:
+def channel_mismatch(name: str, x: Node, channels: int, dims: int) -> ShapeError:
     shape = list(x.type.shape)
     hint = ""
     if shape[-1] == channels:

@@ -42,6 +42,18 @@ class _Geometry(NamedTuple):
         return found
 
 
+def pooled(name: str, input: Tensor, dims: int) -> tuple[Node, bool]:
+    """As :func:`batched`.
+
+    Raises:
+        ShapeError: also if a sample has no elements.
+    """
+    x, added = batched(name, node_of(input), dims)
+    if 0 in x.type.shape[1:]:
+        raise ShapeError(f"{name}: an input of shape {list(input.shape)} has no elements to pool")
+    return x, added
+
+
 def _geometry(
     name: str,
     sizes: Shape,
@@ -89,7 +101,7 @@ def _max_pool(
     return_indices: bool,
 ) -> Any:
     name = f"max_pool{dims}d"
-    x, added = batched(name, node_of(input), dims)
+    x, added = pooled(name, input, dims)
     sizes = x.type.shape[2:]
     at = _geometry(name, sizes, kernel_size, stride, padding, dilation, ceil_mode)
     pool = Pool(at.kernel, Window(at.stride, at.pads, at.dilation))
@@ -304,7 +316,7 @@ def _avg_pool(
     divisor: int | None,
 ) -> Tensor:
     name = f"avg_pool{dims}d"
-    x, added = batched(name, node_of(input), dims)
+    x, added = pooled(name, input, dims)
     kind, sizes = x.type.dtype, x.type.shape[2:]
     if kind.category == 0:
         raise DTypeError(f"{name} takes numbers, not {kind}")
