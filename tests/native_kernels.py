@@ -32,17 +32,28 @@ class Compiled:
         self._engine = llvm.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
 
-    def run(self, name: str, arrays: Sequence[Any], workspace: int, threads: int) -> None:
-        """Calls a kernel on as many threads, with a workspace of so many bytes, full of NaN."""
+    def run(
+        self,
+        name: str,
+        arrays: Sequence[Any],
+        workspace: int,
+        threads: int,
+        extra: Sequence[Any] = (),
+    ) -> None:
+        """Calls a kernel on as many threads.
+
+        Args:
+            arrays: inputs, then the output.
+            workspace: bytes of it; they are full of NaN.
+            extra: what an epilogue reads.
+        """
         entry = _ENTRY(self._engine.get_function_address(name))
         meeting = threading.Barrier(threads)
         barrier = _BARRIER(lambda _context, _threads: meeting.wait() and None)
         runtime = np.array([ctypes.cast(barrier, ctypes.c_void_p).value, 0])
         space = np.full(workspace + 64, 0xFF, np.uint8)
-        inputs, output, extra = arrays[:2], arrays[2], arrays[3:]
-        words = [runtime, *inputs, output, None, *extra]
-        at = space.ctypes.data + -space.ctypes.data % 64
-        args = np.array([at if a is None else a.ctypes.data for a in words])
+        space = space[-space.ctypes.data % 64 :]
+        args = np.array([a.ctypes.data for a in (runtime, *arrays, space, *extra)])
         team = [
             threading.Thread(target=entry, args=(args.ctypes.data, tid, threads))
             for tid in range(threads)

@@ -156,6 +156,6 @@ def test_an_epilogue_sees_channels_and_offsets(name: str) -> None:
     module = Module()
     size = emit_forward(module, "conv", spec, epilogue)
     result = np.full(spec.out, np.nan, np.float32)
-    Compiled(module).run("conv", (x, weight, result, bias, residual), size, 2)
+    Compiled(module).run("conv", (x, weight, result), size, 2, (bias, residual))
     linear = reference("conv", spec.window, x, weight) + bias[:, None, None] + residual
     np.testing.assert_allclose(result, np.maximum(linear, 0), rtol=0, atol=1e-4)

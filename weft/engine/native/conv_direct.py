@@ -128,7 +128,7 @@ class _Product:
         buffer = fn.variable(f"[{self.plan.buffer * p.width} x {kind}]")
         with self.k.share(p.groups * p.count * images * self.depth.out * self.plan.count) as task:
             g, b, n, d, at = digits(task, p.count, images, self.depth.out, self.plan.count)
-            z, tap, depth = _reach(fn, self.depth, d)
+            z, tap, depth = reach(fn, self.depth, d)
             image = (n * p.groups + g) * self.depth.size + z
             a = fn.address(source, image * (self.high.size * self.row), kind)
             w = (g * p.count + b) * p.size + tap * (self.tap_row * len(self.high.order))
@@ -160,7 +160,7 @@ class _Product:
             a = fn.address(a, x * (plan.rows // self.high.step * self.high.move * self.row), kind)
             start = x * (plan.rows * self.wide.out)
         else:
-            top, tap, rows = _reach(fn, self.high, y)
+            top, tap, rows = reach(fn, self.high, y)
             across = plan.chunk // self.wide.step * self.wide.move * self.panels.inner
             a = fn.address(a, top * self.row + x * across, kind)
             w = fn.address(w, tap * self.tap_row, kind)
@@ -322,7 +322,7 @@ class _Output(NamedTuple):
     pitch: int
 
 
-def _reach(fn: Function, axis: Axis, i: Value) -> tuple[Value, Value, Value]:
+def reach(fn: Function, axis: Axis, i: Value) -> tuple[Value, Value, Value]:
     """For output ``i``: the first input that it meets, by which tap, and how many taps are live."""
     j = i // axis.step
     phase = axis.phases[0]
