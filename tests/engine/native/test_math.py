@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
+import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
+from native_elementwise import Kernels
 
-from weft.engine.native import math as native
-from weft.engine.native.ir import Module, vector
+from weft.engine.native import jit, math as native, target
+from weft.engine.native.math import storage
 from weft.graph.node import OPS
-
-llvm = pytest.importorskip("llvmlite.binding")
 
 DTYPES = {
     "float": np.float32, "double": np.float64,
@@ -22,58 +23,15 @@ DTYPES = {
 COUNT = 1 << 14
 
 
-def machine_code(module: Module) -> Any:
-    """The compiled module; it lives as long as what is returned."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
-    )
-    parsed = optimized(module, machine)
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    return engine
-
-
-def optimized(module: Module, machine: Any) -> Any:
-    parsed = llvm.parse_assembly(module.text())
-    parsed.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
-    builder.getModulePassManager().run(parsed, builder)
-    return parsed
-
-
-def add_kernel(
-    module: Module, name: str, emit: Callable[..., Any], kind: str, operands: int, lanes: int
-) -> None:
-    """``name(out, n, operands...)``: applies ``emit`` to n elements, a multiple of ``lanes``."""
-    arguments = [("out", "ptr"), ("n", "i64")] + [(f"x{k}", "ptr") for k in range(operands)]
-    fn = module.function(name, arguments)
-    out, n, *inputs = fn.arguments
-    with fn.loop(0, n, lanes) as i:
-        values = [fn.load(vector(kind, lanes), x, i) for x in inputs]
-        result = emit(fn, *values)
-        if result.type.endswith("i1") or result.type.endswith("i1>"):
-            result = fn.convert("zext", result, "i8")
-        fn.store(result, out, i)
-
-
-def run(engine: Any, name: str, out: Any, *inputs: Any) -> Any:
-    address = engine.get_function_address(name)
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (2 + len(inputs)))(address)
-    call(out.ctypes.data, out.size, *[x.ctypes.data for x in inputs])
-    return out
-
-
-@pytest.fixture(scope="module")
-def functions() -> Any:
+@cache
+def functions() -> Kernels:
     """Every function of one argument, of both float types, 16 (or 8) lanes at once."""
-    module = Module()
+    kernels = Kernels()
     for name, emit in native.UNARY.items():
         if name != "bitwise_not":
-            add_kernel(module, f"{name}_float", emit, "float", 1, 16)
-            add_kernel(module, f"{name}_double", emit, "double", 1, 8)
-    return machine_code(module)
+            kernels.add(f"{name}_float", emit, "float", 16)
+            kernels.add(f"{name}_double", emit, "double", 8)
+    return kernels
 
 
 def sweep(dtype: Any) -> Any:
@@ -136,9 +94,9 @@ PREDICATES = ("isnan", "isinf", "logical_not")
 
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize("name", sorted(native.UNARY.keys() - {"bitwise_not", *PREDICATES, *EXACT}))
-def test_functions_are_accurate_everywhere(functions: Any, name: str, kind: str) -> None:
+def test_functions_are_accurate_everywhere(name: str, kind: str) -> None:
     x = sweep(DTYPES[kind])
-    got = run(functions, f"{name}_{kind}", np.empty_like(x), x)
+    got = functions().run(f"{name}_{kind}", np.empty_like(x), x)
     want = precisely(name, x)
     off = errors(got, want)
     worst = np.argmax(off)
@@ -149,34 +107,33 @@ def test_functions_are_accurate_everywhere(functions: Any, name: str, kind: str)
 
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize("name", EXACT)
-def test_exact_functions_are_exact(functions: Any, name: str, kind: str) -> None:
+def test_exact_functions_are_exact(name: str, kind: str) -> None:
     x = sweep(DTYPES[kind])
-    got = run(functions, f"{name}_{kind}", np.empty_like(x), x)
+    got = functions().run(f"{name}_{kind}", np.empty_like(x), x)
     np.testing.assert_array_equal(got, reference(name, x))
 
 
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize("name", PREDICATES)
-def test_predicates(functions: Any, name: str, kind: str) -> None:
+def test_predicates(name: str, kind: str) -> None:
     x = sweep(DTYPES[kind])
-    got = run(functions, f"{name}_{kind}", np.empty(x.size, np.bool_), x)
+    got = functions().run(f"{name}_{kind}", np.empty(x.size, np.bool_), x)
     np.testing.assert_array_equal(got, reference(name, x))
 
 
-def test_any_number_of_lanes_gives_the_same_bits(functions: Any) -> None:
+def test_any_number_of_lanes_gives_the_same_bits() -> None:
     names = ("exp", "log1p", "tanh", "erf", "sigmoid", "maximum")
-    module = Module()
+    kernels = Kernels()
     tables = native.UNARY | native.BINARY
     for name in names:
         for lanes in (1, 4, 16):
             operands = 2 if name in native.BINARY else 1
-            add_kernel(module, f"{name}_{lanes}", tables[name], "float", operands, lanes)
-    engine = machine_code(module)
+            kernels.add(f"{name}_{lanes}", tables[name], ["float"] * operands, lanes)
     x = sweep(np.float32)
     for name in names:
         inputs = (x, x[::-1].copy()) if name in native.BINARY else (x,)
         one, four, sixteen = (
-            run(engine, f"{name}_{lanes}", np.empty_like(x), *inputs) for lanes in (1, 4, 16)
+            kernels.run(f"{name}_{lanes}", np.empty_like(x), *inputs) for lanes in (1, 4, 16)
         )
         np.testing.assert_array_equal(one.view(np.int32), sixteen.view(np.int32))
         np.testing.assert_array_equal(four.view(np.int32), sixteen.view(np.int32))
@@ -207,14 +164,13 @@ INTEGERS_ONLY = {"bitwise_and", "bitwise_or", "bitwise_xor", "shift_left", "shif
 @pytest.mark.parametrize("kind", ["float", "double"])
 def test_operators_of_floats(kind: str) -> None:
     names = sorted(native.BINARY.keys() - INTEGERS_ONLY)
-    module = Module()
+    kernels = Kernels()
     for name in names:
-        add_kernel(module, name, native.BINARY[name], kind, 2, 16)
-    engine = machine_code(module)
+        kernels.add(name, native.BINARY[name], [kind, kind], 16)
     a, b = pairs(DTYPES[kind])
     for name in names:
         out = np.empty(a.size, np.bool_ if name in COMPARISONS else a.dtype)
-        got = run(engine, name, out, a, b)
+        got = kernels.run(name, out, a, b)
         if name in APPROXIMATE:
             off = errors(got, precisely(name, a, b))
             worst = np.argmax(off)
@@ -223,7 +179,7 @@ def test_operators_of_floats(kind: str) -> None:
             np.testing.assert_array_equal(got, reference(name, a, b), err_msg=name)
 
 
-APPROXIMATE = {"atan2"}
+APPROXIMATE = {"atan2", "hypot", "pow"}
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.int64])
@@ -243,17 +199,16 @@ def test_operators_of_integers(dtype: Any) -> None:
         for name, emit in table.items()
         if name in native.INTEGER
     ]
-    module = Module()
+    kernels = Kernels()
     for name, operands, emit in cases:
-        add_kernel(module, name, emit, kind, operands, 16)
-    engine = machine_code(module)
+        kernels.add(name, emit, [kind] * operands, 16)
     a, b = pairs(dtype)
     for name, operands, _ in cases:
         inputs = (a, b)[:operands]
         boolean = name in COMPARISONS or name in PREDICATES
         out = np.empty(a.size, np.bool_ if boolean else dtype)
         want = reference(name, *inputs)
-        np.testing.assert_array_equal(run(engine, name, out, *inputs), want, err_msg=name)
+        np.testing.assert_array_equal(kernels.run(name, out, *inputs), want, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -264,34 +219,90 @@ def test_operators_of_bools(name: str) -> None:
     def emit(fn: Any, a: Any, b: Any) -> Any:
         return native.BINARY[name](fn, *(fn.compare("ne", x, 0) for x in (a, b)))
 
-    module = Module()
-    add_kernel(module, "f", emit, "i8", 2, 4)
+    kernels = Kernels()
+    kernels.add("f", emit, ["i8", "i8"], 4)
     a, b = np.array([0, 0, 1, 1], np.bool_), np.array([0, 1, 0, 1], np.bool_)
-    got = run(machine_code(module), "f", np.empty(4, np.bool_), a, b)
+    got = kernels.run("f", np.empty(4, np.bool_), a, b)
     np.testing.assert_array_equal(got, reference(name, a, b))
+
+
+def test_powers_where_they_are_neither_0_nor_infinite() -> None:
+    rng = np.random.default_rng(0)
+    kernels = Kernels()
+    for kind in ("float", "double"):
+        kernels.add(kind, native.BINARY["pow"], [kind, kind], 8)
+    for kind, limit in (("float", 87), ("double", 708)):
+        size = rng.uniform(-limit, limit, COUNT) / rng.choice([1, 10, 1000], COUNT)
+        x = np.exp(size).astype(DTYPES[kind])
+        y = (rng.uniform(-limit, limit, COUNT) / size).astype(x.dtype)
+        off = errors(kernels.run(kind, np.empty_like(x), x, y), precisely("pow", x, y))
+        assert off.max() <= 2
+
+
+@pytest.mark.parametrize("name", ["fmod", "remainder", "floor_div"])
+def test_signs_of_remainders_that_are_0(name: str) -> None:
+    kernels = Kernels()
+    kernels.add("f", native.BINARY[name], ["double", "double"], 4)
+    a, b = np.array([6.0, -6.0, 6.0, -6.0]), np.array([3.0, 3.0, -3.0, -3.0])
+    zero = np.zeros(4)
+    for x, y in ((a, b), (a * 0, b), (zero, -b)):
+        got = kernels.run("f", np.empty(4), x, y)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(reference(name, x, y)))
+
+
+# ---- 16-bit floats
+
+
+def test_float16_both_ways() -> None:
+    kernels = Kernels()
+    kernels.add("up", lambda fn, v: storage.to_float(fn, v, "float16"), "i16", 16)
+    kernels.add("down", lambda fn, v: storage.from_float(fn, v, "float16"), "float", 16)
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = every.astype(np.float32)
+    np.testing.assert_array_equal(kernels.run("up", np.empty_like(wide), every), wide)
+    with np.errstate(all="ignore"):
+        ties = wide + (np.roll(wide, -1) - wide) / 2
+        x = np.concatenate([sweep(np.float32), ties])
+        want = x.astype(np.float16)
+    np.testing.assert_array_equal(kernels.run("down", np.empty_like(want), x), want)
+
+
+def test_bfloat16_both_ways() -> None:
+    kernels = Kernels()
+    kernels.add("up", lambda fn, v: storage.to_float(fn, v, "bfloat16"), "i16", 16)
+    kernels.add("down", lambda fn, v: storage.from_float(fn, v, "bfloat16"), "float", 16)
+    every = np.arange(1 << 16, dtype=np.uint16).view(ml_dtypes.bfloat16)
+    wide = every.astype(np.float32)
+    np.testing.assert_array_equal(kernels.run("up", np.empty_like(wide), every), wide)
+    ties = wide.view(np.uint32) | 0x8000
+    x = np.concatenate([sweep(np.float32), ties.view(np.float32), (ties + 1).view(np.float32)])
+    with np.errstate(all="ignore"):
+        want = x.astype(ml_dtypes.bfloat16)
+    got = kernels.run("down", np.empty(x.size, np.uint16), x).view(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(got.astype(np.float32), want.astype(np.float32))
 
 
 # ---- other processors
 
 
 @pytest.mark.parametrize(
-    ("triple", "cpu", "call"),
-    [("x86_64-unknown-linux-gnu", "haswell", "call"), ("aarch64-unknown-linux-gnu", "", "bl")],
+    "other",
+    [
+        target.named("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma,+f16c"),
+        target.named("aarch64-unknown-linux-gnu"),
+    ],
+    ids=lambda other: other.arch,
 )
-def test_no_processor_calls_a_library(triple: str, cpu: str, call: str) -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    machine = llvm.Target.from_triple(triple).create_target_machine(cpu, "", 1, codemodel="default")
-    module = Module()
+def test_no_processor_calls_a_library(other: target.Target) -> None:
+    kernels = Kernels()
     for name, emit in native.UNARY.items():
         if name != "bitwise_not":
-            add_kernel(module, f"one_{name}", emit, "float", 1, 8)
+            kernels.add(f"one_{name}", emit, "float", 8)
     for name, emit in native.BINARY.items():
         if name not in INTEGERS_ONLY:
-            add_kernel(module, f"two_{name}", emit, "double", 2, 4)
-    text = machine.emit_assembly(optimized(module, machine))
-    called = [
-        line.split()[-1] for line in text.splitlines() if line.split()[:1] in ([call], [call + "q"])
-    ]
-    assert "one_exp:" in text
-    assert set(called) <= {"payne_hanek"}  # the module's own
+            kernels.add(f"two_{name}", emit, ["double", "double"], 4)
+    kernels.add("three", lambda fn, v: storage.to_float(fn, v, "float16"), "i16", 8)
+    kernels.add("four", lambda fn, v: storage.from_float(fn, v, "float16"), "float", 8)
+    text = jit.assembly(kernels.module.text(), other)
+    called = set(re.findall(r"^\s+(?:callq?|bl|movabsq)\s+\$?([a-z]\w*)", text, re.MULTILINE))
+    assert called == {"payne_hanek"}  # the module's own

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import Value
-from . import errors, exponential, hyperbolic, inverse, logarithm, simple, trigonometric
+from . import (
+    division,
+    errors,
+    exponential,
+    hyperbolic,
+    inverse,
+    logarithm,
+    power,
+    simple,
+    trigonometric,
+)
 
 Emitter = Callable[..., Value]
 
@@ -20,7 +30,10 @@ def _named(module: object, names: str) -> dict[str, Emitter]:
 
 
 _SIGNED_UNARY = _named(simple, "abs_ sign relu")
-_SIGNED_BINARY = _named(simple, "maximum minimum relu_mask eq ne lt le gt ge shift_right")
+_SIGNED_BINARY = {
+    **_named(simple, "maximum minimum relu_mask eq ne lt le gt ge shift_right"),
+    **_named(power, "pow_"),
+}
 #: Ops whose emitters take ``signed``, which integers need.
 SIGNED = frozenset(_SIGNED_UNARY | _SIGNED_BINARY)
 
@@ -48,4 +61,6 @@ BINARY: dict[str, Emitter] = {
     **_ANY_BINARY,
     **_named(simple, "div"),
     **_named(inverse, "atan2"),
+    **_named(power, "hypot"),
+    **_named(division, "floor_div remainder fmod"),
 }

@@ -109,6 +109,13 @@ def power_of_two(fn: Function, n: Value) -> Value:
     return from_bits(fn, exponent << form.fraction, n)
 
 
+def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
+    """The rounded sum, and what rounding lost. (Knuth)"""
+    total = a + b
+    second = total - a
+    return total, (a - (total - second)) + (b - second)
+
+
 def any_lane(fn: Function, mask: Value) -> Value:
     """Whether a mask holds anywhere, as one ``i1``."""
     if lanes(mask.type) == 1:

@@ -16,7 +16,7 @@ _LOG_DOUBLE = (
 )  # fmt: skip
 
 
-def _split(fn: Function, x: Value) -> tuple[Value, Value]:
+def _split_normal(fn: Function, x: Value) -> tuple[Value, Value]:
     """``k, f`` with ``x = 2**k (1 + f)`` of a positive normal number, 1 + f near 1."""
     form = format_of(x)
     one = form.bias << form.fraction
@@ -29,10 +29,10 @@ def _split(fn: Function, x: Value) -> tuple[Value, Value]:
     return k, f
 
 
-def _split_any(fn: Function, x: Value) -> tuple[Value, Value]:
+def split(fn: Function, x: Value) -> tuple[Value, Value]:
     """Likewise of any positive number."""
     tiny = fn.compare("olt", x, format_of(x).least)
-    k, f = _split(fn, fn.select(tiny, x * 2.0**54, x))
+    k, f = _split_normal(fn, fn.select(tiny, x * 2.0**54, x))
     return fn.select(tiny, k - 54.0, k), f
 
 
@@ -63,13 +63,13 @@ def _with_ends(fn: Function, x: Value, result: Value) -> Value:
 
 @exact
 def log(fn: Function, x: Value) -> Value:
-    k, f = _split_any(fn, x)
+    k, f = split(fn, x)
     return _with_ends(fn, x, _sum(fn, k, f))
 
 
 def _based(fn: Function, x: Value, scale: float, unit: float) -> Value:
     """``k unit + scale log(1 + f)``."""
-    k, f = _split_any(fn, x)
+    k, f = split(fn, x)
     # scale in two parts, so that its own rounding does not count
     rounded = fn.const(scale, x.type)
     error = scale - _rounded(scale, x)
@@ -102,7 +102,7 @@ def log10(fn: Function, x: Value) -> Value:
 @exact
 def log1p(fn: Function, x: Value) -> Value:
     u = x + 1.0
-    k, f = _split(fn, u)
+    k, f = _split_normal(fn, u)
     # What u = 1 + x lost in rounding, relative to u. Where u needs no scaling, f is x itself.
     big = fn.compare("ogt", x, 1.0)
     lost = fn.select(big, 1.0 - (u - x), x - (u - 1.0)) / u

@@ -15,6 +15,7 @@ from .base import (
     is_single,
     polynomial,
     to_bits,
+    two_sum,
 )
 
 #: pi/2 in two parts, and in three: products of the first two of these with integers up to 2**20
@@ -40,13 +41,6 @@ _COS_DOUBLE = (
     0.041666666666666602, -0.001388888888887399, 2.4801587289394964e-05, -2.7557314326041985e-07,
     2.0875719560311987e-09, -1.1359448767215808e-11,
 )  # fmt: skip
-
-
-def _two_sum(a: Value, b: Value) -> tuple[Value, Value]:
-    """The rounded sum, and what rounding lost. (Knuth)"""
-    total = a + b
-    second = total - a
-    return total, (a - (total - second)) + (b - second)
 
 
 def _payne_hanek(fn: Function) -> None:
@@ -90,7 +84,7 @@ def _reduced_far(fn: Function, x: Value) -> tuple[Value, Value, Value]:
     high = _as_double(fn, size >> 85) * 2.0**-43
     low = _as_double(fn, (size >> 42) & ((1 << 43) - 1)) * 2.0**-86
     low = low + _as_double(fn, size & ((1 << 42) - 1)) * 2.0**-128
-    high, low = _two_sum(high, low)
+    high, low = two_sum(high, low)
     r = high * _HALF_PI[0]
     e = fn.fma(high, _HALF_PI[0], -r) + fn.fma(high, _HALF_PI[1], low * _HALF_PI[0])
     e = e + (x - x)  # NaN for what is not finite
@@ -117,8 +111,8 @@ def _reduced(fn: Function, x: Value) -> tuple[Value, Value, Value | None]:
         e = fn.const(0.0, x.type)
     else:
         a, b, c = _HALF_PI_SHORT
-        r, e = _two_sum(fn.fma(n, -a, x), n * -b)
-        r, e = _two_sum(r, fn.fma(n, -c, e))
+        r, e = two_sum(fn.fma(n, -a, x), n * -b)
+        r, e = two_sum(r, fn.fma(n, -c, e))
     quadrant, r, e = _far_lanes(fn, x, limit, to_bits(fn, shifted), r, e)
     if single:
         return fn.convert("trunc", quadrant, "i32"), fn.convert("fptrunc", r + e, "float"), None
@@ -171,17 +165,22 @@ def _negated_if_second_bit(fn: Function, n: Value, value: Value) -> Value:
 
 
 @exact
+def sincos(fn: Function, x: Value) -> tuple[Value, Value]:
+    """Sine and cosine, for little more than one of them."""
+    n, r, e = _reduced(fn, x)
+    s, c = _sine(fn, r, e), _cosine(fn, r, e)
+    odd = _odd(fn, n)
+    sine = _negated_if_second_bit(fn, n, fn.select(odd, c, s))
+    cosine = _negated_if_second_bit(fn, n + 1, fn.select(odd, s, c))
+    return fn.select(fn.compare("oeq", x, 0.0), x, sine), cosine
+
+
 def sin(fn: Function, x: Value) -> Value:
-    n, r, e = _reduced(fn, x)
-    size = fn.select(_odd(fn, n), _cosine(fn, r, e), _sine(fn, r, e))
-    return fn.select(fn.compare("oeq", x, 0.0), x, _negated_if_second_bit(fn, n, size))
+    return sincos(fn, x)[0]
 
 
-@exact
 def cos(fn: Function, x: Value) -> Value:
-    n, r, e = _reduced(fn, x)
-    size = fn.select(_odd(fn, n), _sine(fn, r, e), _cosine(fn, r, e))
-    return _negated_if_second_bit(fn, n + 1, size)
+    return sincos(fn, x)[1]
 
 
 @exact
