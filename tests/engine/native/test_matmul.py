@@ -11,29 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from weft.engine.native.ir import Function, Module, Value
+from weft.engine.native.jit import compile_module
 from weft.engine.native.matmul import Epilogue, Matmul, emit, flops, useful_threads
-
-llvm = pytest.importorskip("llvmlite.binding")
+from weft.engine.native.threads import launch, runtime_address
 
 DTYPES = {"float": np.float32, "double": np.float64}
 ROUNDING = {"float": 2.0**-24, "double": 2.0**-53}
 ORDERS = list(itertools.product((False, True), repeat=3))
-
-
-def machine_code(module: Module) -> Any:
-    """The compiled module; it lives as long as what is returned."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
-    )
-    parsed = llvm.parse_assembly(module.text())
-    parsed.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
-    builder.getModulePassManager().run(parsed, builder)
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    return engine
 
 
 def strides_of(x: Any) -> tuple[int, ...]:
@@ -56,8 +40,8 @@ class Compiled:
     def __init__(self, spec: Matmul, epilogue: Epilogue | None = None, **options: int) -> None:
         module = Module()
         self.workspace = emit(module, "product", spec, epilogue, **options)
-        self.engine = machine_code(module)
-        address = self.engine.get_function_address("product")
+        self.library = compile_module(module.text(), ["product"])
+        address = self.library.address("product")
         self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
 
     def run(self, operands: list[Any], threads: int) -> None:
@@ -257,13 +241,30 @@ def test_products_of_one_module() -> None:
         cases.append(
             (f"product{index}", a, b, c, emit(module, f"product{index}", spec_of(a, b, c)))
         )
-    engine = machine_code(module)
+    library = compile_module(module.text(), [name for name, *_ in cases])
     for name, a, b, c, workspace in cases:
         space = np.empty(workspace, np.uint8)
         args = np.array([0, *(x.ctypes.data for x in (a, b, c, space))], np.int64)
         call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        call(engine.get_function_address(name))(args.ctypes.data, 0, 1)
+        call(library.address(name))(args.ctypes.data, 0, 1)
         np.testing.assert_allclose(c, a @ b, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_threads_at_once(threads: int) -> None:
+    rng = np.random.default_rng(7)
+    for m, k, n in [(100, 300, 200), (1, 300, 200)]:
+        a, b = matrix(rng, (), m, k, "float", False), matrix(rng, (), k, n, "float", True)
+        alone, together = np.empty((m, n), np.float32), np.empty((m, n), np.float32)
+        compiled = Compiled(spec_of(a, b, alone))
+        compiled.run([a, b, alone], 1)
+        space = np.empty(compiled.workspace * threads, np.uint8)
+        words = [x.ctypes.data for x in (a, b, together, space)]
+        args = np.array([runtime_address(), *words], np.int64)
+        for _ in range(10):
+            together[...] = np.nan
+            launch(compiled.library.address("product"), args.ctypes.data, threads)
+            np.testing.assert_array_equal(alone, together)
 
 
 def test_cost() -> None:

@@ -45,10 +45,11 @@ def emit(
     if 0 in {*spec.batch, spec.m, spec.n}:
         return 0
     operands = 1, 2
-    if better_transposed(spec):
+    lanes = vector_bytes // size_of(spec.kind)
+    if better_transposed(spec, lanes, by_lane=epilogue is not None):
         epilogue = of_transposed(spec, epilogue) if epilogue else None
         spec, operands = spec.transposed(), (2, 1)
-    plan = plan_of(spec, vector_bytes // size_of(spec.kind), registers, threads)
+    plan = plan_of(spec, lanes, registers, threads)
     Blocks(fn, spec, plan, epilogue or store(spec), operands).run()
     return plan.workspace
 
@@ -102,19 +103,20 @@ class Blocks:
                 fresh = fn.compare("eq", row_block, 0) | begun
                 if plan.slices > 1:
                     fresh = fn.const(1, "i1")
-                with fn.when(fresh), fn.loop(*panels) as panel:
-                    self._pack_panel(slice_b, panel, panels[0], depth)
+                with fn.when(fresh):
+                    self._pack_panels(slice_b, panels, depth)
             self._tiles(batch, tiles, panels, slice_a, slice_b, index, depth)
 
-    def _pack_panel(self, b: Value, panel: Value, first: Value, depth: Value) -> None:
+    def _pack_panels(self, b: Value, panels: tuple[Value, Value], depth: Value) -> None:
         fn, spec, plan = self.fn, self.spec, self.plan
-        column = panel * plan.width
+        column = panels[0] * plan.width
         fn.call_void(
             panel_packer(fn.module, spec, plan, self.ragged),
             depth,
             fn.address(b, column * spec.b[-1], spec.kind),
-            fn.address(self.packed_b, (panel - first) * (plan.width * plan.depth), spec.kind),
-            fn.least(spec.n - column, fn.const(plan.width, "i64")),
+            self.packed_b,
+            spec.n - column,
+            panels[1] - panels[0],
         )
 
     def _tiles(
@@ -129,7 +131,6 @@ class Blocks:
     ) -> None:
         fn, plan = self.fn, self.plan
         top_tile = top = 0
-        first_row = self._row_of(tiles[0])
         for height, count in plan.heights:
             start, stop = tiles
             if len(plan.heights) > 1:
@@ -142,27 +143,17 @@ class Blocks:
                 return tile * h + at
 
             if plan.pack_a:
-                with fn.loop(start, stop) as tile:
-                    self._pack_tile(a, row_of(tile), first_row, height, depth)
+                fn.call_void(
+                    tile_packer(fn.module, self.spec, plan, height),
+                    depth,
+                    fn.address(a, row_of(start) * self.spec.a[-2], self.spec.kind),
+                    fn.address(self.packed_a, (start - tiles[0]) * plan.slot, self.spec.kind),
+                    stop - start,
+                )
             with fn.loop(*panels) as panel, fn.loop(start, stop) as tile:
-                place = (panel - panels[0], row_of(tile) - first_row)
+                place = (panel - panels[0], tile - tiles[0])
                 self._tile(batch, row_of(tile), panel, place, (height, depth), a, b, index)
             top_tile, top = top_tile + count, top + count * height
-
-    def _row_of(self, tile: Value) -> Value:
-        (height, count), *_ = self.plan.heights
-        if len(self.plan.heights) == 1:
-            return tile * height
-        return tile * (height - 1) + self.fn.least(tile, self.fn.const(count, "i64"))
-
-    def _pack_tile(self, a: Value, row: Value, first: Value, height: int, depth: Value) -> None:
-        fn, spec, plan = self.fn, self.spec, self.plan
-        fn.call_void(
-            tile_packer(fn.module, spec, plan, height),
-            depth,
-            fn.address(a, row * spec.a[-2], spec.kind),
-            fn.address(self.packed_a, (row - first) * plan.depth, spec.kind),
-        )
 
     def _tile(
         self,
@@ -179,7 +170,7 @@ class Blocks:
         height, depth = shape
         column = panel * plan.width
         if plan.pack_a:
-            a = fn.address(self.packed_a, place[1] * plan.depth, spec.kind)
+            a = fn.address(self.packed_a, place[1] * plan.slot, spec.kind)
         else:
             a = fn.address(a, row * spec.a[-2], spec.kind)
         if plan.pack_b:
@@ -188,7 +179,7 @@ class Blocks:
             b = fn.address(b, column * spec.b[-1], spec.kind)
         sums = self.sums
         if plan.slices > 1:
-            at = (place[0] * plan.block_rows + place[1]) * plan.width
+            at = (place[0] * plan.block_tiles + place[1]) * (plan.heights[0][0] * plan.width)
             sums = fn.address(sums, at, spec.kind)
         kernel = dot_kernel if plan.dots else tile_kernel
         live = fn.least(spec.n - column, fn.const(plan.width, "i64"))

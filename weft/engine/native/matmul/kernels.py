@@ -40,7 +40,7 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
             for i, row in enumerate(held):
                 left = fn.splat(fn.load(spec.kind, at_a, i * a_row), lanes)
                 for place, value in zip(row, right, strict=True):
-                    fn.store(fn.fma(left, value, fn.load(kind, place)), place)
+                    fn.store(left * value + fn.load(kind, place), place)
         places = [
             (place, i * plan.width + j * lanes)
             for i, row in enumerate(held)
@@ -77,7 +77,7 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
                 for i, row in enumerate(held):
                     left = fn.load(kind, here_a, i * a_row, mask)
                     for place, value in zip(row, right, strict=True):
-                        fn.store(fn.fma(left, value, fn.load(kind, place)), place)
+                        fn.store(left * value + fn.load(kind, place), place)
 
             with fn.loop(0, whole, lanes) as k:
                 step(k, None)

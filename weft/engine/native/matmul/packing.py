@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ir import Function, Module, Value, vector
 from .kernels import kernel_name
 from .plan import Plan
@@ -9,78 +11,114 @@ from .spec import Matmul
 
 
 def tile_packer(module: Module, spec: Matmul, plan: Plan, height: int) -> str:
-    """``to[k][height] = a[row, k]``; what it writes beyond, later tiles overwrite."""
+    """``to[tile][k][height] = a[tile * height + row, k]`` for ``count`` tiles.
+
+    It may write up to a vector beyond a tile, for which there is room.
+    """
     row_stride, step = spec.a[-2:]
     lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
     starts = range(0, height, lanes)
 
-    def build(fn: Function) -> None:
-        depth, source, to = fn.arguments
-        if row_stride == 1 and height > 1:
-            with fn.loop(0, depth) as k:
-                for i in starts:
-                    mask = fn.first_lanes(lanes, height - i) if height - i < lanes else None
-                    value = fn.load(kind, fn.address(source, k * step, spec.kind), i, mask)
-                    fn.store(value, to, k * height + i)
-        elif step == 1 and height > 1:
-            with fn.loop(0, depth, lanes) as k:
-                mask = fn.first_lanes(lanes, depth - k)
-                at = fn.address(source, k, spec.kind)
-                for i in reversed(starts):  # the last rows first: they spill into the next ones
-                    rows = [
-                        fn.load(kind, at, (i + r) * row_stride, mask)
-                        if i + r < height
-                        else fn.const(0, kind)
-                        for r in range(lanes)
-                    ]
-                    for r, value in enumerate(_transpose(fn, rows)):
-                        fn.store(value, to, k * height + (r * height + i))
-        else:
-            _copy(fn, (depth, step), (height, row_stride), source, to, height, spec.kind)
+    def contiguous_columns(fn: Function) -> None:
+        depth, source, to, count = fn.arguments
+        with fn.loop(0, depth) as k, fn.loop(0, count) as tile:
+            at = fn.address(source, k * step + tile * height, spec.kind)
+            for i in starts:
+                mask = fn.first_lanes(lanes, height - i) if height - i < lanes else None
+                value = fn.load(kind, at, i, mask)
+                fn.store(value, to, tile * plan.slot + k * height + i)
 
-    arguments = [("depth", "i64"), ("source", "ptr"), ("to", "ptr")]
-    return module.shared(
-        kernel_name("rows", spec, lanes, height, row_stride, step), arguments, build
-    )
+    def contiguous_rows(fn: Function) -> None:
+        depth, source, to, count = fn.arguments
+        with fn.loop(0, count) as tile, fn.loop(0, depth, lanes) as k:
+            mask = fn.first_lanes(lanes, depth - k)
+            at = fn.address(source, tile * (height * row_stride) + k, spec.kind)
+            for i in reversed(starts):  # the last rows first: they spill into the next ones
+                rows = [
+                    fn.load(kind, at, (i + r) * row_stride, mask)
+                    if i + r < height
+                    else fn.const(0, kind)
+                    for r in range(lanes)
+                ]
+                to_k = fn.address(to, tile * plan.slot + k * height, spec.kind)
+                for r, value in enumerate(_transpose(fn, rows)):
+                    fn.store(value, to_k, r * height + i)
+
+    def build(fn: Function) -> None:
+        if row_stride == 1 and height > 1:
+            contiguous_columns(fn)
+        elif step == 1 and height > 1:
+            contiguous_rows(fn)
+        else:
+            depth, source, to, count = fn.arguments
+            with fn.loop(0, count) as tile:
+                at = fn.address(source, tile * (height * row_stride), spec.kind)
+                to = fn.address(to, tile * plan.slot, spec.kind)
+                _copy(fn, (depth, step), (height, row_stride), at, to, height, spec.kind)
+
+    arguments = [("depth", "i64"), ("source", "ptr"), ("to", "ptr"), ("count", "i64")]
+    name = kernel_name("rows", spec, lanes, height, row_stride, step, plan.slot)
+    return module.shared(name, arguments, build)
 
 
 def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
-    """``to[k][width] = b[k, column]`` for the ``live`` columns; any numbers in the others."""
+    """``to[panel][k][width] = b[k, panel * width + column]`` for ``count`` panels.
+
+    Only ``live`` columns are read; after them come any numbers.
+    """
     step, column_stride = spec.b[-2:]
     lanes, width, kind = plan.lanes, plan.width, vector(spec.kind, plan.lanes)
+    starts = range(0, width, lanes)
 
-    def contiguous_rows(fn: Function) -> None:
-        depth, source, to, live = fn.arguments
-        starts = range(0, width, lanes)
-        masks = [fn.first_lanes(lanes, live - j) if ragged else None for j in starts]
-        with fn.loop(0, depth) as k:
-            at = fn.address(source, k * step, spec.kind)
-            for j, mask in zip(starts, masks, strict=True):
-                fn.store(fn.load(kind, at, j, mask), to, k * width + j)
+    def row(
+        fn: Function, k: Value, source: Value, to: Value, masks: Sequence[Value | None]
+    ) -> None:
+        at = fn.address(source, k * step, spec.kind)
+        for j, mask in zip(starts, masks, strict=True):
+            fn.store(fn.load(kind, at, j, mask), to, k * width + j)
 
-    def contiguous_columns(fn: Function) -> None:
-        depth, source, to, live = fn.arguments
-        with fn.loop(0, depth, lanes) as k, fn.loop(0, width, lanes) as j:
-            mask = fn.first_lanes(lanes, depth - k)
-            at = fn.address(source, k, spec.kind)
-            rows = []
-            for r in range(lanes):
-                column = fn.least(j + r, live - 1) if ragged else j + r
-                rows.append(fn.load(kind, at, column * column_stride, mask))
-            for r, value in enumerate(_transpose(fn, rows)):
-                fn.store(value, to, (k + r) * width + j)
+    def square(fn: Function, k: Value, j: Value, source: Value, to: Value) -> None:
+        depth, live = fn.arguments[0], fn.arguments[3]
+        mask = fn.first_lanes(lanes, depth - k)
+        rows = []
+        for r in range(lanes):
+            column = fn.least(j + r, live - 1) if ragged else j + r
+            rows.append(fn.load(kind, source, column * column_stride + k, mask))
+        inside = j % width
+        for r, value in enumerate(_transpose(fn, rows)):
+            fn.store(value, to, (j - inside) * plan.depth + (k + r) * width + inside)
 
     def build(fn: Function) -> None:
-        depth, source, to, live = fn.arguments
-        if column_stride == 1:
-            contiguous_rows(fn)
-        elif step == 1:
-            contiguous_columns(fn)
+        depth, source, to, live, count = fn.arguments
+        if step == 1 != column_stride:
+            with fn.loop(0, count * width, lanes) as j, fn.loop(0, depth, lanes) as k:
+                square(fn, k, j, source, to)
+        elif column_stride == 1 and not ragged:
+            with fn.loop(0, depth) as k, fn.loop(0, count) as panel:
+                at = fn.address(source, panel * width, spec.kind)
+                row(
+                    fn,
+                    k,
+                    at,
+                    fn.address(to, panel * (width * plan.depth), spec.kind),
+                    [None] * len(starts),
+                )
         else:
-            _copy(fn, (depth, step), (live, column_stride), source, to, width, spec.kind)
+            with fn.loop(0, count) as panel:
+                column = panel * width
+                at = fn.address(source, column * column_stride, spec.kind)
+                to = fn.address(to, panel * (width * plan.depth), spec.kind)
+                if column_stride == 1:
+                    masks = [fn.first_lanes(lanes, live - column - j) for j in starts]
+                    with fn.loop(0, depth) as k:
+                        row(fn, k, at, to, masks)
+                else:
+                    inner = fn.least(live - column, fn.const(width, "i64")), column_stride
+                    _copy(fn, (depth, step), inner, at, to, width, spec.kind)
 
-    arguments = [("depth", "i64"), ("source", "ptr"), ("to", "ptr"), ("live", "i64")]
-    name = kernel_name("panel", spec, lanes, width, step, column_stride, ragged)
+    arguments = [("depth", "i64"), ("source", "ptr"), ("to", "ptr")]
+    arguments += [("live", "i64"), ("count", "i64")]
+    name = kernel_name("panel", spec, lanes, width, step, column_stride, ragged, plan.depth)
     return module.shared(name, arguments, build)
 
 

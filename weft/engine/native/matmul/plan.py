@@ -46,19 +46,24 @@ class Plan:
         return sum(count for _, count in self.heights)
 
     @property
-    def block_rows(self) -> int:
-        return -(-self.tiles // self.row_blocks) * self.heights[0][0]
+    def block_tiles(self) -> int:
+        return -(-self.tiles // self.row_blocks)
 
     @property
     def block_panels(self) -> int:
         return -(-self.panels // self.column_blocks)
 
+    @property
+    def slot(self) -> int:
+        """Elements that a packed tile of A takes."""
+        return self.heights[0][0] * self.depth + self.lanes
+
     def areas(self) -> tuple[int, int, int]:
         """Elements of workspace for packed A, packed B and sums."""
-        a = (self.block_rows * self.depth + self.lanes) * self.pack_a
+        a = self.block_tiles * self.slot * self.pack_a
         b = self.block_panels * self.width * self.depth * self.pack_b
-        rows = self.heights[0][0] if self.slices == 1 else self.block_rows * self.block_panels
-        return _up(a, 64), _up(b, 64), _up(rows * self.width, 64)
+        tiles = 1 if self.slices == 1 else self.block_tiles * self.block_panels
+        return _up(a, 64), _up(b, 64), _up(tiles * self.heights[0][0] * self.width, 64)
 
     @property
     def workspace(self) -> int:
@@ -75,23 +80,39 @@ def _up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def better_transposed(spec: Matmul) -> bool:
-    if spec.n == 1 or spec.m == 1:
-        return spec.m > 1
-    if spec.c[-1] != 1 and spec.c[-2] == 1:
-        return True
-    return spec.n <= _DOT_ROWS < spec.m and spec.a[-1] == 1 == spec.b[-2] and spec.k >= 64
+def better_transposed(spec: Matmul, lanes: int, by_lane: bool) -> bool:
+    """Whether rows and columns should change places.
+
+    ``by_lane``: an epilogue would then have to be called for one lane at a time.
+    """
+    turned = _cost(spec.transposed(), lanes) + spec.m * spec.n * 10 * by_lane
+    return turned < 0.95 * _cost(spec, lanes)
 
 
-def plan_of(spec: Matmul, lanes: int, registers: int, threads: int) -> Plan:
-    size = size_of(spec.kind)
-    dots = (
+def _cost(spec: Matmul, lanes: int) -> float:
+    """Roughly the cycles of sums, of turning B, and of storing."""
+    step, column = spec.b[-2:]
+    whole = spec.m * spec.n * spec.k
+    store = spec.m * spec.n * (2 if spec.c[-1] != 1 < spec.n else 1 / lanes)
+    if _dots(spec, lanes):
+        return whole / lanes * (1 + 1 / spec.m) + spec.m * spec.n * 4 + store
+    turn = 0.0 if column == 1 else spec.k * spec.n * (0.25 if step == 1 else 2)
+    return whole / spec.n * (_up(spec.n, lanes) / lanes) + turn + store
+
+
+def _dots(spec: Matmul, lanes: int) -> bool:
+    return (
         spec.m <= _DOT_ROWS
         and spec.b[-2] == 1
         and spec.b[-1] != 1
         and (spec.a[-1] == 1 or spec.m == 1)
         and spec.k >= lanes
     )
+
+
+def plan_of(spec: Matmul, lanes: int, registers: int, threads: int) -> Plan:
+    size = size_of(spec.kind)
+    dots = _dots(spec, lanes)
     vectors, most_rows = (2, _DOT_ROWS) if dots else _tile(spec.m, spec.n, lanes, registers)
     heights = _near_equal(spec.m, most_rows)
     tiles, height = sum(count for _, count in heights), heights[0][0]
@@ -135,14 +156,16 @@ def _tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
     """Vectors across a tile and its rows at most: little of it should stick out over C."""
     across = -(-n // lanes)
 
+    def rows(vectors: int) -> int:
+        return min(registers * 3 // 4, registers - vectors - 1) // vectors
+
     def cost(vectors: int) -> float:
-        rows = (registers - vectors - 1) // vectors
-        height = _near_equal(m, rows)[0][0]
+        height = _near_equal(m, rows(vectors))[0][0]
         waiting = max(1.0, 8 / (height * vectors))  # too few sums at once wait for each other
         return _up(across, vectors) * waiting
 
     best = min((2, 3, 1, 4, 5, 6, 8), key=lambda v: cost(v) if 2 * v < registers else 1e30)
-    return best, (registers - best - 1) // best
+    return best, rows(best)
 
 
 def _near_equal(n: int, most: int) -> tuple[tuple[int, int], ...]:
