@@ -13,6 +13,7 @@ from math import prod
 from .conv_axes import axes
 from .conv_direct import Channels, Epilogue, emit_product
 from .conv_layout import Kernel, vectors
+from .conv_pixels import emit_pixels, suits
 from .conv_weight import Sizes, emit_weight_product
 from .ir import Module, size_of
 from .window import Window, out_sizes
@@ -91,7 +92,10 @@ def _emit(
     v = vectors(spec.kind, vector_bytes, registers)
     space = axes(spec.window, spec.x[2:], spec.weight[2:], gradient)
     k = Kernel(module, name)
-    used = emit_product(k, v, spec.x[0], channels, space, spec.kernel, epilogue)
+    emit = emit_product
+    if suits(v, channels.outer, space[2], spec.kernel[2]):
+        emit = emit_pixels
+    used = emit(k, v, spec.x[0], channels, space, spec.kernel, epilogue)
     return used * size_of(spec.kind)
 
 

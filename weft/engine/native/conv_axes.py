@@ -36,6 +36,16 @@ class Axis(NamedTuple):
     phases: tuple[Phase, ...]
     order: tuple[int, ...]  # of the kernel's places, as the packed weights have them
 
+    @property
+    def turn(self) -> int:
+        """How far apart in the kernel neighbouring taps are."""
+        long = [phase.base for phase in self.phases if phase.taps > 1]
+        return self.order[long[0] + 1] - self.order[long[0]] if long else 1
+
+    def place(self, phase: Phase) -> int:
+        """Of a phase's first tap in the kernel."""
+        return self.order[phase.base] if phase.taps else 0
+
 
 def _forward(size: int, out: int, kernel: int, stride: int, before: int, dilation: int) -> Axis:
     phase = Phase(0, out, -before, kernel, 0)

@@ -322,19 +322,22 @@ class _Output(NamedTuple):
     pitch: int
 
 
-def reach(fn: Function, axis: Axis, i: Value) -> tuple[Value, Value, Value]:
-    """For output ``i``: the first input that it meets, by which tap, and how many taps are live."""
-    j = i // axis.step
-    phase = axis.phases[0]
-    offset, taps, base = (fn.const(x, "i64") for x in (phase.offset, phase.taps, phase.base))
-    for other in axis.phases[1:]:
-        here = fn.compare("eq", i % axis.step, other.first)
-        offset = fn.select(here, other.offset, offset)
-        taps = fn.select(here, other.taps, taps)
-        base = fn.select(here, other.base, base)
-    start = j * axis.move + offset
+def reach(fn: Function, axis: Axis, i: Value, packed: bool = True) -> tuple[Value, Value, Value]:
+    """For output ``i``: the first input that it meets, by which tap, and how many taps are live.
+
+    Args:
+        packed: whether taps are counted as in packed weights, or as in the kernel.
+    """
+    phases = [(p.offset, p.taps, p.base if packed else axis.place(p)) for p in axis.phases]
+    offset, taps, base = (fn.const(x, "i64") for x in phases[0])
+    for first, other in enumerate(phases[1:], 1):
+        here = fn.compare("eq", i % axis.step, first)
+        offset, taps, base = (
+            fn.select(here, x, now) for x, now in zip(other, (offset, taps, base), strict=True)
+        )
+    start = i // axis.step * axis.move + offset
     low, count = live_range(fn, start, axis.gap, taps, axis.size)
-    return start + low * axis.gap, base + low, count
+    return start + low * axis.gap, base + low * (1 if packed else axis.turn), count
 
 
 def live_range(
