@@ -24,6 +24,7 @@ LAYERS: list[tuple[str, Make, tuple[int, ...]]] = [
     ("Linear 3-D", lambda m: m.Linear(5, 3), (2, 4, 5)),
     ("Linear no bias", lambda m: m.Linear(5, 3, bias=False), (4, 5)),
     ("Linear empty batch", lambda m: m.Linear(5, 3), (0, 5)),
+    ("Linear without features", lambda m: m.Linear(0, 3), (4, 0)),
     ("Conv1d", lambda m: m.Conv1d(2, 4, 3, padding=1), (2, 2, 7)),
     ("Conv2d", lambda m: m.Conv2d(3, 4, 3), (2, 3, 8, 9)),
     ("Conv2d unbatched", lambda m: m.Conv2d(3, 4, 3), (3, 8, 9)),
@@ -162,7 +163,7 @@ def _same_state(ours: Any, theirs: Any) -> None:
 
 
 # PyTorch warns that it pads "same" by a copy.
-@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.filterwarnings("ignore:Using padding='same'", "ignore:Initializing zero-element")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize(("make", "shape"), [x[1:] for x in LAYERS], ids=[x[0] for x in LAYERS])

@@ -104,7 +104,8 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     modes = ("fan_in", "fan_out")
     if mode not in modes:
         raise ValueError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}")
-    return calculate_gain(nonlinearity, a) / math.sqrt(fans(tensor)[modes.index(mode)])
+    fan = max(fans(tensor)[modes.index(mode)], 1)  # 0 only where there are no elements
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
 def kaiming_uniform_(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from ...dtypes import int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, ShapeError, UnsupportedOp
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
@@ -17,6 +18,7 @@ from ...tensors.special import log_softmax_node, xlogy
 from ...tensors.tensor import Tensor
 from ..mistakes import user_warning
 from .activation import logsigmoid
+from .linear import linear
 from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of
 
 
@@ -44,6 +46,7 @@ def cross_entropy(
     Raises:
         ShapeError, DTypeError: for targets of another shape or dtype.
         IndexOutOfRange: when run, for a target that is no class.
+        ValueError: for an ``ignore_index`` with probabilities.
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -57,6 +60,11 @@ def cross_entropy(
     _check_weight("cross_entropy", weight, x.type.shape[dim])
     logp = log_softmax_node(x, dim) if x.type.size else x
     if t.type.shape == x.type.shape and t.type.dtype.is_floating_point:
+        if ignore_index >= 0:
+            raise ValueError(
+                f"cross_entropy: ignore_index={ignore_index} has no meaning for a target of "
+                "probabilities"
+            )
         loss = _soft_cross_entropy(logp, t, dim, weight, label_smoothing)
         return reduced(wrap(loss), reduction)
     check_classes("cross_entropy", x, t, f", or probabilities as target.to({x.type.dtype})")
@@ -195,6 +203,56 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(tensor.max().item()) + 1 if t.type.size else 0
     column = mv.reshape(t, (*t.type.shape, 1))
     return wrap(ew.cast(ew.eq(column, mv.arange(num_classes, int64)), int64))
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """:func:`cross_entropy` of ``linear(input, linear_weight, linear_bias)``.
+
+    Shape:
+        input ``[N, features]`` or ``[features]``; linear_weight ``[C, *, features]``; linear_bias
+        ``[C, *]``; target ``[N, *]`` or ``[]`` (class indices), or probabilities ``[N, C, *]``.
+
+    Raises:
+        ShapeError: for other shapes.
+        ValueError: for an ``ignore_index`` with probabilities.
+        UnsupportedOp: for ``options``, which ask for a computation in pieces.
+    """
+    name = "linear_cross_entropy"
+    if options is not None:
+        raise UnsupportedOp(f"{name}: options (computing in pieces) are not there: pass None")
+    x, w = shape_of(input), shape_of(linear_weight)
+    if len(x) not in (1, 2) or len(w) < 2 or x[-1] != w[-1] or len(x) < min(len(w), 3) - 1:
+        raise ShapeError(
+            f"{name} takes an input [N, features] and a linear_weight [C, ..., features], or "
+            f"[features] and [C, features], not {list(x)} and {list(w)}"
+        )
+    if linear_bias is not None and shape_of(linear_bias) != w[:-1]:
+        raise ShapeError(
+            f"{name}: linear_bias must have shape {list(w[:-1])}, not {list(shape_of(linear_bias))}"
+        )
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = linear(input, linear_weight.reshape(-1, w[-1]), bias).reshape(*x[:-1], *w[:-1])
+    if ignore_index is not None and shape_of(target) == shape_of(logits):
+        raise ValueError(f"{name}: ignore_index has no meaning for probabilities")
+    return cross_entropy(
+        logits,
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
 
 
 # ---- of two classes
