@@ -27,8 +27,8 @@ NOT_DIFFERENTIABLE = {
     *("leaf", "arange", "detach", "random_uniform", "random_normal", "random_bits"),
 }
 
-#: Not recorded by functions of tensors; tested with autograd.
-OF_AUTOGRAD = {"function", "function_output"}
+#: Not recorded by functions of tensors; tested with autograd and vmap.
+OF_AUTOGRAD = {"function", "function_output", "vmap_sample"}
 
 #: Gradients that are zero, or random: differences would tell nothing.
 NOTHING_TO_CHECK = {
