@@ -44,7 +44,7 @@ def assert_is_a_loop(function: Callable[..., Any], args: list[Any], dims: tuple[
 SMOOTH = [op for op in OPS if op.name not in LOOKS_AT_VALUES and any(op.smooth_samples())]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # shapes that broadcast in a loss
+@pytest.mark.filterwarnings("ignore")  # of samples: shapes that broadcast in a loss, old flags
 @pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
 def test_every_function_and_its_gradient(op: Op) -> None:
     """All inputs with the batch, or the first alone, or the last."""
