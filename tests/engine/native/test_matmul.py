@@ -150,7 +150,7 @@ def test_strides_with_gaps_and_backwards(size: tuple[int, int, int]) -> None:
 def test_batches_that_are_broadcast(of_a: tuple[int, ...], of_b: tuple[int, ...]) -> None:
     rng = np.random.default_rng(2)
     batch = np.broadcast_shapes(of_a, of_b)
-    for m, k, n in [(4, 2, 16), (17, 20, 33)]:
+    for m, k, n in [(4, 2, 16), (17, 20, 33), (1, 20, 33)]:
         a = rng.standard_normal((*of_a, m, k)).astype(np.float32)
         b = rng.standard_normal((*of_b, k, n)).astype(np.float32)
         check(a, b, np.empty((*batch, m, n), np.float32))
@@ -211,12 +211,20 @@ def bias_relu_residual(spec: Matmul) -> Epilogue:
 
 @pytest.mark.parametrize(
     ("batch", "m", "k", "n"),
-    [((), 64, 300, 64), ((3,), 13, 600, 40), ((2, 2), 1, 70, 33), ((), 50, 90, 1), ((), 60, 70, 3)],
+    [
+        ((), 64, 300, 64),
+        ((3,), 13, 600, 40),
+        ((5,), 1, 90, 40),
+        ((2, 2), 1, 70, 33),
+        ((), 50, 90, 1),
+        ((), 60, 70, 3),
+    ],
 )
 @pytest.mark.parametrize("turned", [False, True])
 def test_epilogue(batch: tuple[int, ...], m: int, k: int, n: int, turned: bool) -> None:
     rng = np.random.default_rng(5)
-    a, b = matrix(rng, batch, m, k, "float", False), matrix(rng, batch, k, n, "float", turned)
+    shared = () if len(batch) == 1 else batch  # one B for all: the rows of A are taken together
+    a, b = matrix(rng, batch, m, k, "float", False), matrix(rng, shared, k, n, "float", turned)
     bias, residual = rng.standard_normal(n), rng.standard_normal((*batch, m, n))
     bias, residual = bias.astype(np.float32), residual.astype(np.float32)
     c, copy = np.empty((*batch, m, n), np.float32), np.empty((*batch, m, n), np.float32)

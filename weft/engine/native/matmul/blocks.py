@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..ir import Function, Module, Value, size_of, vector
-from .epilogue import Epilogue, batch_offset, of_transposed, store
+from .epilogue import Epilogue, batch_offset, of_folded, of_transposed, store
 from .kernels import dot_kernel, tile_kernel
 from .packing import panel_packer, tile_packer
 from .plan import Plan, better_transposed, plan_of
@@ -44,12 +44,14 @@ def emit(
     fn = module.function(name, [("args", "ptr"), ("tid", "i64"), ("nt", "i64")])
     if 0 in {*spec.batch, spec.m, spec.n}:
         return 0
-    operands = 1, 2
+    folded, operands = spec.folded(), (1, 2)
+    epilogue = of_folded(spec, folded, epilogue) if epilogue else None
+    spec = folded
     lanes = vector_bytes // size_of(spec.kind)
     if better_transposed(spec, lanes, by_lane=epilogue is not None):
         epilogue = of_transposed(spec, epilogue) if epilogue else None
         spec, operands = spec.transposed(), (2, 1)
-    plan = plan_of(spec, lanes, registers, threads)
+    plan = plan_of(spec, lanes, registers, threads, plain=epilogue is None)
     Blocks(fn, spec, plan, epilogue or store(spec), operands).run()
     return plan.workspace
 
@@ -68,6 +70,7 @@ class Blocks:
         self.fn, self.spec, self.plan, self.epilogue = fn, spec, plan, epilogue
         self.args, self.tid, self.nt = fn.arguments
         self.a, self.b = (fn.load("ptr", self.args, word) for word in operands)
+        self.c = fn.load("ptr", self.args, 3)
         area_a, area_b, _ = plan.areas()
         workspace = fn.load("ptr", self.args, 4)
         self.packed_a = fn.address(workspace, self.tid * plan.workspace, "i8")
@@ -178,13 +181,18 @@ class Blocks:
         else:
             b = fn.address(b, column * spec.b[-1], spec.kind)
         sums = self.sums
-        if plan.slices > 1:
+        if plan.to_c:
+            at = batch_offset(fn, batch, spec.batch, spec.c[:-2]) + row * spec.c[-2] + column
+            sums = fn.address(self.c, at, spec.kind)
+        elif plan.slices > 1:
             at = (place[0] * plan.block_tiles + place[1]) * (plan.heights[0][0] * plan.width)
             sums = fn.address(sums, at, spec.kind)
         kernel = dot_kernel if plan.dots else tile_kernel
         live = fn.least(spec.n - column, fn.const(plan.width, "i64"))
         name = kernel(fn.module, spec, plan, height, self.ragged)
         fn.call_void(name, depth, a, b, sums, fn.compare("eq", index, 0), live)
+        if plan.to_c:
+            return
         with fn.when(fn.compare("eq", index, plan.slices - 1)):
             rows = fn.const(height, "i64")
             fn.call_void(self._finish(), self.args, sums, batch, row, rows, column)

@@ -68,6 +68,25 @@ def each_lane(n: int, epilogue: Epilogue) -> Epilogue:
     return apply
 
 
+def of_folded(spec: Matmul, folded: Matmul, epilogue: Epilogue) -> Epilogue:
+    """For ``spec.folded()``: its rows are rows of several products here."""
+    together = folded.m // spec.m
+
+    def unfolded(
+        fn: Function,
+        args: Value,
+        sums: Value,
+        batch: Value,
+        row: Value,
+        column: Value,
+        mask: Value | None,
+    ) -> None:
+        batch = batch * together + row // spec.m
+        epilogue(fn, args, sums, batch, row % spec.m, column, mask)
+
+    return unfolded if together > 1 else epilogue
+
+
 def of_transposed(spec: Matmul, epilogue: Epilogue) -> Epilogue:
     """For the transposed product: what lies along N there are rows here."""
 

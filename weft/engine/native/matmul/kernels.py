@@ -22,6 +22,8 @@ def kernel_name(what: str, spec: Matmul, *numbers: int) -> str:
 
 def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bool) -> str:
     """``sums[height, width] (+)= a @ b`` with the sums in registers."""
+    out_row = spec.c[-2] if plan.to_c else plan.width
+    few = ragged and plan.to_c
     a_row, a_step = (1, height) if plan.pack_a else spec.a[-2:]
     b_step = plan.width if plan.pack_b else spec.b[-2]
     masked = ragged and not plan.pack_b
@@ -30,9 +32,9 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
     def build(fn: Function) -> None:
         depth, a, b, sums, fresh, live = fn.arguments
         held = [[fn.variable(kind, 0) for _ in range(plan.vectors)] for _ in range(height)]
-        masks = [
-            fn.first_lanes(lanes, live - j * lanes) if masked else None for j in range(plan.vectors)
-        ]
+        firsts = [fn.first_lanes(lanes, live - j * lanes) for j in range(plan.vectors * ragged)]
+        every: list[Value | None] = [None] * plan.vectors
+        masks, out_masks = firsts if masked else every, firsts if few else every
         with fn.loop(0, depth) as k:
             at_a = fn.address(a, k * a_step, spec.kind)
             at_b = fn.address(b, k * b_step, spec.kind)
@@ -42,18 +44,21 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
                 for place, value in zip(row, right, strict=True):
                     fn.store(left * value + fn.load(kind, place), place)
         places = [
-            (place, i * plan.width + j * lanes)
+            (place, i * out_row + j * lanes, out_masks[j])
             for i, row in enumerate(held)
             for j, place in enumerate(row)
         ]
         if plan.slices > 1:
             with fn.when(~fresh):
-                for place, at in places:
+                for place, at, _ in places:
                     fn.store(fn.load(kind, place) + fn.load(kind, sums, at), place)
-        for place, at in places:
-            fn.store(fn.load(kind, place), sums, at)
+        for place, at, mask in places:
+            fn.store(fn.load(kind, place), sums, at, mask)
 
-    numbers = (height, plan.vectors, a_row, a_step, b_step, masked, plan.slices > 1)
+    numbers = (
+        *(height, plan.vectors, a_row, a_step, b_step),
+        *(masked, plan.slices > 1, out_row, few),
+    )
     return module.shared(kernel_name("tile", spec, *numbers), _KERNEL_ARGUMENTS, build)
 
 
@@ -61,6 +66,7 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
     """``sums[height, width] = a @ b`` where rows of a and columns of b are contiguous."""
     lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
     a_row, b_column = spec.a[-2], spec.b[-1]
+    out_row = spec.c[-2] if plan.to_c else plan.width
     together = max(1, 8 // height)
 
     def columns(fn: Function, start: Value, stop: Value, count: int) -> None:
@@ -86,7 +92,7 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
             for i, row in enumerate(held):
                 for c, place in enumerate(row):
                     total = _sum_of_lanes(fn, fn.load(kind, place), lanes)
-                    fn.store(total, sums, column + (i * plan.width + c))
+                    fn.store(total, sums, column + (i * out_row + c))
 
     def build(fn: Function) -> None:
         live = fn.arguments[5]
@@ -95,7 +101,7 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
         if together > 1:
             columns(fn, grouped, live, 1)
 
-    numbers = (height, plan.vectors, a_row, b_column)
+    numbers = (height, plan.vectors, a_row, b_column, out_row)
     return module.shared(kernel_name("dots", spec, *numbers), _KERNEL_ARGUMENTS, build)
 
 

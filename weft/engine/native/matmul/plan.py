@@ -22,6 +22,8 @@ class Plan:
         depth: of a slice of K; ``slices`` of them.
         pack_a, pack_b: whether an operand is copied; else it is read where it is.
         dots: whether vectors lie along K.
+        to_c: whether a kernel's sums are finished, and go straight to C.
+        size: bytes of an element.
     """
 
     lanes: int
@@ -35,6 +37,7 @@ class Plan:
     pack_a: bool
     pack_b: bool
     dots: bool
+    to_c: bool
     size: int
 
     @property
@@ -110,7 +113,8 @@ def _dots(spec: Matmul, lanes: int) -> bool:
     )
 
 
-def plan_of(spec: Matmul, lanes: int, registers: int, threads: int) -> Plan:
+def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bool) -> Plan:
+    """How a product is cut; ``plain``: without an epilogue."""
     size = size_of(spec.kind)
     dots = _dots(spec, lanes)
     vectors, most_rows = (2, _DOT_ROWS) if dots else _tile(spec.m, spec.n, lanes, registers)
@@ -148,6 +152,7 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int) -> Plan:
         not a_in_place,
         not b_in_place,
         dots,
+        plain and spec.k <= depth and spec.c[-1] == 1,
         size,
     )
 

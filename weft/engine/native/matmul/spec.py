@@ -42,6 +42,23 @@ class Matmul:
             self.kind,
         )
 
+    def folded(self) -> Matmul:
+        """With leading dimensions over which B stays the same as rows, where strides allow it.
+
+        Row r of the result is row ``r % m`` of what was number ``r // m`` along those dimensions.
+        """
+        batch, m = list(self.batch), self.m
+        a, b, c = list(self.a), list(self.b), list(self.c)
+        while batch:
+            one = batch[-1] == 1
+            rows = b[-3] == 0 and (m == 1 or (a[-3] == m * a[-2] and c[-3] == m * c[-2]))
+            if not one and not rows:
+                break
+            row = -3 if m == 1 and not one else -2
+            a[-3:], b[-3:], c[-3:] = [a[row], a[-1]], b[-2:], [c[row], c[-1]]
+            m *= batch.pop()
+        return Matmul(tuple(batch), m, self.k, self.n, tuple(a), tuple(b), tuple(c), self.kind)
+
 
 def flops(spec: Matmul) -> int:
     """Multiplications and additions of the product."""
