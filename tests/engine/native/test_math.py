@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from native_elementwise import Kernels
 
+import weft
 from weft.engine.native import jit, math as native, target
 from weft.engine.native.math import storage
 from weft.graph.node import OPS
@@ -90,10 +91,13 @@ ODD = (
     "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh",
 )  # fmt: skip
 PREDICATES = ("isnan", "isinf", "logical_not")
+APPROXIMATE_UNARY = sorted(native.UNARY.keys() - {"bitwise_not", "digamma", *PREDICATES, *EXACT})
 
 
 @pytest.mark.parametrize("kind", ["float", "double"])
-@pytest.mark.parametrize("name", sorted(native.UNARY.keys() - {"bitwise_not", *PREDICATES, *EXACT}))
+@pytest.mark.parametrize(
+    "name", sorted(native.UNARY.keys() - {"bitwise_not", "digamma", *PREDICATES, *EXACT})
+)
 def test_functions_are_accurate_everywhere(name: str, kind: str) -> None:
     x = sweep(DTYPES[kind])
     got = functions().run(f"{name}_{kind}", np.empty_like(x), x)
@@ -103,6 +107,26 @@ def test_functions_are_accurate_everywhere(name: str, kind: str) -> None:
     assert off[worst] <= 4, f"{name}({x[worst]!r}) = {got[worst]!r}, not {want[worst]!r}"
     if name in ODD:
         assert np.array_equal(np.signbit(got[:2]), [False, True])
+
+
+def test_digamma() -> None:
+    """Of float64, relative to 1 where it is small: the sum that makes it has terms of that size."""
+    for kind in ("float", "double"):
+        x = sweep(DTYPES[kind])
+        got = functions().run(f"digamma_{kind}", np.empty_like(x), x)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            x = x.astype(np.float64)
+        want = reference("digamma", x)
+        if kind == "float":
+            assert errors(got, want).max() <= 4
+        else:
+            # The reference takes the tangent of a rounded pi x, which is far off beside poles, and
+            # makes NaN of the smallest numbers.
+            for usual, rtol in ((x > 1e-300, 1e-14), ((x > -10) & (x < -1e-300), 1e-10)):
+                np.testing.assert_allclose(got[usual], want[usual], rtol=rtol, atol=1e-14)
+            poles = x[x < 0] == np.floor(x[x < 0])
+            assert np.all(np.isnan(got[x < 0]) == poles)
+            np.testing.assert_array_equal(got[:2], [-np.inf, np.inf])
 
 
 @pytest.mark.parametrize("kind", ["float", "double"])
@@ -171,7 +195,7 @@ def test_operators_of_floats(kind: str) -> None:
     for name in names:
         out = np.empty(a.size, np.bool_ if name in COMPARISONS else a.dtype)
         got = kernels.run(name, out, a, b)
-        if name in APPROXIMATE:
+        if name in APPROXIMATE_BINARY:
             off = errors(got, precisely(name, a, b))
             worst = np.argmax(off)
             assert off[worst] <= 4, f"{name}({a[worst]!r}, {b[worst]!r}) = {got[worst]!r}"
@@ -179,7 +203,7 @@ def test_operators_of_floats(kind: str) -> None:
             np.testing.assert_array_equal(got, reference(name, a, b), err_msg=name)
 
 
-APPROXIMATE = {"atan2", "hypot", "pow"}
+APPROXIMATE_BINARY = {"atan2", "hypot", "pow"}
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.int64])
@@ -248,6 +272,46 @@ def test_signs_of_remainders_that_are_0(name: str) -> None:
     for x, y in ((a, b), (a * 0, b), (zero, -b)):
         got = kernels.run("f", np.empty(4), x, y)
         np.testing.assert_array_equal(np.signbit(got), np.signbit(reference(name, x, y)))
+
+
+# ---- from one type to another
+
+
+NUMBERS = {
+    np.bool_: "i1", np.uint8: "i8", np.int8: "i8", np.int16: "i16", np.int32: "i32",
+    np.int64: "i64", np.float32: "float", np.float64: "double",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", NUMBERS, ids=lambda dtype: dtype.__name__)
+def test_casts(source: Any) -> None:
+    def emitter(to: Any) -> Callable[..., Any]:
+        def emit(fn: Any, x: Any) -> Any:
+            if source is np.bool_:
+                x = fn.convert("trunc", x, "i1")
+            return native.cast(fn, x, NUMBERS[to], signed=source is not np.uint8)
+
+        return emit
+
+    kernels = Kernels()
+    for to in NUMBERS:
+        kernels.add(to.__name__, emitter(to), "i8" if source is np.bool_ else NUMBERS[source], 8)
+    if source is np.bool_:
+        x = np.arange(64) % 3 == 0
+    elif np.dtype(source).kind == "f":
+        x = np.concatenate([sweep(source), np.arange(-300, 300).astype(source) / 2])
+        x = x[: x.size // 8 * 8]
+    else:
+        x = pairs(source)[0]
+    for to in NUMBERS:
+        with np.errstate(all="ignore"):
+            want = OPS["cast"].reference(weft_dtype(to), x)
+        got = kernels.run(to.__name__, np.empty(x.size, to), x)
+        np.testing.assert_array_equal(got, want, err_msg=to.__name__)
+
+
+def weft_dtype(to: Any) -> Any:
+    return getattr(weft, np.dtype(to).name)
 
 
 # ---- 16-bit floats

@@ -19,8 +19,12 @@ from . import (
     logarithm,
     power,
     simple,
+    special,
     trigonometric,
 )
+from .casts import cast
+
+__all__ = ["BINARY", "INTEGER", "SIGNED", "UNARY", "Emitter", "cast"]
 
 Emitter = Callable[..., Value]
 
@@ -54,6 +58,7 @@ UNARY: dict[str, Emitter] = {
     **_named(errors, "erf erfc"),
     **_named(trigonometric, "sin cos tan"),
     **_named(inverse, "asin acos atan"),
+    **_named(special, "erfinv digamma"),
     **_named(hyperbolic, "sinh cosh tanh asinh acosh atanh"),
 }
 BINARY: dict[str, Emitter] = {
