@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from . import conv_pixels, conv_weight_pixels
 from .conv_axes import axes
 from .conv_direct import Channels, Epilogue, emit_product
 from .conv_layout import Kernel, vectors
-from .conv_pixels import emit_pixels, suits
 from .conv_weight import Sizes, emit_weight_product
 from .ir import Module, size_of
 from .window import Window, out_sizes
@@ -92,9 +92,8 @@ def _emit(
     v = vectors(spec.kind, vector_bytes, registers)
     space = axes(spec.window, spec.x[2:], spec.weight[2:], gradient)
     k = Kernel(module, name)
-    emit = emit_product
-    if suits(v, channels.outer, space[2], spec.kernel[2]):
-        emit = emit_pixels
+    few = conv_pixels.suits(v, channels.outer, space[2], spec.kernel[2])
+    emit = conv_pixels.emit_pixels if few else emit_product
     used = emit(k, v, spec.x[0], channels, space, spec.kernel, epilogue)
     return used * size_of(spec.kind)
 
@@ -108,5 +107,7 @@ def emit_weight(
     k = Kernel(module, name)
     groups = spec.window.groups
     outer, inner = spec.weight[0] // groups, spec.weight[1]
-    used = emit_weight_product(k, v, Sizes(spec.x[0], groups, inner, outer), space)
+    few = conv_weight_pixels.suits(v, outer, space[2], spec.kernel[2])
+    emit = conv_weight_pixels.emit_weight_pixels if few else emit_weight_product
+    used = emit(k, v, Sizes(spec.x[0], groups, inner, outer), space)
     return used * size_of(spec.kind)

@@ -17,15 +17,15 @@ from .conv_direct import Channels, Epilogue, reach
 from .conv_layout import Kernel, Vectors, digits
 from .ir import Function, Value, vector
 
-_MOST_CHANNELS = 8
+MOST_CHANNELS = 8
 _MOST_TAPS = 32  # along a row; each is written out
-_MOST_STRIDE = 4  # so many vectors are read for one
+MOST_STRIDE = 4  # so many vectors are read for one
 
 
 def suits(v: Vectors, outer: int, wide: Axis, kernel: int) -> bool:
     """Whether to take these kernels rather than those with lanes along channels."""
-    few = 0 < outer <= _MOST_CHANNELS and outer * wide.step <= v.registers - 8
-    return few and kernel <= _MOST_TAPS and wide.move <= _MOST_STRIDE
+    few = 0 < outer <= MOST_CHANNELS and outer * wide.step <= v.registers - 8
+    return few and kernel <= _MOST_TAPS and wide.move <= MOST_STRIDE
 
 
 class Lanes(NamedTuple):
