@@ -180,10 +180,10 @@ def test_blocks_of_a_large_product(threads: int) -> None:
 @pytest.mark.parametrize("kind", DTYPES)
 def test_narrower_vectors(vector_bytes: int, registers: int, kind: str) -> None:
     rng = np.random.default_rng(4)
-    for turned in ((False, False), (True, True)):
+    for n, turned in [(41, (False, False)), (41, (True, True)), (3, (False, True))]:
         a = matrix(rng, (), 37, 300, kind, turned[0])
-        b = matrix(rng, (), 300, 41, kind, turned[1])
-        c = np.empty((37, 41), DTYPES[kind])
+        b = matrix(rng, (), 300, n, kind, turned[1])
+        c = np.empty((37, n), DTYPES[kind])
         check(a, b, c, vector_bytes=vector_bytes, registers=registers)
 
 

@@ -67,7 +67,6 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
     lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
     a_row, b_column = spec.a[-2], spec.b[-1]
     out_row = spec.c[-2] if plan.to_c else plan.width
-    together = max(1, 8 // height)
 
     def columns(fn: Function, start: Value, stop: Value, count: int) -> None:
         depth, a, b, sums = fn.arguments[:4]
@@ -96,12 +95,12 @@ def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bo
 
     def build(fn: Function) -> None:
         live = fn.arguments[5]
-        grouped = live // together * together
-        columns(fn, fn.const(0, "i64"), grouped, together)
-        if together > 1:
+        grouped = live // plan.dots * plan.dots
+        columns(fn, fn.const(0, "i64"), grouped, plan.dots)
+        if plan.dots > 1:
             columns(fn, grouped, live, 1)
 
-    numbers = (height, plan.vectors, a_row, b_column, out_row)
+    numbers = (height, plan.dots, plan.vectors, a_row, b_column, out_row)
     return module.shared(kernel_name("dots", spec, *numbers), _KERNEL_ARGUMENTS, build)
 
 

@@ -21,7 +21,7 @@ class Plan:
         row_blocks, column_blocks: into how many blocks the tiles are shared out.
         depth: of a slice of K; ``slices`` of them.
         pack_a, pack_b: whether an operand is copied; else it is read where it is.
-        dots: whether vectors lie along K.
+        dots: if vectors lie along K, how many columns are summed at once; else 0.
         to_c: whether a kernel's sums are finished, and go straight to C.
         size: bytes of an element.
     """
@@ -36,7 +36,7 @@ class Plan:
     slices: int
     pack_a: bool
     pack_b: bool
-    dots: bool
+    dots: int
     to_c: bool
     size: int
 
@@ -93,30 +93,29 @@ def better_transposed(spec: Matmul, lanes: int, by_lane: bool) -> bool:
 
 
 def _cost(spec: Matmul, lanes: int) -> float:
-    """Roughly the cycles of sums, of turning B, and of storing."""
-    step, column = spec.b[-2:]
-    whole = spec.m * spec.n * spec.k
     store = spec.m * spec.n * (2 if spec.c[-1] != 1 < spec.n else 1 / lanes)
-    if _dots(spec, lanes):
-        return whole / lanes * (1 + 1 / spec.m) + spec.m * spec.n * 4 + store
+    return store + min(_tile_cost(spec, lanes), _dot_cost(spec, lanes))
+
+
+def _tile_cost(spec: Matmul, lanes: int) -> float:
+    """Roughly the cycles of multiply-adds, and of turning B."""
+    step, column = spec.b[-2:]
     turn = 0.0 if column == 1 else spec.k * spec.n * (0.25 if step == 1 else 2)
-    return whole / spec.n * (_up(spec.n, lanes) / lanes) + turn + store
+    return spec.m * spec.k * _up(spec.n, lanes) / lanes + turn
 
 
-def _dots(spec: Matmul, lanes: int) -> bool:
-    return (
-        spec.m <= _DOT_ROWS
-        and spec.b[-2] == 1
-        and spec.b[-1] != 1
-        and (spec.a[-1] == 1 or spec.m == 1)
-        and spec.k >= lanes
-    )
+def _dot_cost(spec: Matmul, lanes: int) -> float:
+    """Likewise of dot products, with the sums over the lanes that end them."""
+    along_k = spec.b[-2] == 1 != spec.b[-1] and (spec.a[-1] == 1 or spec.m == 1)
+    if not along_k or spec.k < lanes:
+        return float("inf")
+    return spec.m * spec.n * (_up(spec.k, lanes) / lanes + 6)
 
 
 def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bool) -> Plan:
     """How a product is cut; ``plain``: without an epilogue."""
     size = size_of(spec.kind)
-    dots = _dots(spec, lanes)
+    dots = _dot_cost(spec, lanes) < 0.9 * _tile_cost(spec, lanes)
     vectors, most_rows = (2, _DOT_ROWS) if dots else _tile(spec.m, spec.n, lanes, registers)
     heights = _near_equal(spec.m, most_rows)
     tiles, height = sum(count for _, count in heights), heights[0][0]
@@ -151,7 +150,7 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
         max(1, -(-spec.k // depth)),
         not a_in_place,
         not b_in_place,
-        dots,
+        dots and _columns_at_once(height, min(spec.n, vectors * lanes), registers),
         plain and spec.k <= depth and spec.c[-1] == 1,
         size,
     )
@@ -171,6 +170,16 @@ def _tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
 
     best = min((2, 3, 1, 4, 5, 6, 8), key=lambda v: cost(v) if 2 * v < registers else 1e30)
     return best, rows(best)
+
+
+def _columns_at_once(height: int, columns: int, registers: int) -> int:
+    """Of dot products: what is left over is done column by column."""
+
+    def cost(count: int) -> int:
+        whole = max(height * count, height + count, 4)  # multiply-adds, loads, waiting for sums
+        return columns // count * whole + columns % count * max(height + 1, 4)
+
+    return min(range(1, max(1, min(8, registers // 2 // height)) + 1), key=lambda c: (cost(c), -c))
 
 
 def _near_equal(n: int, most: int) -> tuple[tuple[int, int], ...]:
