@@ -384,13 +384,48 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import autograd, func, linalg, nn, optim, utils
+    from .nn.functional import (
+        celu,
+        celu_,
+        cosine_similarity,
+        hardshrink,
+        pairwise_distance,
+        pdist,
+        prelu,
+        relu_,
+        rrelu,
+        rrelu_,
+        selu,
+        selu_,
+        threshold,
+        threshold_,
+    )
 
 _SUBPACKAGES = ("autograd", "func", "linalg", "nn", "optim", "utils")
+#: Functions of layers that PyTorch has here too.
+_OF_LAYERS = (
+    "celu",
+    "celu_",
+    "cosine_similarity",
+    "hardshrink",
+    "pairwise_distance",
+    "pdist",
+    "prelu",
+    "relu_",
+    "rrelu",
+    "rrelu_",
+    "selu",
+    "selu_",
+    "threshold",
+    "threshold_",
+)
 
 
 def __getattr__(name: str) -> Any:
     if name in ("load", "save"):
         return getattr(import_module(f"{__name__}.serialization"), name)
+    if name in _OF_LAYERS:
+        return getattr(import_module(f"{__name__}.nn.functional"), name)
     if name in _SUBPACKAGES:  # imported when first used
         return import_module(f"{__name__}.{name}")
     hint = errors.did_you_mean(name, [*__all__, *_SUBPACKAGES])
@@ -459,6 +494,8 @@ __all__ = [
     "cat",
     "cdist",
     "ceil",
+    "celu",
+    "celu_",
     "channels_last",
     "channels_last_3d",
     "chunk",
@@ -474,6 +511,7 @@ __all__ = [
     "corrcoef",
     "cos",
     "cosh",
+    "cosine_similarity",
     "count_nonzero",
     "cov",
     "cross",
@@ -543,6 +581,7 @@ __all__ = [
     "get_rng_state",
     "gt",
     "half",
+    "hardshrink",
     "heaviside",
     "hsplit",
     "hstack",
@@ -644,12 +683,15 @@ __all__ = [
     "ones_like",
     "optim",
     "outer",
+    "pairwise_distance",
+    "pdist",
     "permute",
     "pi",
     "pinverse",
     "polygamma",
     "positive",
     "pow",
+    "prelu",
     "preserve_format",
     "prod",
     "promote_types",
@@ -666,6 +708,7 @@ __all__ = [
     "realize",
     "reciprocal",
     "relu",
+    "relu_",
     "remainder",
     "repeat_interleave",
     "reshape",
@@ -673,6 +716,8 @@ __all__ = [
     "roll",
     "rot90",
     "round",
+    "rrelu",
+    "rrelu_",
     "rsqrt",
     "rsub",
     "save",
@@ -683,6 +728,8 @@ __all__ = [
     "seed",
     "select",
     "select_scatter",
+    "selu",
+    "selu_",
     "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",
@@ -719,6 +766,8 @@ __all__ = [
     "tensor",
     "tensor_split",
     "tensordot",
+    "threshold",
+    "threshold_",
     "tile",
     "topk",
     "trace",

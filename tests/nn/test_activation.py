@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from side_by_side import draw
 
 import weft
 import weft.nn.functional as F
@@ -186,7 +187,6 @@ def test_gumbel_softmax_hard_has_the_gradient_of_soft() -> None:
         (lambda x: nn.ReLU(128), TypeError, "inplace is a int"),
         (lambda x: nn.GELU()(x.long()), TypeError, "gelu takes a floating dtype, not weft.int64"),
         (lambda x: nn.Softmax2d()(x), ShapeError, r"not shape \[2, 3\]: Softmax\(dim=...\)"),
-        (lambda x: nn.Softmin()(x), TypeError, "softmin needs dim="),
         (lambda x: nn.PReLU(4)(x), ShapeError, r"PReLU\(3\) does"),
         (lambda x: nn.PReLU(-1), ValueError, "num_parameters must not be negative"),
         (lambda x: nn.Hardtanh(1, -1), ValueError, "min_val=1 must be below max_val=-1"),
@@ -204,3 +204,19 @@ def test_older_names_of_hardtanh() -> None:
     assert layer(weft.ones(1)).item() == 0.5
     with pytest.warns(UserWarning, match="eps has no effect"):
         F.gumbel_softmax(weft.ones(2), eps=0.1)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4), (2, 3, 4, 2)])
+def test_a_dim_left_out(shape: tuple[int, ...], torch: Any) -> None:
+    for name in ("softmax", "softmin", "log_softmax"):
+        with pytest.warns(UserWarning, match=r"name the dimension that sums to 1"):
+            ours = getattr(F, name)(weft.tensor(draw(*shape)))
+        with pytest.warns(UserWarning, match="Implicit dimension"):
+            theirs = getattr(torch.nn.functional, name)(torch.tensor(draw(*shape)))
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 1e-12)
+
+
+def test_functions_of_layers_that_stand_in_weft_too() -> None:
+    assert weft.selu is F.selu
+    assert weft.cosine_similarity is F.cosine_similarity

@@ -246,9 +246,9 @@ def test_operands_that_broadcast() -> None:
 
 def test_flags_of_old() -> None:
     x, t = weft.tensor([1.0, 3.0]), weft.zeros(2)
-    with pytest.warns(FutureWarning, match="use reduction='sum'"):
+    with pytest.warns(UserWarning, match="use reduction='sum'"):
         assert nn.L1Loss(size_average=False)(x, t).item() == 4
-    with pytest.warns(FutureWarning, match="use reduction='none'"):
+    with pytest.warns(UserWarning, match="use reduction='none'"):
         assert F.mse_loss(x, t, reduce=False).tolist() == [1, 9]
     with pytest.warns(FutureWarning, match="use NLLLoss"):
         assert isinstance(nn.NLLLoss2d(), nn.NLLLoss)

@@ -6,7 +6,6 @@ itself.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ..errors import ShapeError
@@ -15,6 +14,7 @@ from ..tensors.tensor import Tensor
 from . import functional as F
 from .init import constant_
 from .linear import size_option
+from .mistakes import user_warning
 from .module import Module
 from .parameter import Parameter
 
@@ -159,9 +159,7 @@ class Hardtanh(_Activation):
     ) -> None:
         for name, value in (("min", min_value), ("max", max_value)):
             if value is not None:
-                warnings.warn(
-                    f"{name}_value is deprecated: use {name}_val", FutureWarning, stacklevel=2
-                )
+                user_warning(f"{name}_value is deprecated: use {name}_val", FutureWarning)
         min_val = min_val if min_value is None else min_value
         max_val = max_val if max_value is None else max_value
         super().__init__(min_val, max_val, inplace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from math import pi, sqrt
 
@@ -17,6 +16,7 @@ from ...tensors.elementwise import _sub, abs, div, neg, relu as _relu, tanh
 from ...tensors.random import exponential_, key_for
 from ...tensors.special import log_softmax_node, over_dim, softmax_node
 from ...tensors.tensor import Tensor
+from ..mistakes import user_warning
 
 Rule = Callable[[Node], Node]
 
@@ -345,33 +345,42 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- along a dimension
 
 
-def _chosen(name: str, dim: int | None) -> int:
-    if dim is None:
-        raise TypeError(
-            f"{name} needs dim=: the dimension that sums to 1, usually {name}(x, dim=-1)"
-        )
+def _chosen(name: str, input: Tensor, dim: int | None) -> int:
+    """``dim``, or what PyTorch once chose where it is left out."""
+    if dim is not None:
+        return dim
+    dim = 0 if input.ndim in (0, 1, 3) else 1
+    user_warning(
+        f"{name} without dim= takes dimension {dim} of {input.ndim}, by a rule that is deprecated: "
+        f"name the dimension that sums to 1, usually {name}(x, dim=-1)"
+    )
     return dim
 
 
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
 ) -> Tensor:
-    """``exp(input) / sum(exp(input))`` along ``dim``."""
-    return over_dim("softmax", softmax_node, input, _chosen("softmax", dim), dtype)
+    """``exp(input) / sum(exp(input))`` along ``dim``.
+
+    A ``dim`` that is left out is warned of.
+    """
+    return over_dim("softmax", softmax_node, input, _chosen("softmax", input, dim), dtype)
 
 
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
 ) -> Tensor:
     """:func:`softmax` of ``-input``."""
-    return over_dim("softmin", softmax_node, neg(input), _chosen("softmin", dim), dtype)
+    return over_dim("softmin", softmax_node, neg(input), _chosen("softmin", input, dim), dtype)
 
 
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
 ) -> Tensor:
     """The logarithm of :func:`softmax`, exact where that underflows."""
-    return over_dim("log_softmax", log_softmax_node, input, _chosen("log_softmax", dim), dtype)
+    return over_dim(
+        "log_softmax", log_softmax_node, input, _chosen("log_softmax", input, dim), dtype
+    )
 
 
 def gumbel_softmax(
@@ -392,7 +401,7 @@ def gumbel_softmax(
         ValueError: unless ``tau`` is positive.
     """
     if eps != 1e-10:
-        warnings.warn("gumbel_softmax: eps has no effect", stacklevel=2)
+        user_warning("gumbel_softmax: eps has no effect")
     if tau <= 0:
         raise ValueError(f"gumbel_softmax: tau is a temperature and must be positive, not {tau}")
     waits = exponential_(empty_like(logits)).clamp_min(2.0**-24)  # its logarithm must be finite

@@ -29,9 +29,7 @@ def reduction_of(
             reduction = "none"
         else:
             reduction = "sum" if size_average is False else "mean"
-        user_warning(
-            f"size_average and reduce are deprecated: use reduction={reduction!r}", FutureWarning
-        )
+        user_warning(f"size_average and reduce are deprecated: use reduction={reduction!r}")
         return reduction
     if reduction not in names:
         listed = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
