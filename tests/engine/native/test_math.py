@@ -91,12 +91,14 @@ ODD = (
     "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh",
 )  # fmt: skip
 PREDICATES = ("isnan", "isinf", "logical_not")
-APPROXIMATE_UNARY = sorted(native.UNARY.keys() - {"bitwise_not", "digamma", *PREDICATES, *EXACT})
+APPROXIMATE_UNARY = sorted(
+    native.UNARY.keys() - {"bitwise_not", "digamma", "lgamma", *PREDICATES, *EXACT}
+)
 
 
 @pytest.mark.parametrize("kind", ["float", "double"])
 @pytest.mark.parametrize(
-    "name", sorted(native.UNARY.keys() - {"bitwise_not", "digamma", *PREDICATES, *EXACT})
+    "name", sorted(native.UNARY.keys() - {"bitwise_not", "digamma", "lgamma", *PREDICATES, *EXACT})
 )
 def test_functions_are_accurate_everywhere(name: str, kind: str) -> None:
     x = sweep(DTYPES[kind])
@@ -107,6 +109,34 @@ def test_functions_are_accurate_everywhere(name: str, kind: str) -> None:
     assert off[worst] <= 4, f"{name}({x[worst]!r}) = {got[worst]!r}, not {want[worst]!r}"
     if name in ODD:
         assert np.array_equal(np.signbit(got[:2]), [False, True])
+
+
+def test_lgamma() -> None:
+    """Of float64, relative to 1 where it is small: math.lgamma is no better there."""
+    for kind in ("float", "double"):
+        x = sweep(DTYPES[kind])
+        got = functions().run(f"lgamma_{kind}", np.empty_like(x), x)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            x = x.astype(np.float64)
+        fits = ~((np.abs(x) > 1e300) & np.isfinite(x))  # beyond, math.lgamma overflows
+        got, want = got[fits], reference("lgamma", x[fits])
+        if kind == "float":
+            assert errors(got, want).max() <= 4
+        else:
+            np.testing.assert_allclose(got, want, rtol=2e-15, atol=1e-14)
+
+
+def test_lgamma_beside_its_zeros() -> None:
+    """By the first derivatives there (Euler's constant, zeta of 2, 3 and 4)."""
+    near = np.array([1e-9, -1e-9, 2**-30, 3e-6, -3e-6, 1e-4, -1e-4, 2**-52])
+    zetas = np.array([1.6449340668482264, 1.2020569031595942, 1.0823232337111382])
+    for zero, slope, less in ((1, -np.euler_gamma, 0), (2, 1 - np.euler_gamma, 1)):
+        x = zero + near
+        d = x - zero
+        second, third, fourth = (zetas - less) / [2, -3, 4]
+        want = d * (slope + d * (second + d * (third + d * fourth)))
+        got = functions().run("lgamma_double", np.empty_like(x), x)
+        np.testing.assert_allclose(got, want, rtol=1e-14)
 
 
 def test_digamma() -> None:

@@ -58,7 +58,7 @@ UNARY: dict[str, Emitter] = {
     **_named(errors, "erf erfc"),
     **_named(trigonometric, "sin cos tan"),
     **_named(inverse, "asin acos atan"),
-    **_named(special, "erfinv digamma"),
+    **_named(special, "erfinv lgamma digamma"),
     **_named(hyperbolic, "sinh cosh tanh asinh acosh atanh"),
 }
 BINARY: dict[str, Emitter] = {
