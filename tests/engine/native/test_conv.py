@@ -33,6 +33,7 @@ CASES = {
     "1x1": Conv((2, 70, 9, 9), (33, 70, 1, 1), square()),
     "1x1 strided": Conv((2, 33, 16, 16), (70, 33, 1, 1), square(2)),
     "one pixel": Conv((3, 64, 1, 1), (20, 64, 1, 1), square()),
+    "pixels a page apart": Conv((2, 1024, 3, 9), (20, 1024, 1, 2), square(1, 1)),
     "stem": Conv((1, 3, 50, 70), (20, 3, 7, 7), square(2, 3)),
     "LeNet 1": Conv((3, 1, 28, 28), (6, 1, 5, 5), square(1, 2)),
     "LeNet 2": Conv((3, 6, 14, 14), (16, 6, 5, 5), square()),
@@ -77,7 +78,7 @@ def check(spec: Conv, vector_bytes: int = 64, registers: int = 32) -> None:
         emit(module, emit.__name__, spec, vector_bytes=vector_bytes, registers=registers)
         for emit, *_ in kernels
     ]
-    code = Compiled(module)
+    code = Compiled(module, *(emit.__name__ for emit, *_ in kernels))
     for (emit, inputs, expected), size in zip(kernels, sizes, strict=True):
         results = []
         for threads in (1, 2, 3):
@@ -156,6 +157,6 @@ def test_an_epilogue_sees_channels_and_offsets(name: str) -> None:
     module = Module()
     size = emit_forward(module, "conv", spec, epilogue)
     result = np.full(spec.out, np.nan, np.float32)
-    Compiled(module).run("conv", (x, weight, result), size, 2, (bias, residual))
+    Compiled(module, "conv").run("conv", (x, weight, result), size, 2, (bias, residual))
     linear = reference("conv", spec.window, x, weight) + bias[:, None, None] + residual
     np.testing.assert_allclose(result, np.maximum(linear, 0), rtol=0, atol=1e-4)

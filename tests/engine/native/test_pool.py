@@ -70,7 +70,7 @@ def check(spec: MaxPool, vector_bytes: int = 64) -> None:
     module = Module(vector_bytes)
     for emit, _, op in kernels:
         emit(module, op, spec, vector_bytes=vector_bytes)
-    code = Compiled(module)
+    code = Compiled(module, *(op for _, _, op in kernels))
     for _, inputs, op in kernels:
         expected = OPS[op].reference(pool, *inputs)
         for threads in (1, 2, 3):

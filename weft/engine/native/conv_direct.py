@@ -97,11 +97,21 @@ def emit_product(
 def pack_channels_last(
     k: Kernel, v: Vectors, source: Value, target: Value, images: int, channels: int, pixels: int
 ) -> int:
-    def place(image: Value, b: Value) -> Value:
-        return image * (pixels * channels) + b * v.lanes
+    pitch = pixel_pitch(v, channels)
 
-    pack_pixels(k, v, source, target, images, channels, pixels, place, channels)
-    return images * channels * pixels
+    def place(image: Value, b: Value) -> Value:
+        return image * (pixels * pitch) + b * v.lanes
+
+    pack_pixels(k, v, source, target, images, channels, pixels, place, pitch)
+    return images * pitch * pixels
+
+
+def pixel_pitch(v: Vectors, channels: int) -> int:
+    """From pixel to pixel of channels that are packed last.
+
+    Pixels whole pages apart would all fall into one set of the cache: such are set apart.
+    """
+    return channels + v.lanes if channels and channels * v.size % 4096 == 0 else channels
 
 
 class _Product:
@@ -121,7 +131,8 @@ class _Product:
         self.plane = self.high.out * self.wide.out
         self.tap = panels.inner * panels.width  # elements from tap to tap
         self.tap_row = self.tap * len(self.wide.order)
-        self.row = self.wide.size * panels.inner  # elements from row to row of the input
+        self.pixel = pixel_pitch(v, panels.inner)  # likewise from pixel to pixel of the input
+        self.row = self.wide.size * self.pixel
 
     def write(self, images: int, source: Value, weights: Value, target: Value) -> None:
         fn, p, kind = self.k.fn, self.panels, self.v.kind
@@ -161,14 +172,14 @@ class _Product:
             start = x * (plan.rows * self.wide.out)
         else:
             top, tap, rows = reach(fn, self.high, y)
-            across = plan.chunk // self.wide.step * self.wide.move * self.panels.inner
+            across = plan.chunk // self.wide.step * self.wide.move * self.pixel
             a = fn.address(a, top * self.row + x * across, kind)
             w = fn.address(w, tap * self.tap_row, kind)
             start = y * self.wide.out + x * plan.chunk
         for call in strip.calls:
             fn.call_void(
                 self._tile(call.tile),
-                fn.address(a, call.source * self.panels.inner, kind),
+                fn.address(a, call.source * self.pixel, kind),
                 fn.address(w, call.taps * self.tap, kind),
                 fn.address(at.buffer, call.target * self.panels.width, kind),
                 at.depth,
@@ -214,13 +225,13 @@ class _Product:
         self, fn: Function, a: Value, w: Value, tile: Tile, run: Run, sums: list[list[Value]]
     ) -> None:
         p, kind, gap = self.panels, self.v.kind, self.wide.gap
-        a = fn.address(a, run.first * gap * p.inner, kind)
+        a = fn.address(a, run.first * gap * self.pixel, kind)
         w = fn.address(w, run.first * self.tap, kind)
-        if gap == 1 or run.count == 1:
+        if run.count == 1 or gap * self.pixel == p.inner:  # one stretch of memory
             self._multiply(fn, a, w, run.count * p.inner, tile, run, sums)
             return
         with fn.loop(0, run.count) as t:
-            at = fn.address(a, t * (gap * p.inner), kind)
+            at = fn.address(a, t * (gap * self.pixel), kind)
             self._multiply(fn, at, fn.address(w, t * self.tap, kind), p.inner, tile, run, sums)
 
     def _multiply(
@@ -238,7 +249,7 @@ class _Product:
             ai, wi = fn.address(a, i, v.kind), fn.address(w, i * p.width, v.kind)
             weights = [fn.load(v.type, wi, j * v.lanes) for j in range(p.width // v.lanes)]
             for pixel in run.pixels:
-                x = fn.splat(fn.load(v.kind, ai, tile.sources[pixel] * p.inner), v.lanes)
+                x = fn.splat(fn.load(v.kind, ai, tile.sources[pixel] * self.pixel), v.lanes)
                 for weight, place in zip(weights, sums[pixel], strict=True):
                     fn.store(fn.fma(x, weight, fn.load(v.type, place)), place)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .ir import Function, Module, Value, vector
+from .ir import Function, Module, Value, size_of, vector
 
 
 class Vectors(NamedTuple):
@@ -22,9 +22,14 @@ class Vectors(NamedTuple):
     def type(self) -> str:
         return vector(self.kind, self.lanes)
 
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return size_of(self.kind)
+
 
 def vectors(kind: str, vector_bytes: int, registers: int) -> Vectors:
-    return Vectors(kind, vector_bytes // (8 if kind == "double" else 4), registers)
+    return Vectors(kind, vector_bytes // size_of(kind), registers)
 
 
 class Kernel:

@@ -12,7 +12,7 @@ from math import prod
 from typing import NamedTuple
 
 from .conv_axes import Axis, split
-from .conv_direct import live_range, pack_channels_last, panel_vectors, tile_rows
+from .conv_direct import live_range, pack_channels_last, panel_vectors, pixel_pitch, tile_rows
 from .conv_layout import Kernel, Vectors, block, by_blocks, digits, hash_of, pack_pixels, pitched
 from .ir import Function, Value
 
@@ -41,6 +41,7 @@ class _WeightProduct:
         self.tiles = split(sizes.inner, tile_rows(v, self.width // v.lanes))
         self.pixels = prod(axis.out for axis in space)
         self.panel = self.taps * sizes.inner * self.width
+        self.pixel = pixel_pitch(v, sizes.inner)
 
     def emit(self) -> int:
         fn, v, (images, groups, inner, _) = self.k.fn, self.v, self.sizes
@@ -96,7 +97,7 @@ class _WeightProduct:
     def _block(
         self, bounds: list[tuple[Value, Value]], x: Value, gradients: Value, sums: Value
     ) -> None:
-        fn, kind, (images, groups, inner, _) = self.k.fn, self.v.kind, self.sizes
+        fn, kind, (images, groups, *_) = self.k.fn, self.v.kind, self.sizes
         depth, high, wide = self.space
         tasks = groups * self.panels * self.taps * len(self.tiles)
         with self.k.share(tasks) as task:
@@ -119,7 +120,7 @@ class _WeightProduct:
                     to = panel * self.panel + (channel * self.taps + tap) * self.width
                     fn.call_void(
                         self._tile(size),
-                        fn.address(x, source * inner + channel, kind),
+                        fn.address(x, source * self.pixel + channel, kind),
                         fn.address(gradients, gradient * self.width, kind),
                         fn.address(sums, to, kind),
                         *counts,
@@ -145,7 +146,7 @@ class _WeightProduct:
             x, g, to, *counts = fn.arguments
             vectors = width // v.lanes
             sums = [[fn.variable(v.type, 0) for _ in range(vectors)] for _ in range(channels)]
-            row, line = wide.size * inner, wide.out * width
+            row, line = wide.size * self.pixel, wide.out * width
             moves = [
                 (groups * depth.size * high.size * row, depth.out * high.out * line),
                 (depth.move * high.size * row, high.out * line),
@@ -177,7 +178,7 @@ class _WeightProduct:
                 gi = fn.address(g, i * along, self.v.kind)
                 self._nest(fn, xi, gi, counts[1:], rest, sums)
             return
-        v, step = self.v, self.space[2].move * self.sizes.inner
+        v, step = self.v, self.space[2].move * self.pixel
         with fn.loop(0, counts[0]) as i:
             xi, gi = fn.address(x, i * step, v.kind), fn.address(g, i * self.width, v.kind)
             row = [fn.load(v.type, gi, j * v.lanes) for j in range(self.width // v.lanes)]
