@@ -53,6 +53,7 @@ CASES = {
     ),
     "no batch": Conv((0, 4, 8, 8), (5, 4, 3, 3), square()),
     "no channels": Conv((2, 0, 5, 5), (3, 0, 3, 3), square(1, 1)),
+    "nothing but padding": Conv((2, 3, 0, 5), (4, 3, 2, 2), square(1, 1)),
     "double": Conv((2, 20, 9, 9), (20, 20, 3, 3), square(1, 1), "double"),
 }
 

@@ -92,6 +92,8 @@ def _emit(
     v = vectors(spec.kind, vector_bytes, registers)
     space = axes(spec.window, spec.x[2:], spec.weight[2:], gradient)
     k = Kernel(module, name)
+    if not prod(spec.x if gradient else spec.out):
+        return 0  # nothing to write
     few = conv_pixels.suits(v, channels.outer, space[2], spec.kernel[2])
     emit = conv_pixels.emit_pixels if few else emit_product
     used = emit(k, v, spec.x[0], channels, space, spec.kernel, epilogue)
