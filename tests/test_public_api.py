@@ -39,7 +39,7 @@ SHARED_INSIDE = {"weft.nn.init": {"fans", "reset_linear"}}
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
-    "weft": {"errors", "realize"},
+    "weft": {"errors", "from_torch", "realize"},
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck

@@ -426,6 +426,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.serialization"), name)
     if name in _OF_LAYERS:
         return getattr(import_module(f"{__name__}.nn.functional"), name)
+    if name == "from_torch":
+        return import_module(f"{__name__}.nn.from_torch").from_torch
     if name in _SUBPACKAGES:  # imported when first used
         return import_module(f"{__name__}.{name}")
     hint = errors.did_you_mean(name, [*__all__, *_SUBPACKAGES])
@@ -570,6 +572,7 @@ __all__ = [
     "frac",
     "from_dlpack",
     "from_numpy",
+    "from_torch",
     "full",
     "full_like",
     "func",

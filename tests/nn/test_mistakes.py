@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -102,7 +103,12 @@ CALLS: list[tuple[str, Callable[[], object], type[Exception], list[str]]] = [
         TypeError,
         ["numpy.ndarray", "weft.from_numpy"],
     ),
-    ("data for options", lambda: nn.ReLU(weft.ones(2)), TypeError, ["nn.ReLU()(x)", "F.relu(x)"]),
+    (
+        "data for options",
+        lambda: nn.ReLU(weft.ones(2)),
+        TypeError,
+        ["nn.ReLU(...)(x)", "nn.functional"],
+    ),
     ("negative size", lambda: nn.Linear(-1, 2), ValueError, ["Linear", "in_features", "-1"]),
     ("size of float", lambda: nn.Linear(2.0, 2), TypeError, ["Linear", "in_features", "2.0"]),
     ("groups", lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, ["in_channels=3", "2 groups"]),
@@ -208,7 +214,7 @@ def test_a_class_that_is_not_there_is_found_when_run() -> None:
         (lambda: nn.Conv, "Conv1d, Conv2d, Conv3d"),
         (lambda: nn.Sequental, "'Sequential'"),
         (lambda: nn.Linera, "'Linear'"),
-        (lambda: F.cros_entropy, "'cross_entropy'"),
+        (lambda: F.cros_entropy, "cross_entropy"),
         (lambda: weft.tensro, "tensor"),
         (lambda: weft.optim.Adm, "Adam"),
         (lambda: nn.Sequential().add_moudle, "'add_module'"),
@@ -219,3 +225,79 @@ def test_a_typo_suggests_the_right_name(read: Callable[[], object], hint: str) -
     with pytest.raises(AttributeError) as caught:
         read()
     assert hint in str(caught.value)
+
+
+# ---- assignments that were meant for something else
+
+
+@pytest.mark.parametrize(
+    ("assign", "text"),
+    [
+        (
+            lambda m: setattr(m, "traning", False),
+            r"Net\.traning.*'training'.*train\(\) or eval\(\)",
+        ),
+        (lambda m: setattr(m, "trainnig", False), "'training'"),
+        (lambda m: setattr(m, "requires_grad", False), r"requires_grad_\(False\)"),
+        (lambda m: setattr(m, "eval", True), r"hides the method eval\(\)"),
+        (lambda m: setattr(m, "train", False), r"hides the method train\(\)"),
+        (lambda m: setattr(m, "foward", lambda x: x), "'forward'"),
+    ],
+)
+def test_a_typo_in_an_assignment_is_noticed(assign: Callable[[Any], None], text: str) -> None:
+    class Net(nn.Linear):
+        pass
+
+    with pytest.warns(UserWarning, match=text) as caught:
+        assign(Net(1, 1))
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assign(Net(1, 1))  # once for each class
+
+
+def test_assignments_that_are_meant() -> None:
+    class Net(nn.Linear):
+        requires_grad = True
+
+        def __init__(self) -> None:
+            super().__init__(1, 1)
+            self.train_steps = 3
+            self.trainer = None
+            self.raining = True
+            self.training = False
+            self.forward1 = lambda x: x
+            self.requires_grad = False
+            self.forward = lambda x: x
+            self.type = "a"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = Net()
+        net.weights = [1]
+    assert not net.training
+
+
+def test_a_typo_in_the_name_of_forward_is_noticed() -> None:
+    with pytest.warns(UserWarning, match=r"Net\.forwrad.*'forward'.*nn\.Sequential"):
+
+        class Net(nn.Sequential):
+            def forwrad(self, x: Any) -> Any:
+                return x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        class Meant(nn.Sequential):
+            def forward2(self, x: Any) -> Any:
+                return x
+
+            def backward(self, x: Any) -> Any:
+                return x
+
+        class Both(nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x
+
+            def forwards(self, x: Any) -> Any:
+                return x

@@ -84,8 +84,6 @@ def _dtype_wanted(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any])
                 f"{type(module).__name__}.to() got an unexpected keyword argument '{name}': it "
                 f"takes {', '.join(allowed)}"
             )
-    if kwargs.get("memory_format") is not None:
-        raise UnsupportedOp("weft arranges memory itself: leave memory_format= away")
     wanted = None if kwargs.get("dtype") is None else as_dtype(kwargs["dtype"])
     values = [*args, kwargs.get("device"), kwargs.get("tensor")]
     for value in values:
@@ -178,3 +176,38 @@ def share_memory(self: Module) -> NoReturn:
         f"{type(self).__name__}.share_memory(): tensors are values in a recorded graph and have "
         "no memory to share. Give other processes model.state_dict()"
     )
+
+
+# ---- what all tensors of a module have in common
+
+
+def common_device(self: Module) -> Any:
+    """The device of all parameters and buffers.
+
+    Raises:
+        AttributeError: if there are none, or several.
+    """
+    return _common(self, "device", [*self.named_parameters(), *self.named_buffers()])
+
+
+def common_dtype(self: Module) -> dtype:
+    """The dtype of all floating parameters and buffers.
+
+    Raises:
+        AttributeError: if there are none, or several.
+    """
+    members = [*self.named_parameters(), *self.named_buffers()]
+    return _common(self, "dtype", [(k, t) for k, t in members if t.is_floating_point()])  # type: ignore[no-any-return]
+
+
+def _common(module: Module, what: str, members: list[tuple[str, Any]]) -> Any:
+    names: dict[Any, str] = {}
+    for name, tensor in members:
+        names.setdefault(getattr(tensor, what), name)
+    if len(names) == 1:
+        return next(iter(names))
+    kind = type(module).__name__
+    if not names:
+        raise AttributeError(f"{kind} has no {what}: it has no parameters or buffers that have one")
+    listed = ", ".join(f"'{name}' has {value}" for value, name in names.items())
+    raise AttributeError(f"{kind} has no one {what}: {listed}")

@@ -6,7 +6,8 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -114,6 +115,62 @@ def wrong_member(owner: Module, name: str, value: Any, wanted: str) -> Attribute
     return AttributeError(f"`{name}` is not {wanted}: {kind}.{name} is a {type(value).__name__}")
 
 
+# ---- assignments that were meant for something else
+
+_TYPOS = {
+    "training": "write 'training', or better call train() or eval()",
+    "forward": "write 'forward'",
+}
+_HIDDEN = ("eval", "train")
+_noticed: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
+
+
+@cache
+def _meant(name: str) -> str | None:
+    """The name of ``_TYPOS`` that ``name`` is nearly, but not quite."""
+    for right in _TYPOS:
+        if name == right or not name.isalpha() or name[0] != right[0]:
+            continue
+        nearness = SequenceMatcher(None, name, right).ratio()
+        if nearness > 0.9 or sorted(name) == sorted(right):
+            return right
+    return None
+
+
+def notice_assignment(module: Module, name: str, value: Any) -> None:
+    """Warns, once for each class, of a plain attribute that was meant to do something."""
+    kind = type(module)
+    right = _meant(name)
+    if name == "requires_grad" and not hasattr(kind, name):
+        text = (
+            f"setting it on a module freezes nothing. Write requires_grad_({value}), which sets it "
+            "for all parameters"
+        )
+    elif name in _HIDDEN and not callable(value):
+        text = f"it hides the method {name}(). Call that: model.{name}()"
+    elif right is not None:
+        text = f"is '{right}' meant? It has no effect under this name: {_TYPOS[right]}"
+    else:
+        return
+    noticed = _noticed.setdefault(kind, set())
+    if name not in noticed:
+        noticed.add(name)
+        user_warning(f"{kind.__name__}.{name} = {value!r:.40}: {text}")
+
+
+def notice_methods(cls: type[Any]) -> None:
+    """Warns of a method that was meant to be ``forward``, where the one that is there would run."""
+    if "forward" in vars(cls) or cls.forward is missing_forward:  # the latter raises when called
+        return
+    for name, value in vars(cls).items():
+        if callable(value) and _meant(name) == "forward":
+            base = next(c for c in cls.__mro__ if "forward" in vars(c))
+            user_warning(
+                f"{cls.__name__}.{name}: is 'forward' meant? A call of {cls.__name__} runs the "
+                f"forward() of nn.{base.__name__}. Rename it"
+            )
+
+
 # ---- registration
 
 
@@ -138,11 +195,20 @@ def check_name(module: Module, kind: str, name: Any, own: dict[str, Any]) -> Non
         )
     if not name:
         raise KeyError(f"{kind} name can't be empty string '', for {cls}: give it a name")
-    if name not in own and hasattr(module, name):
+    if name not in own and _is_taken(module, name):
         raise KeyError(
             f"attribute '{name}' already exists: in {cls} it is {_what_has(module, name)}. "
             f"Choose another name for this {kind}{_or_delete(module, name)}"
         )
+
+
+def _is_taken(module: Module, name: str) -> bool:
+    members: list[dict[str, Any]] = [module._parameters, module._buffers, module._modules]
+    return (
+        name in module.__dict__
+        or hasattr(type(module), name)
+        or any(name in each for each in members)
+    )
 
 
 def _what_has(module: Module, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -19,7 +20,7 @@ from ..errors import UnsupportedOp
 from ..graph.modes import module_path
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
-from . import conversion, hooks, loading, place as places, state, tree
+from . import conversion, hooks, loading, place as places, state, summary, tree
 from .base import ModuleBase
 from .call import call_with_hooks
 from .hooks import every_call, every_module, registered
@@ -30,6 +31,8 @@ from .mistakes import (
     missing_forward,
     not_assignable,
     not_registrable,
+    notice_assignment,
+    notice_methods,
     warn_of_unregistered,
 )
 from .parameter import Buffer, Parameter
@@ -84,6 +87,10 @@ class Module(ModuleBase):
     _version: int = 1
     _compiled_call_impl: Callable[..., Any] | None = None
     T_destination = TypeVar("T_destination", bound=dict[str, Any])
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        notice_methods(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         mro = type(self).__mro__
@@ -173,6 +180,9 @@ class Module(ModuleBase):
             found = cls.__dict__.get(name)
             if found is not None and hasattr(type(found), "__get__"):
                 return found.__get__(self, type(self))  # raises again, so that the cause shows
+        found = _OWN.get(name)
+        if found is not None:
+            return found(self)
         raise NoAttribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -194,14 +204,19 @@ class Module(ModuleBase):
         elif isinstance(value, Buffer) or name in state["_buffers"]:
             self._assign_buffer(name, value)
         else:
-            object.__setattr__(self, name, value)
-            if isinstance(value, PLAIN):
-                if value:
-                    warn_of_unregistered(self, name, value)
-                elif name != "_plain":
-                    state["_plain"].add(name)  # it may be filled later
-                if name == "_modules":
-                    structure_changed()
+            self._set_plain(name, value)
+
+    def _set_plain(self, name: str, value: Any) -> None:
+        if name not in self.__dict__:
+            notice_assignment(self, name, value)
+        object.__setattr__(self, name, value)
+        if isinstance(value, PLAIN):
+            if value:
+                warn_of_unregistered(self, name, value)
+            elif name != "_plain":
+                self._plain.add(name)  # it may be filled later
+            if name == "_modules":
+                structure_changed()
 
     def _make_room(self, name: str, kind: str) -> None:
         state = self.__dict__
@@ -263,6 +278,7 @@ class Module(ModuleBase):
             *self._parameters,
             *self._modules,
             *self._buffers,
+            *_OWN,
         }
         return sorted(n for n in names if not n[:1].isdigit())
 
@@ -417,6 +433,15 @@ class Module(ModuleBase):
         if not lines:
             return f"{self._get_name()}()"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+#: What PyTorch's modules do not have. Found last, so that a layer, buffer or attribute of a model
+#: may have such a name.
+_OWN: dict[str, Callable[[Module], Any]] = {
+    "device": conversion.common_device,
+    "dtype": conversion.common_dtype,
+    "summary": lambda module: MethodType(summary.summary, module),
+}
 
 
 def _indented(text: str) -> str:
