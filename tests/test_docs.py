@@ -12,6 +12,7 @@ import importlib
 import io
 import pkgutil
 import re
+import runpy
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -97,7 +98,27 @@ def test_the_readme_shows_code() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_every_block_has_a_tag(path: Path) -> None:
-    assert {block.tag for block in blocks(path)} <= {"python", "sh", "text"}
+    tags = {"py"} if path.name == "errors.md" else set()  # run by docs/errors.py
+    assert {block.tag for block in blocks(path)} <= {"python", "sh", "text"} | tags
+
+
+def test_the_page_of_errors_is_what_its_script_makes() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "errors.py"))
+    made, page = script["page"](), (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert made == page, "a message has changed: run `python docs/errors.py`"
+
+
+TRANSLATED = [p for p in DOCUMENTS if p.name.endswith(".zh-CN.md") and p != README_ZH]
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=name_of)
+def test_a_translation_has_the_same_code(path: Path) -> None:
+    original = path.with_name(path.name.replace(".zh-CN", ""))
+    assert [b[:2] for b in blocks(path) if b.tag != "text"] == [
+        b[:2] for b in blocks(original) if b.tag != "text"
+    ]
+    headings = [re.findall(r"^(#+) ", prose(p), re.MULTILINE) for p in (path, original)]
+    assert headings[0] == headings[1]
 
 
 def modules() -> list[str]:

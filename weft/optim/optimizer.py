@@ -108,11 +108,12 @@ class Optimizer:
             seen.add(id(p))
 
     def _check_options(self, options: dict[str, Any]) -> None:
+        taken = ", ".join(self.defaults)
         for name in options:
             if name not in self.defaults and name not in ("initial_lr", "name"):
                 raise TypeError(
                     f"{type(self).__name__} has no option '{name}'."
-                    f"{did_you_mean(name, self.defaults)}"
+                    f"{did_you_mean(name, self.defaults) or f' It takes {taken}.'}"
                 )
 
     def check_group(self, group: dict[str, Any]) -> None:
