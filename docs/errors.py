@@ -517,6 +517,7 @@ def page() -> str:
             parts.append(f"Some examples call this model:\n\n```py\n{NET.strip()}\n```\n")
         for name, source in cases:
             code = textwrap.dedent(source).strip()
+            code = re.sub(r"(\n +[^\n]+)\n\n(?=\S)", r"\1\n\n\n", code)  # after a class
             text = re.sub(r" at 0x[0-9a-f]+", "", said(code))
             parts.append(f"### {name}\n\n```py\n{code}\n```\n\n```text\n{text}\n```\n")
     return "\n".join(parts)

@@ -114,7 +114,6 @@ CALLS: list[tuple[str, Callable[[], object], type[Exception], list[str]]] = [
     ("groups", lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, ["in_channels=3", "2 groups"]),
     ("kernel sizes", lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, ["kernel_size=(3, 3, 3)"]),
     ("padding", lambda: F.max_pool2d(weft.ones(1, 4, 4), 2, padding=2), ValueError, ["half"]),
-    ("softmax of nothing", lambda: F.softmax(weft.ones(2)), TypeError, ["dim="]),
     (
         "reduction",
         lambda: nn.MSELoss(reduction="meen"),
