@@ -8,7 +8,7 @@ from typing import Any
 from loss_samples import LOSSES
 from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
 
-from weft.errors import DTypeError, ShapeError, UnsupportedOp
+from weft.errors import DataError, DTypeError, ShapeError, UnsupportedOp
 
 
 def layer(name: str, samples: tuple[Sample, ...], dtypes: str = "f", **options: Any) -> Op:
@@ -182,7 +182,8 @@ LAYERS = [
     *POOLING,
     layer("sigmoid", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
-                                 dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0))),
+                                 dtype=D("float64")), s(these([1e4, -1e4, 0.0]), 0)),
+          errors=(bad(DTypeError, "softmax takes a floating dtype", x(2), 0, on="int64"),)),
     layer("log_softmax", (s(x(2, 3), 1), s(x(2, 3), -2), s(x(0, 2), 1),
                                      s(these([1e4, -1e4, 0.0]), 0))),
     layer("dropout", (s(x(2, 3)), s(x(2, 3), 0.9), s(x(2), 0.5, False)), random=True,
@@ -196,5 +197,8 @@ LAYERS = [
         s(LOGITS, CLASSES, label_smoothing=0.2, reduction="sum"), s(LOGITS, CLASSES,
           reduction="none"))),
     layer("nll_loss", (s(LOGITS, CLASSES), s(LOGITS, CLASSES, pos(4, grad=False)))),
-    layer("one_hot", (s(idx([0, 2, 1])), s(idx([[0], [1]]), 3)), grad=False),
+    layer("one_hot", (s(idx([0, 2, 1])), s(idx([[0], [1]]), 3), s(idx([]), 2)), grad=False,
+          errors=(bad(DataError, "from 0 to 1, but 2 is among them", idx([0, 2]), 2),
+                  bad(DataError, "from 0 to 1, but -1 is among them", idx([1, -1])),
+                  bad(ValueError, "num_classes cannot be found", idx([])))),
 ]

@@ -51,10 +51,19 @@ def _shifted(x: Node, dim: int) -> Node:
 def over_dim(
     name: str, rule: Callable[[Node, int], Node], input: Tensor, dim: int, to: dtype | None
 ) -> Tensor:
-    """A rule for one dimension applied to any tensor."""
+    """A rule for one dimension applied to any tensor.
+
+    Raises:
+        DTypeError: for integers, unless ``to`` is given.
+    """
     x = node_of(input)
     x = x if to is None else ew.cast(x, as_dtype(to))
     d = normal_dim(name, dim, x.type.ndim)
+    if not x.type.dtype.is_floating_point:
+        raise DTypeError(
+            f"{name} takes a floating dtype, not {x.type.dtype}: convert with x.float(), or pass "
+            "dtype="
+        )
     if x.type.size == 0:
         return wrap(ew.same(x))
     if x.type.ndim == 0:

@@ -193,14 +193,22 @@ def nll_loss(
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Class indices as rows of one 1 and zeros (int64).
 
+    Args:
+        num_classes: the length of a row; -1 for the largest index and one (which runs the graph).
+
     Raises:
         DTypeError: unless the indices are int64.
+        ValueError: if there is no index to find the number of classes by.
+        DataError: when run, for an index that is no class.
     """
     t = node_of(tensor)
     if t.type.dtype is not int64:
         raise DTypeError(f"one_hot takes int64 class indices, not {t.type.dtype}")
     if num_classes == -1:
-        num_classes = int(tensor.max().item()) + 1 if t.type.size else 0
+        if t.type.size == 0:
+            raise ValueError("one_hot: num_classes cannot be found by no indices: pass it")
+        num_classes = int(tensor.max().item()) + 1
+    t = in_range(t, f"one_hot takes class indices from 0 to {num_classes - 1}", 0, num_classes - 1)
     column = mv.reshape(t, (*t.type.shape, 1))
     return wrap(ew.cast(ew.eq(column, mv.arange(num_classes, int64)), int64))
 
