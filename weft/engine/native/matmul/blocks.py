@@ -39,7 +39,8 @@ def emit(
         Bytes of workspace that each thread needs.
 
     ``args`` is an array of words: a block for the runtime, A, B, C, the workspace of all threads
-    together, and what the epilogue needs.
+    together, and what the epilogue needs. Threads are not waited for: two functions that share
+    workspace, or of which one reads what the other writes, need a barrier between them.
     """
     fn = module.function(name, [("args", "ptr"), ("tid", "i64"), ("nt", "i64")])
     if 0 in {*spec.batch, spec.m, spec.n}:
