@@ -68,8 +68,8 @@ def _folder() -> Path | None:
     if not config.CACHE:
         return None
     try:
-        return Path(config.CACHE_DIR).expanduser().absolute()
-    except (OSError, RuntimeError):  # no home, or no working directory
+        return Path(config.CACHE_DIR).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):  # no home, no working directory, no path at all
         return None
 
 

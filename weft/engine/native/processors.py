@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ... import config
 
+_GROUPS = Path("/proc/self/cgroup")
 _CGROUP = Path("/sys/fs/cgroup")
 
 _threads: int | None = None
@@ -52,7 +53,7 @@ def _processors() -> int:
 def _quotas() -> list[int]:
     """How many processors each control group around this process grants, rounded up."""
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = _GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     found = []

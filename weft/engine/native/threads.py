@@ -26,7 +26,7 @@ _lock = threading.RLock()  # one launch at a time; a handler of signals may laun
 class _Runtime(NamedTuple):
     library: jit.Library  # workers run in it: never given up
     launch: ctypes._CFunctionType
-    reset: ctypes._CFunctionType
+    stop: ctypes._CFunctionType
     address: int
 
 
@@ -58,22 +58,26 @@ def runtime_address() -> int:
 @cache
 def _runtime() -> _Runtime:
     arch = host().arch
-    names = ["weft_launch", "weft_reset", "weft_runtime"]
-    library = jit.compile_module(runtime(arch, waiting_here(arch)), names)
-    word = ctypes.c_void_p
-    native = _Runtime(
-        library,
-        ctypes.CFUNCTYPE(None, word, word, ctypes.c_int64)(library.address("weft_launch")),
-        ctypes.CFUNCTYPE(None)(library.address("weft_reset")),
-        ctypes.CFUNCTYPE(word)(library.address("weft_runtime"))(),
-    )
+    native = _load(runtime(arch, waiting_here(arch)))
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release
+        )
     return native
 
 
-def _after_fork() -> None:
-    """A child has the memory of its parent but none of its threads, and perhaps a held lock."""
-    global _lock
-    _lock = threading.RLock()
-    _runtime().reset()
+def _load(text: str) -> _Runtime:
+    library = jit.compile_module(text, ["weft_launch", "weft_stop", "weft_runtime"])
+    word = ctypes.c_void_p
+    return _Runtime(
+        library,
+        ctypes.CFUNCTYPE(None, word, word, ctypes.c_int64)(library.address("weft_launch")),
+        ctypes.CFUNCTYPE(None)(library.address("weft_stop")),
+        ctypes.CFUNCTYPE(word)(library.address("weft_runtime"))(),
+    )
+
+
+def _before_fork() -> None:
+    """A child has none of its parent's threads: none is there, and no launch, while it is made."""
+    _lock.acquire()
+    _runtime().stop()

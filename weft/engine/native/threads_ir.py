@@ -28,13 +28,13 @@ define internal void @weft_barrier(ptr %argument, i64 %nt) alwaysinline {
 }
 """
 
-# Context, by lines of memory that different threads write:
-#   0 function | 8 argument | 16 threads of this launch | 128 workers made
-#   256 how many have reached the barrier | 384 how often it has opened
+# Context: 0 workers made | 128 how many have reached the barrier | 256 how often it has opened; on
+# lines of their own, because different threads write them.
 # Slot of a worker: 0 number of its launches (i32) | 4 asleep (i32) | 8 its thread number
+#   16 function, null to end | 24 argument | 32 threads of this launch | 40 its pthread_t
 #   64 mutex | 128 condition variable (where there is no futex)
 _COMMON = """
-@context = internal global [512 x i8] zeroinitializer, align 128
+@context = internal global [384 x i8] zeroinitializer, align 128
 @slots = internal global [$max x [256 x i8]] zeroinitializer, align 128
 @runtime = internal constant { ptr, ptr } { ptr @barrier, ptr @context }, align 16
 
@@ -54,7 +54,7 @@ define void @weft_launch(ptr %fn, ptr %argument, i64 %wanted) {
   ret void
 }
 
-define void @weft_reset() {
+define void @weft_stop() {
   ret void
 }
 """
@@ -64,7 +64,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
-declare i32 @pthread_detach(ptr)
+declare i32 @pthread_join(ptr, ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sigfillset(ptr)
 declare i32 @sigdelset(ptr, i32)
@@ -74,8 +74,8 @@ entry:
   %alone = icmp eq i64 %nt, 1
   br i1 %alone, label %open, label %arrive
 arrive:
-  %reached = getelementptr i8, ptr %context, i64 256
-  %opened = getelementptr i8, ptr %context, i64 384
+  %reached = getelementptr i8, ptr %context, i64 128
+  %opened = getelementptr i8, ptr %context, i64 256
   %before = load atomic i32, ptr %opened acquire, align 4
   %others = atomicrmw add ptr %reached, i32 1 acq_rel
   %all = trunc i64 %nt to i32
@@ -157,18 +157,48 @@ found:
 
 define internal ptr @worker(ptr %slot) {
 entry:
-  %at = getelementptr i8, ptr %slot, i64 8
-  %tid = load i64, ptr %at, align 8
+  %ptid = getelementptr i8, ptr %slot, i64 8
+  %pfn = getelementptr i8, ptr %slot, i64 16
+  %pargument = getelementptr i8, ptr %slot, i64 24
+  %pnt = getelementptr i8, ptr %slot, i64 32
+  %tid = load i64, ptr %ptid, align 8
   br label %next
 next:
-  %seen = phi i32 [ 0, %entry ], [ %launch, %next ]
+  %seen = phi i32 [ 0, %entry ], [ %launch, %run ]
   %launch = call i32 @work(ptr %slot, i32 %seen)
-  %fn = load ptr, ptr @context, align 8
-  %argument = load ptr, ptr getelementptr (i8, ptr @context, i64 8), align 8
-  %nt = load i64, ptr getelementptr (i8, ptr @context, i64 16), align 8
+  %fn = load ptr, ptr %pfn, align 8
+  %argument = load ptr, ptr %pargument, align 8
+  %nt = load i64, ptr %pnt, align 8
+  %over = icmp eq ptr %fn, null
+  br i1 %over, label %done, label %run
+run:
   call void %fn(ptr %argument, i64 %tid, i64 %nt)
   call void @barrier(ptr @context, i64 %nt)
   br label %next
+done:
+  ret ptr null
+}
+
+; Gives a worker a function, or null.
+define internal void @give(i64 %tid, ptr %fn, ptr %argument, i64 %nt) {
+entry:
+  %slot = getelementptr [256 x i8], ptr @slots, i64 %tid
+  %pfn = getelementptr i8, ptr %slot, i64 16
+  %pargument = getelementptr i8, ptr %slot, i64 24
+  %pnt = getelementptr i8, ptr %slot, i64 32
+  store ptr %fn, ptr %pfn, align 8
+  store ptr %argument, ptr %pargument, align 8
+  store i64 %nt, ptr %pnt, align 8
+  %old = atomicrmw add ptr %slot, i32 1 seq_cst
+  %pasleep = getelementptr i8, ptr %slot, i64 4
+  %asleep = load atomic i32, ptr %pasleep seq_cst, align 4
+  %sleeps = icmp ne i32 %asleep, 0
+  br i1 %sleeps, label %rouse, label %done
+rouse:
+  call void @wake(ptr %slot)
+  br label %done
+done:
+  ret void
 }
 
 ; Makes workers up to number %wanted - 1, or as many as the system grants. Signals are left to the
@@ -178,13 +208,12 @@ define internal void @start(i64 %wanted) noinline {
 entry:
   %all = alloca [128 x i8], align 16
   %before = alloca [128 x i8], align 16
-  %handle = alloca ptr, align 8
   %ignored = call i32 @sigfillset(ptr %all)
 $keep
   %masked = call i32 @pthread_sigmask(i32 $setmask, ptr %all, ptr %before)
   br label %next
 next:
-  %made = load i64, ptr getelementptr (i8, ptr @context, i64 128), align 8
+  %made = load i64, ptr @context, align 8
   %tid = add i64 %made, 1
   %enough = icmp uge i64 %tid, %wanted
   br i1 %enough, label %done, label %make
@@ -193,13 +222,12 @@ make:
   %at = getelementptr i8, ptr %slot, i64 8
   store i64 %tid, ptr %at, align 8
   call void @prepare(ptr %slot)
+  %handle = getelementptr i8, ptr %slot, i64 40
   %failed = call i32 @pthread_create(ptr %handle, ptr null, ptr @worker, ptr %slot)
   %good = icmp eq i32 %failed, 0
   br i1 %good, label %count, label %done
 count:
-  store i64 %tid, ptr getelementptr (i8, ptr @context, i64 128), align 8
-  %thread = load ptr, ptr %handle, align 8
-  %detached = call i32 @pthread_detach(ptr %thread)
+  store i64 %tid, ptr @context, align 8
   br label %next
 done:
   %unmasked = call i32 @pthread_sigmask(i32 $setmask, ptr %before, ptr null)
@@ -211,35 +239,21 @@ entry:
   %one = icmp ule i64 %wanted, 1
   br i1 %one, label %alone, label %several
 several:
-  %made = load i64, ptr getelementptr (i8, ptr @context, i64 128), align 8
+  %made = load i64, ptr @context, align 8
   %missing = icmp ult i64 %made, %wanted
   br i1 %missing, label %grow, label %ready
 grow:
   call void @start(i64 %wanted)
   br label %ready
 ready:
-  %workers = load i64, ptr getelementptr (i8, ptr @context, i64 128), align 8
+  %workers = load i64, ptr @context, align 8
   %there = add i64 %workers, 1
   %nt = call i64 @llvm.umin.i64(i64 %there, i64 %wanted)
   %none = icmp eq i64 %nt, 1
-  br i1 %none, label %alone, label %publish
-publish:
-  store ptr %fn, ptr @context, align 8
-  store ptr %argument, ptr getelementptr (i8, ptr @context, i64 8), align 8
-  store i64 %nt, ptr getelementptr (i8, ptr @context, i64 16), align 8
-  br label %call
+  br i1 %none, label %alone, label %call
 call:
-  %tid = phi i64 [ 1, %publish ], [ %following, %called ]
-  %slot = getelementptr [256 x i8], ptr @slots, i64 %tid
-  %old = atomicrmw add ptr %slot, i32 1 seq_cst
-  %at = getelementptr i8, ptr %slot, i64 4
-  %asleep = load atomic i32, ptr %at seq_cst, align 4
-  %sleeps = icmp ne i32 %asleep, 0
-  br i1 %sleeps, label %rouse, label %called
-rouse:
-  call void @wake(ptr %slot)
-  br label %called
-called:
+  %tid = phi i64 [ 1, %ready ], [ %following, %call ]
+  call void @give(i64 %tid, ptr %fn, ptr %argument, i64 %nt)
   %following = add i64 %tid, 1
   %last = icmp eq i64 %following, %nt
   br i1 %last, label %together, label %call
@@ -253,9 +267,24 @@ alone:
 }
 declare i64 @llvm.umin.i64(i64, i64)
 
-; In a child made by fork: there are no workers.
-define void @weft_reset() {
-  call void @llvm.memset.p0.i64(ptr align 128 @context, i8 0, i64 512, i1 false)
+; Ends the workers; the next launch makes new ones.
+define void @weft_stop() {
+entry:
+  %made = load i64, ptr @context, align 8
+  br label %head
+head:
+  %tid = phi i64 [ 1, %entry ], [ %following, %end ]
+  %more = icmp ule i64 %tid, %made
+  br i1 %more, label %end, label %done
+end:
+  call void @give(i64 %tid, ptr null, ptr null, i64 0)
+  %handle = getelementptr [256 x i8], ptr @slots, i64 %tid, i64 40
+  %thread = load ptr, ptr %handle, align 8
+  %joined = call i32 @pthread_join(ptr %thread, ptr null)
+  %following = add i64 %tid, 1
+  br label %head
+done:
+  call void @llvm.memset.p0.i64(ptr align 128 @context, i8 0, i64 384, i1 false)
   call void @llvm.memset.p0.i64(ptr align 128 @slots, i8 0, i64 $bytes, i1 false)
   ret void
 }
@@ -331,17 +360,17 @@ _FUTEX_NUMBER = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 
 
 def runtime(arch: str, waiting: str, spin_us: int = 300) -> str:
-    """The module with ``weft_runtime``, ``weft_launch`` and ``weft_reset``.
+    """The module with ``weft_launch``, ``weft_stop`` and ``weft_runtime``.
 
     Args:
         arch: of the processor, as ``Target.arch`` names it.
         waiting: ``futex``, ``condition``, or ``none`` for one thread only.
         spin_us: how many µs a worker looks for work before it sleeps.
     """
-    parts = {"futex": [_POSIX, _FUTEX], "condition": [_POSIX, _CONDITION], "none": [_SOLO]}[waiting]
     if waiting == "none":
         return Template(_COMMON + _SOLO).substitute(max=MAX_THREADS)
-    return Template("".join([_COMMON, *parts, _relax(arch)])).substitute(
+    way = {"futex": _FUTEX, "condition": _CONDITION}[waiting]
+    return Template(_COMMON + _POSIX + way + _relax(arch)).substitute(
         max=MAX_THREADS,
         bytes=MAX_THREADS * 256,
         spin=spin_us * 1000,
