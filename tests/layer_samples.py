@@ -6,7 +6,7 @@ from math import nan
 from typing import Any
 
 from loss_samples import LOSSES
-from sampling import D, Op, Sample, bad, idx, pos, s, these, unary, wide, x
+from sampling import D, In, Op, Sample, bad, idx, pos, s, these, unary, wide, x
 
 from weft.errors import DataError, DTypeError, ShapeError, UnsupportedOp
 
@@ -76,6 +76,80 @@ ACTIVATIONS = [
 ]
 
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
+POINTS = In((1, 3, 2, 2), -1.4, 1.4)
+PLACES = In((1, 1, 2, 2, 3), -1.4, 1.4)
+VISION = [
+    layer("pixel_shuffle", (s(x(2, 8, 2, 3), 2), s(x(9, 1, 2), 3), s(x(0, 4, 2, 2), 2, grad=False)),
+        "bihf",
+        errors=(bad(ShapeError, r"6 channels .*do not divide into .* = 4", x(6, 2, 2), 2),
+        bad(ShapeError, "upscale_factor must be positive", x(4, 2, 2), 0),
+        bad(ShapeError, r"takes \[\*, channels, height, width\], not \[4, 2\]", x(4, 2), 2))),
+    layer("pixel_unshuffle", (s(x(2, 2, 4, 6), 2), s(x(1, 3, 6), 3)), "bihf", errors=(
+        bad(ShapeError, "must be multiples of downscale_factor=2", x(1, 3, 4), 2),)),
+    layer("channel_shuffle", (s(x(2, 6, 2, 2), 3), s(x(1, 4, 3, 1), 2)), errors=(
+        bad(ShapeError, r"5 channels .*do not divide into 2 groups", x(1, 5, 2, 2), 2),)),
+    layer("unfold", (s(x(2, 2, 4, 5), (2, 3)), s(x(2, 5, 5), 2, 2, 1, (1, 3))), errors=(
+        bad(ShapeError, r"window of \[5, 5\] .*does not fit a plane of \[4, 4\]", x(1, 4, 4), 5),
+        bad(ShapeError, "takes .batch, channels, height, width.", x(4, 4), 2))),
+    layer("fold", (s(x(2, 12, 6), (3, 4), 2), s(x(4, 12), (5, 6), 2, 2, (1, 0), (2, 1))), errors=(
+        bad(ShapeError, r"has 7 columns, but output_size=\[3, 4\] has 6", x(4, 7), (3, 4), 2),
+        bad(ShapeError, r"channels \* 4, windows", x(6, 6), (3, 4), 2))),
+    layer("interpolate", (
+        s(x(2, 2, 3), 7), s(x(1, 2, 3, 4), None, 2), s(x(1, 2, 3, 4), (2, 9), mode="nearest-exact"),
+        s(x(1, 1, 2, 3, 2), 4), s(x(1, 2, 5, 7), None, (0.6, 1.7)), s(x(1, 2, 5, 7), (3, 2),
+        mode="area"), s(x(1, 2, 5), None, 1.7, "linear"), s(x(1, 2, 5), 3, None, "linear", True),
+        s(x(1, 2, 5, 4), (3, 9), None, "bilinear"), s(x(1, 2, 5, 4), None, 1.7, "bilinear", False,
+        True), s(x(1, 1, 5, 4), (3, 9), None, "bicubic"), s(x(1, 1, 5, 4), (9, 1), None, "bicubic",
+        True), s(x(1, 1, 3, 4, 2), (4, 3, 3), None, "trilinear"), s(x(1, 1, 7, 4), (3, 6), None,
+        "bilinear", antialias=True), s(x(1, 1, 9, 4), (3, 6), None, "bicubic", antialias=True)),
+        errors=(
+        bad(ValueError, "either a size or a scale_factor", x(1, 1, 4)),
+        bad(ValueError, "either a size or a scale_factor", x(1, 1, 4), 2, 2.0),
+        bad(ShapeError, r"size=\(2, 2\) should be one int or 1", x(1, 1, 4), (2, 2)),
+        bad(ShapeError, "scale_factor=.* should be one number or 1", x(1, 1, 4), None, (2.0, 2.0)),
+        bad(ShapeError, r"from size \[4\] to \[0\]", x(1, 1, 4), 0),
+        bad(ValueError, "align_corners means nothing for mode='nearest'", x(1, 1, 4), 2,
+            align_corners=True),
+        bad(ValueError, "antialias is there for", x(1, 1, 4), 2, mode="linear", antialias=True),
+        bad(ValueError, "recompute_scale_factor means nothing", x(1, 1, 4), 2,
+            recompute_scale_factor=True),
+        bad(UnsupportedOp, "mode='cubic' should be one of", x(1, 1, 4), 2, mode="cubic"),
+        bad(UnsupportedOp, "mode='bilinear' takes 4 dimensions.*there are nearest", x(1, 1, 4), 2,
+            mode="bilinear"),
+        bad(DTypeError, "takes floats or uint8, not weft.int64", x(1, 1, 4), 2, mode="linear",
+            on="int64"))),
+    layer("upsample", (s(x(1, 2, 3), 5), s(x(1, 2, 3, 2), None, 2, "bilinear"))),
+    layer("upsample_nearest", (s(x(1, 2, 3, 2), (5, 3)),)),
+    layer("upsample_bilinear", (s(x(1, 2, 3, 2), None, 2),)),
+    layer("grid_sample", (
+        *[s(x(1, 2, 3, 4), POINTS, mode, padding, corners)
+          for mode, padding, corners in (
+              ("bilinear", "zeros", True), ("bilinear", "border", False),
+              ("bilinear", "reflection", False), ("bilinear", "reflection", True),
+              ("bicubic", "zeros", False), ("bicubic", "reflection", True))],
+        *[s(x(1, 2, 3, 4), POINTS, "nearest", padding, smooth=False)
+          for padding in ("zeros", "border", "reflection")],
+        s(x(1, 2, 2, 3, 2), PLACES), s(x(1, 2, 2, 3, 2), PLACES, padding_mode="border"),
+        s(x(1, 2, 2, 3, 2), PLACES, "nearest", "reflection", True, smooth=False),
+        s(x(1, 1, 1, 1), x(1, 1, 2, 2), "bilinear", "reflection", True, smooth=False)), errors=(
+        bad(ValueError, "mode='linear' should be one of bilinear", x(1, 1, 2, 2), x(1, 1, 1, 2),
+            "linear"),
+        bad(ValueError, "padding_mode='reflect' should be one of zeros", x(1, 1, 2, 2),
+            x(1, 1, 1, 2), "nearest", "reflect"),
+        bad(ShapeError, r"not shapes \[1, 1, 2, 2\] and \[1, 1, 1, 3\]", x(1, 1, 2, 2),
+            x(1, 1, 1, 3)),
+        bad(ShapeError, "a batch of 1 inputs with 2 grids", x(1, 1, 2, 2), x(2, 1, 1, 2)),
+        bad(DTypeError, "one floating dtype, not weft.float32 and weft.float64", x(1, 1, 2, 2),
+            x(1, 1, 1, 2, dtype="float64")),
+        bad(UnsupportedOp, "bicubic", x(1, 1, 2, 2, 2), x(1, 1, 1, 1, 3), "bicubic"))),
+    layer("affine_grid", (s(x(2, 2, 3), (2, 1, 3, 4)), s(x(1, 2, 3), (1, 1, 1, 4), True),
+        s(x(1, 3, 4), (1, 2, 2, 3, 4), True)), errors=(
+        bad(ShapeError, r"theta of shape \[1, 2, 3\] .*not of shape \[1, 3, 3\]", x(1, 3, 3),
+            (1, 1, 2, 2)),
+        bad(UnsupportedOp, "a size of 4 or 5 numbers", x(1, 2, 3), (1, 2, 2)),
+        bad(DTypeError, "theta must be of a floating dtype", x(1, 2, 3), (1, 1, 2, 2),
+            on="int64"))),
+]
 PADDING = [
     layer("pad", (
         s(x(2, 3), (1, 2)), s(x(2, 3), (1, -1, 0, 2), value=1.5),
@@ -179,6 +253,7 @@ LAYERS = [
                                     s(wide(1, 2, 4, 4), 2, return_indices=True))),
     layer("max_pool3d", (s(wide(1, 2, 3, 4, 3), 2, 1),)),
     *PADDING,
+    *VISION,
     *POOLING,
     layer("sigmoid", (s(x(2, 3)),)),
     layer("softmax", (s(x(2, 3), 1), s(x(2, 3), 0), s(x(), 0), s(x(2), -1,
