@@ -80,8 +80,9 @@ def emit_max_pool_take(module: Module, name: str, spec: MaxPool, *, vector_bytes
 def emit_max_pool_put(module: Module, name: str, spec: MaxPool, *, vector_bytes: int = 64) -> int:
     """``out``, like ``x``: ``g`` added where the maxima are; args ``(runtime, x, g, out)``.
 
-    Each plane is one thread's, so that windows which overlap add up in one order. Returns 0, the
-    bytes of workspace.
+    Each plane is one thread's, so that windows which overlap add up in one order. They add up in
+    the element type itself: 16-bit floats are to be widened before. Returns 0, the bytes of
+    workspace.
     """
     p = _Pooling(module, name, spec, vector_bytes)
     fn, kind = p.fn, spec.kind
