@@ -358,6 +358,9 @@ LINALG = [
     *[Op(name, (s(square(), 3), s(square(2), 1), s(REGULAR, -2), s(square(), 0)), "f", loose=50,
          errors=(bad(ShapeError, "takes square matrices", x(2, 3), 2),))
       for name in ("linalg.matrix_power", "matrix_power")],
+    *[Op(name, (s(square()), s(square(2)), s(REGULAR), s(x(2, 2, low=-6, high=6), grad=False)), "f",
+         loose=50, errors=(NOT_SQUARE,))
+      for name in ("linalg.matrix_exp", "matrix_exp")],
     Op("linalg.multi_dot", (s([x(2, 3), x(3, 4), x(4, 2)]), s([x(3), x(3, 2), x(2)]),
                             s([x(2, 3), x(3, 1)])), "f", loose=8, errors=(
         bad(ShapeError, "at least two matrices, not 1", [x(2, 2)]),)),

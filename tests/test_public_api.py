@@ -35,7 +35,10 @@ MODULES = [
 ]
 
 #: Names without an underscore that files of one package share, not meant for users.
-SHARED_INSIDE = {"weft.nn.init": {"fans", "reset_linear"}}
+SHARED_INSIDE = {
+    "weft.nn.init": {"fans", "reset_linear"},
+    "weft.nn.utils.parametrize": {"tensor_of"},
+}
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {

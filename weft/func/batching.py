@@ -234,7 +234,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys([f.op.name for f in vars(ew).values() if hasattr(f, "op")], _elementwise),
     **dict.fromkeys(("where", "cast", "same", "detach", "polygamma"), _elementwise),
     **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _matrices),
-    **dict.fromkeys(("qr", "eigh", "svd", "pinv"), _matrices),
+    **dict.fromkeys(("qr", "eigh", "svd", "pinv", "matrix_exp"), _matrices),
     "over": _with_attrs(lambda attrs, size: attrs),
     "graft": _graft,
     "reshape": _with_attrs(lambda shape, size: (size, *shape)),

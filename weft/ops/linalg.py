@@ -406,3 +406,64 @@ _pinv = Op("pinv", _infer_pinv, _reference_pinv, _grad_pinv, needs=(0,), needs_o
 def pinv(x: Node, absolute: float, relative: float) -> Node:
     """The pseudoinverse; singular values up to a tolerance count as 0."""
     return record1(_pinv, x, (absolute, relative))
+
+
+# ---- exponential
+
+# Of the Padé approximation of degree 13 (Higham, "The scaling and squaring method for the matrix
+# exponential revisited", 2005), good for norms up to 5.37.
+_PADE = (
+    *(64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0),
+    *(129060195264000.0, 10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0),
+    *(40840800.0, 960960.0, 16380.0, 182.0, 1.0),
+)
+
+
+def _reference_matrix_exp(x: Any) -> Any:
+    if x.size == 0 or not np.isfinite(x).all():
+        return np.full(x.shape, np.nan, x.dtype)
+    a = x.astype(np.float64)
+    norm = np.abs(a).sum(-2).max()
+    halvings = max(0, int(np.ceil(np.log2(norm / 5.37)))) if norm > 0 else 0
+    a = a / 2.0**halvings
+    one = np.eye(a.shape[-1])
+    a2 = a @ a
+    a4 = a2 @ a2
+    a6 = a4 @ a2
+    b = _PADE
+    odd = (
+        a6 @ (b[13] * a6 + b[11] * a4 + b[9] * a2) + b[7] * a6 + b[5] * a4 + b[3] * a2 + b[1] * one
+    )
+    odd = a @ odd
+    even = (
+        a6 @ (b[12] * a6 + b[10] * a4 + b[8] * a2) + b[6] * a6 + b[4] * a4 + b[2] * a2 + b[0] * one
+    )
+    y = np.linalg.solve(even - odd, even + odd)
+    for _ in range(halvings):
+        y = y @ y
+    return y.astype(x.dtype)
+
+
+def _infer_matrix_exp(attrs: None, x: TensorType) -> TensorType:
+    _check_matrices("matrix_exp", x)
+    return x
+
+
+def _grad_matrix_exp(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    """The upper right part of exp([[a, g], [0, a]]), ``a`` turned (Najfeld and Havel, 1995)."""
+    a = swap_last(node.inputs[0])
+    n, last = a.type.shape[-1], a.type.ndim - 1
+    upper = concat((a, g), last)
+    lower = concat((zeros(a.type), a), last)
+    whole = matrix_exp(concat((upper, lower), last - 1))
+    return (_columns(_rows(whole, 0, n), n, 2 * n),)
+
+
+_matrix_exp = Op(
+    "matrix_exp", _infer_matrix_exp, _reference_matrix_exp, _grad_matrix_exp, needs=(0,)
+)
+
+
+def matrix_exp(x: Node) -> Node:
+    """The exponential of square matrices."""
+    return record1(_matrix_exp, x)

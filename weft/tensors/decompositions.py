@@ -202,6 +202,11 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     return wrap(ew.same(result) if result is x else result)
 
 
+def matrix_exp(A: Tensor) -> Tensor:
+    """The exponential of square matrices: the sum of ``A**k / k!``."""
+    return wrap(la.matrix_exp(node_of(A)))
+
+
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of several matrices (first and last may be vectors), in the cheapest order.
 

@@ -75,3 +75,4 @@ class FamilyMethods(TensorCore):
 
     det, slogdet, logdet, inverse = de.det, de.slogdet, de.logdet, de.inverse
     matrix_power, pinverse = de.matrix_power, de.pinverse
+    matrix_exp = de.matrix_exp

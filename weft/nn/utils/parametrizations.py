@@ -6,25 +6,14 @@ from typing import Any, TypeVar
 
 from ...autograd.modes import no_grad
 from ...errors import did_you_mean
-from ...tensors.core import TensorCore
 from ...tensors.tensor import Tensor
 from ..module import Module
-from .parametrize import register_parametrization
+from .orthogonal import orthogonal
+from .parametrize import register_parametrization, tensor_of
 from .spectral_norm import as_matrix, check_iterations, random_unit, rows_dim, unit
 from .weight_norm import norm_except_dim, scaled
 
 _M = TypeVar("_M", bound=Module)
-
-
-def _tensor_of(module: Module, name: str) -> Tensor:
-    weight = getattr(module, name, None)
-    if isinstance(weight, TensorCore):
-        return weight  # type: ignore[return-value]
-    names = [*module._parameters, *module._buffers]
-    raise ValueError(
-        f"{type(module).__name__} has no parameter or buffer with name '{name}'."
-        f"{did_you_mean(name, names)}"
-    )
 
 
 # ---- weight norm
@@ -130,14 +119,14 @@ def spectral_norm(
         ValueError: if there is no such weight, or ``n_power_iterations`` is not positive.
         IndexError: if it has no dimension ``dim``.
     """
-    weight = _tensor_of(module, name)
+    weight = tensor_of(module, name)
     dim = rows_dim(module) if dim is None else dim
     return register_parametrization(
         module, name, _SpectralNorm(weight, n_power_iterations, dim, eps)
     )
 
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def __getattr__(name: str) -> Any:

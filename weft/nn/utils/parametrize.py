@@ -297,6 +297,18 @@ def register_parametrization(
     return module
 
 
+def tensor_of(module: Module, name: str) -> Tensor:
+    """The parameter or buffer (or what is computed in its place) of that name."""
+    weight = getattr(module, name, None)
+    if isinstance(weight, TensorCore):
+        return weight  # type: ignore[return-value]
+    names = [*module._parameters, *module._buffers]
+    raise ValueError(
+        f"{type(module).__name__} has no parameter or buffer with name '{name}'."
+        f"{did_you_mean(name, names)}"
+    )
+
+
 def _check_on_top(before: Tensor, parametrization: Any) -> None:
     after = parametrization(before)
     _check_same("a parametrization", after, before)
