@@ -327,6 +327,30 @@ CASES: dict[str, list[tuple[str, str]]] = {
             F.mse_loss(weft.zeros(4, 1), weft.zeros(4))
         """,
         ),
+        (
+            "A target that is smaller than the input",
+            """
+            F.l1_loss(weft.zeros(4, 3), weft.zeros(3))
+        """,
+        ),
+        (
+            "One-hot rows in place of classes",
+            """
+            F.cross_entropy(weft.zeros(2, 3), weft.tensor([[1, 0, 0], [0, 0, 1]]))
+        """,
+        ),
+        (
+            "Logits in place of probabilities",
+            """
+            nn.BCELoss()(weft.tensor([2.5, -1.0]), weft.tensor([1.0, 0.0])).item()
+        """,
+        ),
+        (
+            "Data in place of options",
+            """
+            nn.MSELoss(weft.zeros(3), weft.zeros(3))
+        """,
+        ),
     ],
     "Tensors": [
         (

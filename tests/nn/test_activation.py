@@ -184,6 +184,7 @@ def test_gumbel_softmax_hard_has_the_gradient_of_soft() -> None:
         (lambda x: nn.ReLU(x), TypeError, r"ReLU takes options, not data \(inplace is a Tensor\)"),
         (lambda x: nn.Softmax(x), TypeError, r"Softmax takes options.*nn.Softmax\(...\)\(x\)"),
         (lambda x: nn.ELU(x), TypeError, r"ELU takes options, not data \(alpha is a Tensor\)"),
+        (lambda x: nn.Sigmoid(x), TypeError, r"takes no options: .*nn.Sigmoid\(\)\(x\)"),
         (lambda x: nn.ReLU(128), TypeError, "inplace is a int"),
         (lambda x: nn.GELU()(x.long()), TypeError, "gelu takes a floating dtype, not weft.int64"),
         (lambda x: nn.Softmax2d()(x), ShapeError, r"not shape \[2, 3\]: Softmax\(dim=...\)"),

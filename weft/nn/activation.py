@@ -26,10 +26,11 @@ class _Activation(Module):
 
     def __init__(self, *options: Any) -> None:
         super().__init__()
+        layer = type(self).__name__
+        if len(options) > len(self.__constants__):  # of those without an __init__ of their own
+            raise TypeError(f"{layer} takes no options: make the layer first, nn.{layer}()(x)")
         for name, value in zip(self.__constants__, options, strict=True):
-            wrong = isinstance(value, Tensor) or (name == "inplace" and not isinstance(value, bool))
-            if wrong:
-                layer = type(self).__name__
+            if isinstance(value, Tensor) or (name == "inplace" and not isinstance(value, bool)):
                 raise TypeError(
                     f"{layer} takes options, not data ({name} is a {type(value).__name__}): make "
                     f"the layer first, nn.{layer}(...)(x), or call the function of nn.functional"
