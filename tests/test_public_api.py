@@ -49,6 +49,10 @@ OWN_NAMES = {
         "is_grad_enabled",  # torch
         "once_differentiable",  # torch.autograd.function
     },
+    "weft.nn": {
+        *("ALiBi", "DiceLoss", "DropPath", "FocalLoss", "GEGLU", "Lambda", "Residual"),
+        *("RotaryEmbedding", "SwiGLU"),
+    },
     "weft.utils.data": {"read_idx"},  # torchvision reads MNIST's files
 }
 

@@ -37,12 +37,14 @@ from .activation import (
     Threshold,
 )
 from .attention import MultiheadAttention
+from .blocks import GEGLU, DropPath, Lambda, Residual, SwiGLU
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
 from .flatten import Flatten, Unflatten
+from .imbalance import DiceLoss, FocalLoss
 from .lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
@@ -138,6 +140,7 @@ from .pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .position import ALiBi, RotaryEmbedding
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from .transformer import (
     Transformer,
@@ -161,12 +164,14 @@ from .vision import (
 __all__ = [
     "CELU",
     "ELU",
+    "GEGLU",
     "GELU",
     "GLU",
     "GRU",
     "LSTM",
     "RNN",
     "SELU",
+    "ALiBi",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -203,6 +208,8 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DiceLoss",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -211,6 +218,7 @@ __all__ = [
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "FocalLoss",
     "Fold",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
@@ -233,6 +241,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "Lambda",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
@@ -292,6 +301,8 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "Residual",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -303,6 +314,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SwiGLU",
     "Tanh",
     "Tanhshrink",
     "Threshold",
