@@ -429,6 +429,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.nn.functional"), name)
     if name == "from_torch":
         return import_module(f"{__name__}.nn.from_torch").from_torch
+    if name == "vmap":
+        return import_module(f"{__name__}.func").vmap
     if name in _SUBPACKAGES:  # imported when first used
         return import_module(f"{__name__}.{name}")
     hint = errors.did_you_mean(name, [*__all__, *_SUBPACKAGES])
@@ -793,6 +795,7 @@ __all__ = [
     "var",
     "var_mean",
     "vdot",
+    "vmap",
     "vsplit",
     "vstack",
     "where",

@@ -70,8 +70,8 @@ def _sample(x: Node, k: int) -> Node:
 # ---- rules
 
 
-def _elementwise(node: Node, inputs: Sequence[Input], size: int) -> Node:
-    """Inputs broadcast; attributes say nothing of shapes."""
+def _broadcast(node: Node, inputs: Sequence[Input], size: int) -> Node:
+    """Inputs broadcast (but for the matrices in the last two dimensions); attributes fit as is."""
     ndim = max(x.ndim for x in inputs)
     return record(node.sig.op, tuple([x.aligned(ndim) for x in inputs]), node.sig.attrs)
 
@@ -94,11 +94,6 @@ def _expand(node: Node, inputs: Sequence[Input], size: int) -> Node:
 def _graft(node: Node, inputs: Sequence[Input], size: int) -> Node:
     value, history = inputs
     return ew.graft(value.spread(size), history.spread(size))
-
-
-def _matrices(node: Node, inputs: Sequence[Input], size: int) -> Node:
-    """The last two dimensions are matrices, and the others broadcast."""
-    return _elementwise(node, inputs, size)
 
 
 def _count(inputs: Sequence[Input], size: int) -> tuple[Node, int]:
@@ -231,10 +226,10 @@ def _whole_in_front(cuts: Any, size: int) -> Any:
 
 
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys([f.op.name for f in vars(ew).values() if hasattr(f, "op")], _elementwise),
-    **dict.fromkeys(("where", "cast", "same", "detach", "polygamma"), _elementwise),
-    **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _matrices),
-    **dict.fromkeys(("qr", "eigh", "svd", "pinv", "matrix_exp"), _matrices),
+    **dict.fromkeys([f.op.name for f in vars(ew).values() if hasattr(f, "op")], _broadcast),
+    **dict.fromkeys(("where", "cast", "same", "detach", "polygamma"), _broadcast),
+    **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _broadcast),
+    **dict.fromkeys(("qr", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
     "over": _with_attrs(lambda attrs, size: attrs),
     "graft": _graft,
     "reshape": _with_attrs(lambda shape, size: (size, *shape)),

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _NOT_COPIED = ("_place", "_plain", "_compiled_call_impl")
 
 
+def _without_history(value: Any) -> Any:
+    """What a copy or a pickle gets of an attribute: of a computed Tensor the value alone."""
+    if isinstance(value, Tensor) and value.grad_fn is not None:
+        return value.detach()
+    return value
+
+
 class ModuleBase:
     """A module before it can do anything.
 
@@ -70,4 +77,4 @@ class ModuleBase:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in _NOT_COPIED}
+        return {k: _without_history(v) for k, v in self.__dict__.items() if k not in _NOT_COPIED}

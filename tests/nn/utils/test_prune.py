@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 from typing import Any
 
 import numpy as np
@@ -157,3 +159,18 @@ def test_amounts(amount: Any) -> None:
     for lib in (torch, weft):
         with pytest.raises(ValueError, match="has to be pruned"):
             lib.nn.utils.prune.remove(lib.nn.Linear(1, 1), "weight")
+
+
+def test_copies() -> None:
+    """The weight is computed, and a copy has it without its history."""
+    _, layer = pair()
+    prune.l1_unstructured(layer, "weight", 0.5)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert twin.weight.tolist() == layer.weight.tolist()
+        assert not twin.weight.requires_grad
+        twin(weft.ones(1, 6, 4)).sum().backward()
+        assert twin.weight_orig.grad is not None
+        assert layer.weight_orig.grad is None
+        assert layer.weight.requires_grad
+        prune.remove(twin, "weight")
+        assert prune.is_pruned(layer)
