@@ -14,8 +14,9 @@ from sampling import Op, as_function
 import weft
 from weft import nn
 from weft.errors import ShapeError, UnsupportedOp
-from weft.func import functional_call, grad, jacrev, stack_module_state, vmap
+from weft.func import batching, functional_call, grad, jacrev, stack_module_state, vmap
 from weft.func.tree import flatten
+from weft.graph.node import OPS as PRIMITIVES
 
 #: Their masks are looked at while they run: see test_values_are_not_seen.
 LOOKS_AT_VALUES = {"masked_select"}
@@ -69,8 +70,6 @@ def test_every_function_and_its_gradient(op: Op) -> None:
 def test_an_op_without_a_rule_is_recorded_once_for_each_sample(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from weft.func import batching
-
     monkeypatch.setattr(batching, "_RULES", {})
     x = weft.linspace(-1, 1, 12).reshape(3, 4).double()
     assert_is_a_loop(lambda x: (x.sin() @ x, x.sort().values), [x], (0,))
@@ -131,6 +130,16 @@ def test_dimensions(data: Any) -> None:
     y = vmap(lambda a, b: a * b, tuple(dims), out, chunk_size=chunk)(*args)
     front = [x.movedim(d, 0) for x, d in zip(args, dims, strict=True)]
     np.testing.assert_allclose(y.numpy(), (front[0] * front[1]).movedim(0, out).numpy())
+
+
+def test_an_empty_batch() -> None:
+    x = weft.zeros(0, 3)
+    assert vmap(lambda x: (x.sin(), x.sort().values))(x)[1].shape == (0, 3)
+    assert vmap(lambda x: x @ x)(x).shape == (0,)
+
+
+def test_every_rule_is_of_a_primitive() -> None:
+    assert set(batching._RULES) <= set(PRIMITIVES)
 
 
 def test_nested_arguments_and_results() -> None:

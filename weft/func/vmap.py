@@ -92,7 +92,7 @@ def vmap(
         leaves, build = flatten((args, kwargs))
         dims = _dims_of_arguments(in_dims, args, kwargs, leaves)
         size = _size(leaves, dims)
-        step = size if chunk_size is None else chunk_size
+        step = max(size, 1) if chunk_size is None else chunk_size
         parts = []
         for start in range(0, size, step) or [0]:
             chunk = [
