@@ -16,6 +16,7 @@ import weft.nn.functional as F
 from weft import nn
 from weft.autograd import gradcheck, gradgradcheck
 from weft.errors import DataError, DTypeError, ShapeError
+from weft.nn import distance, loss, loss_heads
 
 Make = Callable[[Any], Any]
 
@@ -107,9 +108,7 @@ def test_weights_are_buffers(make: Any, inputs: Any, torch: Any) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize(
-    "name", [n for n in nn.__all__ if n.endswith(("Loss", "Loss2d", "Similarity", "Distance"))]
-)
+@pytest.mark.parametrize("name", [n for m in (loss, loss_heads, distance) for n in m.__all__])
 def test_signature(name: str, torch: Any) -> None:
     ours, theirs = (
         [
