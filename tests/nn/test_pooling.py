@@ -53,6 +53,26 @@ def test_fractional_max_pool(dims: int, size: dict[str, Any]) -> None:
         np.testing.assert_array_equal(mine, other)
 
 
+def test_fractional_max_pool_of_one_sample_with_the_numbers_of_a_batch() -> None:
+    x, chances = weft.tensor(draw(2, 3, 8, 9)), weft.rand(2, 3, 2, dtype=weft.float64)
+    whole = F.fractional_max_pool2d(x, 2, 3, _random_samples=chances)
+    assert weft.equal(F.fractional_max_pool2d(x[0], 2, 3, _random_samples=chances), whole[0])
+
+
+@pytest.mark.parity
+def test_lp_pool_where_the_root_is_none() -> None:
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'weft[parity]'")
+    for p in (1.5, 3.0):
+        found = []
+        for lib in (weft, torch):
+            x = lib.tensor([[-1.0, 0.5, 2.0, 3.0, 0.0, 0.0]], requires_grad=True)
+            y = lib.nn.functional.lp_pool1d(x, p, 2)
+            y.sum().backward()
+            found += [y.detach().numpy(), x.grad.numpy()]
+        np.testing.assert_allclose(found[0], found[2], rtol=1e-6)
+        np.testing.assert_allclose(found[1], found[3], rtol=1e-6)
+
+
 def test_fractional_max_pool_draws_its_windows() -> None:
     x = weft.tensor(draw(1, 1, 30, 30))
     weft.manual_seed(0)

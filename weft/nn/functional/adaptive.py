@@ -266,6 +266,8 @@ def _fractional_max_pool(
         raise ShapeError(
             f"{name}: {list(counts)} windows of {list(kernel)} do not fit an input of {list(sizes)}"
         )
+    if added and samples is not None:  # as in PyTorch, those of a batch will do
+        samples = samples[:1]
     chances = _samples(name, x, samples)
     # PyTorch's order: the first number is for the last of two dimensions, but the first of three.
     columns = [1, 0] if dims == 2 else [0, 1, 2]

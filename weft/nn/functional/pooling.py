@@ -14,6 +14,7 @@ from ...ops.contract import Pool, Window, windows
 from ...ops.reduce import sum_
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import tensor
+from ...tensors.elementwise import where
 from ...tensors.tensor import Tensor
 from .conv import batched, check_positive, each
 
@@ -405,8 +406,9 @@ def _lp_pool(
         raise ValueError(f"lp_pool{dims}d: norm_type must not be 0")
     powers = input.pow(norm_type)
     mean = _avg_pool(dims, powers, kernel, stride, 0, ceil_mode, True, None)
-    # As in PyTorch, whose odd powers of negative numbers give NaN only here.
-    total = mean.sign() * mean.abs().relu() * prod(kernel)
+    # As in PyTorch: no root of a negative sum, and no gradient where the sum is zero.
+    size = where(mean == 0, 0.0, mean.abs())
+    total = mean.sign() * size * prod(kernel)
     return total.pow(1.0 / norm_type)
 
 
