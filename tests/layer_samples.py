@@ -108,6 +108,7 @@ VISION = [
         bad(ShapeError, r"size=\(2, 2\) should be one int or 1", x(1, 1, 4), (2, 2)),
         bad(ShapeError, "scale_factor=.* should be one number or 1", x(1, 1, 4), None, (2.0, 2.0)),
         bad(ShapeError, r"from size \[4\] to \[0\]", x(1, 1, 4), 0),
+        bad(TypeError, "scale_factor takes numbers, not '2'", x(1, 1, 4), None, "2"),
         bad(ValueError, "align_corners means nothing for mode='nearest'", x(1, 1, 4), 2,
             align_corners=True),
         bad(ValueError, "antialias is there for", x(1, 1, 4), 2, mode="linear", antialias=True),
@@ -171,6 +172,8 @@ PADDING = [
             "mirror"),
         bad(UnsupportedOp, r"not 2 of shape \[2, 4\]", x(2, 4), (1, 1, 1, 1), "reflect"),
         bad(ValueError, "takes no value, but value=2.0", x(2, 4), (1, 1), "reflect", 2.0),
+        bad(TypeError, "takes a pair of ints for each dimension", x(2, 4), 1),
+        bad(TypeError, "a Tensor is expected here, not list", [1.0], (1, 1)),
         bad(TypeError, "pad takes ints, not 1.5", x(2, 4), (1.5, 1)))),
     layer("conv_transpose1d", (s(x(2, 2, 4), x(2, 3, 3), x(3)),
         s(x(4, 5), x(4, 2, 2), None, 2, 1, 1, 2), s(x(1, 4), x(1, 1, 3), None, 2, 1, 2, 1, 3))),
@@ -200,6 +203,7 @@ POOLING = [
     layer("avg_pool3d", (s(x(1, 2, 3, 4, 3), 2, 1), s(x(1, 4, 4, 4), 2, divisor_override=5))),
     layer("lp_pool1d", (s(pos(2, 2, 6), 2.0, 2), s(pos(2, 7), 3.0, 3, 2, True))),
     layer("lp_pool2d", (s(x(2, 2, 5, 4), 2, 2), s(pos(2, 5, 4), 1.5, (3, 2), 1)), errors=(
+        bad(TypeError, "a Tensor is expected here, not list", [1.0], 2, 2),
         bad(ValueError, "norm_type must not be 0", x(1, 4, 4), 0, 2),)),
     layer("lp_pool3d", (s(pos(1, 2, 3, 4, 3), 2.0, 2, 1),)),
     layer("adaptive_avg_pool1d", (s(x(2, 2, 6), 3), s(x(2, 7), 3), s(x(2, 3), 5)), errors=(

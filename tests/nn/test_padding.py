@@ -41,6 +41,11 @@ def test_an_output_size_that_cannot_be(size: tuple[int, ...]) -> None:
         layer(weft.zeros(1, 2, 4, 5), output_size=size)
 
 
+def test_an_output_size_that_is_no_size() -> None:
+    with pytest.raises(TypeError, match="output_size takes one int for each dimension, not 5"):
+        nn.ConvTranspose2d(1, 1, 3)(weft.zeros(1, 1, 3, 3), output_size=5)
+
+
 def test_options_that_a_convolution_cannot_have() -> None:
     with pytest.raises(ValueError, match="padding_mode='zero' should be one of zeros, reflect"):
         nn.Conv2d(1, 1, 3, padding_mode="zero")

@@ -215,6 +215,8 @@ class _ConvTransposeNd(_ConvNd):
         """The ``output_padding`` that leads to ``output_size``."""
         if output_size is None:
             return self.output_padding
+        if not isinstance(output_size, (tuple, list)):
+            raise TypeError(f"output_size takes one int for each dimension, not {output_size!r}")
         lead = input.ndim - self.dims
         sizes = tuple(output_size)[lead:] if len(output_size) == input.ndim else tuple(output_size)
         least = [

@@ -60,6 +60,10 @@ MODES = ("constant", *_SIDES)
 def _widths(input: Tensor, pad: Any) -> Widths:
     """``(before, after)`` of every dimension; ``pad`` names them from the last one on."""
     ndim = input.ndim
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(
+            f"pad takes a pair of ints for each dimension, (before, after), not {pad!r}"
+        )
     if len(pad) % 2 or len(pad) > 2 * ndim:
         raise ShapeError(
             f"pad={tuple(pad)} should be a pair for each of the last dimensions, at most "
@@ -126,14 +130,15 @@ def pad(
         ShapeError: if there are too many widths, or there is too little to mirror, repeat or take.
         UnsupportedOp: for other ranks.
     """
+    node_of(input)  # says what is wrong with anything but a Tensor
     if mode not in MODES:
         raise UnsupportedOp(f"pad: mode={mode!r} should be one of {', '.join(MODES)}")
     if mode == "constant":
         return _constant(input, _widths(input, pad), 0 if value is None else value)
     if value:
         raise ValueError(f"pad: mode={mode!r} takes no value, but value={value}")
-    _check_rank(mode, input, pad)
     widths = _widths(input, pad)
+    _check_rank(mode, input, pad)
     x = _cropped(input, widths) if mode == "circular" else input
     sides = _SIDES[mode]
     for d, (a, b) in enumerate(widths):

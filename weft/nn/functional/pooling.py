@@ -401,6 +401,7 @@ def avg_pool3d(
 def _lp_pool(
     dims: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Tensor:
+    node_of(input)  # says what is wrong with anything but a Tensor
     kernel = each(kernel_size, dims, "kernel_size")
     if norm_type == 0:
         raise ValueError(f"lp_pool{dims}d: norm_type must not be 0")

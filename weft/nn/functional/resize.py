@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil, floor
+from numbers import Real
 from typing import Any, NamedTuple
 
 from ...dtypes import dtype, float32, float64, int64
@@ -182,6 +183,8 @@ def _sizes(
     factors = list(scale_factor) if many else [scale_factor] * dims
     if len(factors) != dims:
         raise ShapeError(f"scale_factor={scale_factor} should be one number or {dims} of them")
+    if not all(isinstance(f, Real) for f in factors):
+        raise TypeError(f"scale_factor takes numbers, not {scale_factor!r}")
     new = [floor(n * float(f)) for n, f in zip(sizes, factors, strict=True)]
     return [(n, float(f) if keep_factor else None) for n, f in zip(new, factors, strict=True)]
 
