@@ -42,7 +42,7 @@ SHARED_INSIDE = {
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
-    "weft": {"errors", "from_torch", "realize"},
+    "weft": {"errors", "explain", "from_torch", "realize"},
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck

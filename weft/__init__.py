@@ -35,6 +35,7 @@ from .dtypes import (
     set_default_dtype,
     uint8,
 )
+from .engine.compiled import compile, explain
 from .engine.native.processors import get_num_threads, set_num_threads
 from .tensors.creation import (
     arange,
@@ -510,6 +511,7 @@ __all__ = [
     "clone",
     "column_stack",
     "combinations",
+    "compile",
     "concat",
     "contiguous_format",
     "copysign",
@@ -556,6 +558,7 @@ __all__ = [
     "errors",
     "exp",
     "exp2",
+    "explain",
     "expm1",
     "eye",
     "flatten",

@@ -31,3 +31,12 @@ CACHE = os.environ.get("WEFT_CACHE", "1") != "0"
 
 #: ... and at most so many bytes of it.
 CACHE_BYTES = int(os.environ.get("WEFT_CACHE_BYTES", "268435456"))
+
+#: Everything is run by the reference interpreter.
+REFERENCE = os.environ.get("WEFT_REFERENCE", "0") == "1"
+
+#: A graph is run by native code after so many runs by the reference interpreter.
+NATIVE_AFTER = int(os.environ.get("WEFT_NATIVE_AFTER", "2"))
+
+#: Every native run is repeated by the reference interpreter, and the values are compared.
+COMPARE = os.environ.get("WEFT_COMPARE", "0") == "1"

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import RLock, get_ident
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
+from .. import config
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
+from .compare import compare
 from .reference import Failure, Outcome, Program
+
+if TYPE_CHECKING:
+    from .native.program import Native
 
 
 class _Handle(Protocol):
@@ -35,11 +42,43 @@ class Change(NamedTuple):
     thread: int
 
 
+class _Planned:
+    """A program, run by the reference interpreter until it has come up again and again."""
+
+    __slots__ = ("native", "reference", "runs")
+
+    def __init__(self, work: Work) -> None:
+        self.reference = Program(work)
+        self.native: Native | None = None
+        self.runs = 0
+
+    def run(self, work: Work) -> Outcome:
+        leaves = [leaf.value for leaf in work.leaves]
+        if self.native is None and not config.REFERENCE:
+            self.runs += 1
+            if self.runs > config.NATIVE_AFTER or _repeating or _at_once.get():
+                from .native.program import Native  # here, not above: it takes time to import
+
+                self.native = Native(work, self.reference)
+        if (watch := _watch.get()) is not None and self.native is not None:
+            watch.append(self.native)
+        if self.native is None:
+            return self.reference.run(leaves, work.order)
+        if not config.COMPARE:
+            return self.native.run(leaves, work.order)
+        outcome = self.native.run(list(leaves), work.order)
+        compare(outcome, self.reference.run(leaves, work.order), work)
+        return outcome
+
+
 _MAX_PROGRAM_STEPS = 1_000_000
 
+_repeating = False
+_at_once: ContextVar[bool] = ContextVar("at_once", default=False)
+_watch: ContextVar[list[Native] | None] = ContextVar("watch", default=None)
 _held: ContextVar[bool] = ContextVar("held", default=False)
 _lock = RLock()
-_programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+_programs: OrderedDict[tuple[Any, ...], _Planned] = OrderedDict()
 _program_steps = 0
 
 #: Changes in place since the last run, to be undone if it fails.
@@ -93,7 +132,7 @@ def _computed(work: Work) -> Outcome:
     program = _program(work)
     Stats.runs += 1
     Stats.nodes += len(work.order)
-    return program.run([leaf.value for leaf in work.leaves], work.order)
+    return program.run(work)
 
 
 def _settle(work: Work, outcome: Outcome | None, changes: list[Change]) -> None:
@@ -151,7 +190,7 @@ def _undo(changes: list[Change]) -> None:
             handle._version += 1
 
 
-def _program(work: Work) -> Program:
+def _program(work: Work) -> _Planned:
     global _program_steps
     key: list[Any] = [len(work.leaves)]
     add = key.append
@@ -166,11 +205,11 @@ def _program(work: Work) -> Program:
         _programs.move_to_end(structure)
         return program
     Stats.built += 1
-    program = _programs[structure] = Program(work)
-    _program_steps += len(program.steps)
+    program = _programs[structure] = _Planned(work)
+    _program_steps += len(program.reference.steps)
     while _program_steps > _MAX_PROGRAM_STEPS and len(_programs) > 1:
         _, old = _programs.popitem(last=False)
-        _program_steps -= len(old.steps)
+        _program_steps -= len(old.reference.steps)
     return program
 
 
@@ -198,6 +237,37 @@ def realize_if_large() -> None:
     """Runs the pending graph when it has passed its limits, outside of backward()."""
     if not _held.get() and is_over_limit():
         _run_pending()
+
+
+def expect_repetition() -> None:
+    """From now on graphs are run by native code the first time, too: a training loop begins.
+
+    The two ways of running differ in the last bits. A run that is resumed makes the same steps as
+    one that never stopped only if each step is made the same way in both.
+    """
+    global _repeating
+    _repeating = True
+
+
+@contextmanager
+def native_at_once() -> Iterator[None]:
+    """Meanwhile graphs are run by native code the first time, too."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
+@contextmanager
+def watched() -> Iterator[list[Native]]:
+    """The native programs that are run meanwhile."""
+    programs: list[Native] = []
+    token = _watch.set(programs)
+    try:
+        yield programs
+    finally:
+        _watch.reset(token)
 
 
 class Hold:

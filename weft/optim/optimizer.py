@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from ..autograd.modes import enable_grad, no_grad
+from ..engine.realize import expect_repetition
 from ..errors import did_you_mean
 from ..graph.modes import here, on_behalf_of
 from ..hooks import Hooks, RemovableHandle, register
@@ -69,6 +70,7 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+        expect_repetition()
 
     # ---- groups
 

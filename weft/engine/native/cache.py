@@ -61,6 +61,18 @@ def store(key: str, code: bytes) -> None:
             Path(partial).replace(folder / (key + _SUFFIX))
         finally:
             Path(partial).unlink(missing_ok=True)
+        _trim_at_times(folder, len(code))
+
+
+_untrimmed = 0
+
+
+def _trim_at_times(folder: Path, written: int) -> None:
+    """Looking through the folder takes time: once for every sixteenth of its bound."""
+    global _untrimmed
+    _untrimmed += written
+    if _untrimmed > config.CACHE_BYTES // 16:
+        _untrimmed = 0
         _trim(folder)
 
 

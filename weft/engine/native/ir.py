@@ -204,6 +204,10 @@ class Function:
         self.module.declare(name, "void", [a.type for a in arguments])
         self.emit(f"call void @{name}({_listed(arguments)})")
 
+    def call_pointer(self, pointer: Value, *arguments: Value) -> None:
+        """A call of the function at an address; it gives no value."""
+        self.emit(f"call void {pointer.text}({_listed(arguments)})")
+
     def intrinsic(self, name: str, *arguments: Value) -> Value:
         """``llvm.name`` overloaded on the type of its first argument, which it returns."""
         kind = arguments[0].type

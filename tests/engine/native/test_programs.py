@@ -1,0 +1,251 @@
+"""Whole graphs by native code, against the reference interpreter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import weft
+import weft.nn.functional as F
+from weft import config, nn, optim
+from weft.engine import realize
+from weft.engine.native.jit import Stats
+
+
+@pytest.fixture(autouse=True)
+def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Native code at the first run, each run compared with the reference."""
+    realize.realize_pending()
+    realize._programs.clear()
+    monkeypatch.setattr(config, "REFERENCE", False)
+    monkeypatch.setattr(config, "NATIVE_AFTER", 0)
+    monkeypatch.setattr(config, "COMPARE", True)
+    yield
+    realize._programs.clear()
+
+
+def check(*outputs: weft.Tensor) -> None:
+    """Runs what is recorded; a difference from the reference raises InternalError."""
+    for y in outputs:
+        y.detach().numpy()
+    assert all(p.native is not None for p in realize._programs.values())
+
+
+#: More of them by hand: WEFT_EXAMPLES=10000.
+EXAMPLES = int(os.environ.get("WEFT_EXAMPLES", "12"))
+SHAPES = [(), (1,), (7,), (5, 1), (3, 17), (2, 3, 4), (1, 33), (64, 10), (2, 1, 9, 5)]
+Step = Callable[[Any, weft.Tensor, weft.Tensor], weft.Tensor]
+
+
+def _dim(draw: Any, x: weft.Tensor) -> int:
+    return draw(st.integers(0, x.ndim - 1)) if x.ndim else 0
+
+
+def _slice(draw: Any, x: weft.Tensor) -> weft.Tensor:
+    cuts = []
+    for n in x.shape:
+        start = draw(st.integers(0, n - 1))
+        cuts.append(slice(start, None, draw(st.integers(1, 2))))
+    return x[tuple(cuts)]
+
+
+def _set(draw: Any, x: weft.Tensor) -> weft.Tensor:
+    y = x.clone()
+    y[..., :1] = 2.5
+    return y
+
+
+#: By name, so that a failing example can be read.
+STEPS: dict[str, Step] = {
+    "add": lambda d, x, y: x + y.sum(),
+    "mul": lambda d, x, y: x * 1.5 - x,
+    "exp": lambda d, x, y: (-(x * x)).exp(),
+    "tanh": lambda d, x, y: x.tanh(),
+    "where": lambda d, x, y: weft.where(x > 0.2, x, x * 0.1),
+    "relu": lambda d, x, y: x.relu(),
+    "maximum": lambda d, x, y: weft.maximum(x, y.mean()),
+    "sum": lambda d, x, y: x.sum(_dim(d, x), keepdim=d(st.booleans())) if x.ndim else x,
+    "max": lambda d, x, y: x.amax(_dim(d, x), keepdim=True) if x.ndim else x,
+    "centre": lambda d, x, y: x - x.mean(_dim(d, x), keepdim=True) if x.ndim else x,
+    "softmax": lambda d, x, y: F.softmax(x, _dim(d, x)) if x.ndim else x,
+    "transpose": lambda d, x, y: x.transpose(0, -1) if x.ndim > 1 else x,
+    "flip": lambda d, x, y: x.flip(_dim(d, x)) if x.ndim else x,
+    "slice": lambda d, x, y: _slice(d, x),
+    "reshape": lambda d, x, y: x.reshape(-1),
+    "unsqueeze": lambda d, x, y: x.unsqueeze(-1) if x.ndim < 4 else x,
+    "expand": lambda d, x, y: x.expand(2, *x.shape) if x.ndim < 4 else x,
+    "cat": lambda d, x, y: weft.cat([x, x * 2], _dim(d, x)) if x.ndim else x,
+    "matmul": lambda d, x, y: x @ x.transpose(-1, -2) if x.ndim > 1 else x,
+    "take": lambda d, x, y: x[weft.tensor([0, -1, 0])] if x.ndim else x,
+    "set": lambda d, x, y: _set(d, x) if x.ndim else x,
+    "cast": lambda d, x, y: (x * 3).clamp(-9, 9).int().to(x.dtype),
+    "double": lambda d, x, y: x.double().sin().to(x.dtype),
+}
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@given(st.data())
+def test_random_graphs(data: st.DataObject) -> None:
+    dtype = data.draw(st.sampled_from([weft.float32, weft.float64]))
+    shape = data.draw(st.sampled_from(SHAPES))
+    n = int(np.prod(shape))
+    start = weft.tensor(np.sin(np.arange(n) * 1.3).reshape(shape), dtype=dtype, requires_grad=True)
+    values = [start * 1.0]
+    for name in data.draw(st.lists(st.sampled_from(sorted(STEPS)), min_size=3, max_size=9)):
+        x = data.draw(st.sampled_from(values))
+        y = STEPS[name](data.draw, x, values[-1])
+        if 0 < y.numel() < 4000:
+            values.append(y)
+    total = sum(((v * v).sum() for v in values[-3:]), start.sum())
+    total.backward()
+    assert start.grad is not None
+    check(values[-1], start.grad)
+
+
+def net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, bias=False),  # (its gradient would be rounding alone)
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(64, 16),
+        nn.LayerNorm(16),
+        nn.GELU(),
+        nn.Linear(16, 5),
+    )
+
+
+class Training:
+    def __init__(self) -> None:
+        weft.manual_seed(0)
+        self.model = net()
+        self.optimizer = optim.AdamW(self.model.parameters(), lr=1e-2)
+        self.x, self.y = weft.randn(6, 1, 8, 8), weft.randint(0, 5, (6,))
+
+    def step(self) -> weft.Tensor:
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.model(self.x), self.y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def test_training_is_compared_step_by_step() -> None:
+    training = Training()
+    losses = [training.step().item() for _ in range(4)]
+    assert losses[-1] < losses[0]
+
+
+def test_no_compilation_for_another_rate_count_or_seed() -> None:
+    training = Training()
+    compiled = weft.compile(training.step)
+    for _ in range(2):  # the first step makes the optimiser's state
+        compiled().item()
+    before = Stats.compiled + Stats.loaded + Stats.memory_hits
+    for rate in (0.1, 0.01, 0.003):
+        training.optimizer.param_groups[0]["lr"] = rate
+        compiled().item()
+    assert Stats.compiled + Stats.loaded + Stats.memory_hits == before
+
+
+def test_a_compiled_step_sees_changes_from_outside() -> None:
+    layer = nn.Linear(3, 2, bias=False)
+    compiled = weft.compile(layer)
+    x = weft.ones(1, 3)
+    compiled(x)
+    layer.load_state_dict({"weight": weft.full((2, 3), 4.0)})
+    assert compiled(x).tolist() == [[12.0, 12.0]]
+
+
+def test_a_third_run_is_native_and_so_is_the_first_once_there_is_an_optimiser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(config, "NATIVE_AFTER", 2)
+    monkeypatch.setattr(realize, "_repeating", False)
+    x = weft.ones(5)
+    x.tolist()
+    for native in (False, False, True):
+        (x * 2).sum().item()
+        planned = list(realize._programs.values())[-1]
+        assert (planned.native is not None) is native
+    optim.SGD([weft.zeros(1, requires_grad=True)], lr=0.1)
+    (x * 3 + 1).sum().item()
+    assert list(realize._programs.values())[-1].native is not None
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "COMPARE", False)
+    found = []
+    threads = weft.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            weft.set_num_threads(count)
+            realize._programs.clear()
+            training = Training()
+            for _ in range(3):
+                loss = training.step()
+            found.append([loss.item(), *[p.detach().numpy() for p in training.model.parameters()]])
+    finally:
+        weft.set_num_threads(threads)
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("bad", [9, -10])
+def test_an_index_out_of_range_names_its_line(bad: int) -> None:
+    x = weft.randn(9, 4)
+    y = x[weft.tensor([0, bad])] * 2
+    with pytest.raises(weft.errors.IndexOutOfRange, match=rf"take: index {bad}.*\n.*test_programs"):
+        y.sum().item()
+    assert x.sum().item() == pytest.approx(float(x.numpy().sum()), rel=1e-4)
+
+
+def test_results_do_not_share_memory() -> None:
+    x = weft.randn(4, 5)
+    y = x + 1
+    z = y.t()
+    first, second = y.numpy(), z.numpy()
+    first[:] = 0
+    assert second.any()
+    assert (y.numpy() != 0).any()
+
+
+def test_zero_sized() -> None:
+    x = weft.zeros(0, 4)
+    check(x.sum(0), x.sum(), weft.cat([x, weft.ones(2, 4)]), x @ weft.ones(4, 3))
+
+
+def test_mixed_dtypes() -> None:
+    i = weft.arange(-5, 6)
+    check(i // 2, i % 3, (i > 0) & (i < 3), i.to(weft.uint8), i.to(weft.int8) * 50, i.float() / 2)
+    check(weft.tensor([float("nan"), 1.0]).amax(0), i.sum(), i.amax(0), (i > 100).any())
+    check(weft.randn(3, 4).half() * 2, weft.randn(5).bfloat16().exp())
+
+
+def test_explain_tells_what_is_fused_and_what_is_not() -> None:
+    x = weft.randn(32, 8)
+    text = weft.explain(lambda: F.softmax((x @ weft.ones(8, 8)).relu(), 1).argsort(1))
+    assert "matmul     32x8 @ 8x8" in text
+    assert "[32] over [8]: relu, max, sub, exp, sum, div" in text
+    assert "reference  argsort of [32, 8]: no kernel for it" in text
+
+
+def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "REFERENCE", True)
+    weft.randn(3).exp().sum().item()
+    assert all(p.native is None for p in realize._programs.values())
+
+
+def test_compile_refuses_options_and_values() -> None:
+    with pytest.raises(weft.errors.UnsupportedOp, match="no option backend, mode"):
+        weft.compile(lambda: None, mode="max-autotune", backend="inductor")
+    with pytest.raises(TypeError, match="not int"):
+        weft.compile(3)

@@ -1,0 +1,99 @@
+"""A native program told to a person: its kernels, what was fused, bytes and FLOPs."""
+
+from __future__ import annotations
+
+from math import prod
+
+from .kernels import Convolution, Kernel, Pooling, Segment
+from .loops import Apply, Gather, Load, Loop, Reduce, Store
+from .matmul import Matmul
+from .program import Native
+from .views import Shape
+
+
+def explain_program(program: Native) -> str:
+    """One line for each kernel or call, in order."""
+    lines = []
+    flops = moved = calls = 0
+    for part in program.parts:
+        if not isinstance(part, Segment):
+            calls += 1
+            shapes = ", ".join(str(list(o.view.shape)) for o in part.operands)
+            lines.append(f"  reference  {part.name} of {shapes}: no kernel for it")
+            continue
+        for kernel in part.kernels:
+            lines.append("  " + _described(kernel))
+            flops += _flops(kernel)
+            moved += _bytes(kernel)
+    count = len(lines)
+    memory = program.memory.arena_bytes
+    head = (
+        f"{count} steps in {len(program.parts)} parts, {calls} of them by the reference; "
+        f"{_short(flops)}FLOP, {_short(moved)}B read and written, arena {_short(memory)}B"
+    )
+    return "\n".join([head, *lines])
+
+
+def _described(kernel: Kernel) -> str:
+    spec = kernel.spec
+    size = f"{_short(_flops(kernel))}FLOP {_short(_bytes(kernel))}B"
+    if isinstance(spec, Loop):
+        return f"loop       {_sizes(spec)}: {_ops(spec)}  [{size}]"
+    if isinstance(spec, Matmul):
+        batch = f"{list(spec.batch)} x " if spec.batch else ""
+        return f"matmul     {batch}{spec.m}x{spec.k} @ {spec.k}x{spec.n}  [{size}]"
+    if isinstance(spec, Convolution):
+        x, weight = list(spec.conv.x), list(spec.conv.weight)
+        return f"{spec.op:<10} {x} with {weight}  [{size}]"
+    if isinstance(spec, Pooling):
+        return f"{spec.op:<10} {list(spec.pool.kernel)} over {list(spec.pool.x)}  [{size}]"
+    return f"scatter    {spec.count} rows of {spec.row} into {list(spec.sizes)}  [{size}]"
+
+
+def _sizes(loop: Loop) -> str:
+    kept = [n for n, r in zip(loop.shape, loop.reduced, strict=True) if not r]
+    over = [n for n, r in zip(loop.shape, loop.reduced, strict=True) if r]
+    return f"{kept} over {over}" if over else str(kept)
+
+
+def _ops(loop: Loop) -> str:
+    names = [c.op for c in loop.code if isinstance(c, (Apply, Reduce))]
+    names += ["take" for c in loop.code if isinstance(c, Gather)]
+    return ", ".join(names) or "copy"
+
+
+def _flops(kernel: Kernel) -> int:
+    spec = kernel.spec
+    if isinstance(spec, Loop):
+        return spec.size * sum(isinstance(c, (Apply, Reduce)) for c in spec.code)
+    return 2 * kernel.work if isinstance(spec, (Matmul, Convolution)) else kernel.work
+
+
+def _bytes(kernel: Kernel) -> int:
+    """What crosses the kernel's border; an element that is read often counts once."""
+    spec = kernel.spec
+    if isinstance(spec, Loop):
+        return sum(_touched(spec.shape, a) for a in spec.accesses if isinstance(a, (Load, Store)))
+    if isinstance(spec, Matmul):
+        size = 4 if spec.kind == "float" else 8
+        elements = spec.m * spec.k + spec.k * spec.n + spec.m * spec.n
+        return prod(spec.batch) * elements * size
+    if isinstance(spec, Convolution):
+        size = 4 if spec.conv.kind == "float" else 8
+        return size * sum(map(prod, (spec.conv.x, spec.conv.weight, spec.conv.out)))
+    return 8 * kernel.work
+
+
+def _touched(shape: Shape, access: Load | Store) -> int:
+    from ...dtypes import BY_NAME
+
+    moving = [n for n, s in zip(shape, access.strides, strict=True) if s]
+    return prod(moving) * BY_NAME[access.dtype].itemsize
+
+
+def _short(number: float) -> str:
+    for unit in ("", "k", "M", "G"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} T"

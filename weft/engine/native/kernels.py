@@ -1,0 +1,262 @@
+"""Kernels: what describes one, its code, and rows of them that run in one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import BY_NAME
+from . import jit, loops, scatter, target, threads
+from .conv import Conv, emit_forward, emit_input, emit_weight
+from .ir import Module
+from .loops import Load, Loop, Store
+from .lower import Graph, Operand, Step
+from .matmul import Matmul, emit as emit_matmul
+from .operations import memory_type
+from .plan import FLAG
+from .pool import MaxPool, emit_max_pool, emit_max_pool_put, emit_max_pool_take
+from .processors import get_num_threads
+from .scatter import Scatter
+from .views import View, dense_strides
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One of the ops ``conv``, ``conv_input`` and ``conv_weight``."""
+
+    op: str
+    conv: Conv
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """One of the ops ``max_pool``, ``max_pool_take`` and ``max_pool_put``."""
+
+    op: str
+    pool: MaxPool
+
+
+Spec = Loop | Matmul | Convolution | Pooling | Scatter
+
+#: Points (or multiply-adds) that are worth another thread.
+_WORK_PER_THREAD = 16384
+
+#: In place of a value: the runtime's block, and the workspace of the kernel's group.
+RUNTIME, WORKSPACE = -1, -2
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of a program.
+
+    Attributes:
+        spec: what it computes; equal ones share their code.
+        buffers: for each word of its arguments, a value and an offset in bytes.
+        work: points, or multiply-adds.
+    """
+
+    spec: Spec
+    buffers: tuple[tuple[int, int], ...]
+    work: int
+
+
+@dataclass(frozen=True)
+class Code:
+    """A compiled kernel.
+
+    Attributes:
+        workspace: bytes that the threads need together.
+    """
+
+    library: jit.Library
+    address: int
+    workspace: int
+
+
+_codes: dict[tuple[Spec, int], Code] = {}
+
+
+def code_of(spec: Spec) -> Code:
+    """The code of a kernel, compiled the first time."""
+    key = (spec, get_num_threads())
+    found = _codes.get(key)
+    if found is None:
+        found = _codes[key] = _compile(spec)
+    return found
+
+
+def _compile(spec: Spec) -> Code:
+    host = target.host()
+    module = Module(host.vector_bytes)
+    name = "weft_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
+    workspace = _emit(module, name, spec, host)
+    library = jit.compile_module(module.text(), [name])
+    return Code(library, library.address(name), workspace)
+
+
+_CONVOLUTIONS: dict[str, Callable[..., int]] = {
+    "conv": emit_forward,
+    "conv_input": emit_input,
+    "conv_weight": emit_weight,
+}
+
+
+_POOLINGS: dict[str, Callable[..., int]] = {
+    "max_pool": emit_max_pool,
+    "max_pool_take": emit_max_pool_take,
+    "max_pool_put": emit_max_pool_put,
+}
+
+
+def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
+    """Writes the kernel; gives the bytes of workspace that the threads need together."""
+    if isinstance(spec, Loop):
+        loops.emit(module, name, spec, host.vector_bytes)
+        return 0
+    if isinstance(spec, Scatter):
+        scatter.emit(module, name, spec, host.vector_bytes)
+        return 0
+    if isinstance(spec, Pooling):
+        return _POOLINGS[spec.op](module, name, spec.pool, vector_bytes=host.vector_bytes)
+    width, registers = host.vector_bytes, host.registers
+    if isinstance(spec, Matmul):
+        count = get_num_threads()
+        return count * emit_matmul(
+            module, name, spec, vector_bytes=width, registers=registers, threads=count
+        )
+    emit = _CONVOLUTIONS[spec.op]
+    return emit(module, name, spec.conv, vector_bytes=width, registers=registers)
+
+
+def matmul(graph: Graph, step: Step) -> Kernel:
+    a, b = step.operands
+    *batch, m, n = step.shape
+    k = a.view.shape[-1]
+    c = dense_strides(step.shape)
+    x, y = a.view.expand((*batch, m, k)), b.view.expand((*batch, k, n))
+    kind = memory_type(step.dtype)
+    spec = Matmul(tuple(batch), m, k, n, x.strides, y.strides, c, kind)
+    buffers = (_address(graph, a), _address(graph, b), (step.value, 0), (WORKSPACE, 0))
+    return Kernel(spec, buffers, prod(step.shape) * k)
+
+
+def _address(graph: Graph, operand: Operand) -> tuple[int, int]:
+    """The value of an operand, and the offset in bytes of its first element."""
+    return operand.value, operand.view.offset * BY_NAME[graph.dtypes[operand.value]].itemsize
+
+
+def convolution(graph: Graph, step: Step) -> Kernel:
+    a, b = step.operands
+    op, attrs = step.name, step.sig.attrs
+    if op == "conv":
+        window, x, weight = attrs, a.view.shape, b.view.shape
+    elif op == "conv_input":
+        window, x, weight = attrs[0], step.shape, b.view.shape
+    else:
+        window, x, weight = attrs[0], a.view.shape, step.shape
+    conv = Conv(x, weight, window, memory_type(step.dtype))
+    buffers = (_address(graph, a), _address(graph, b), (step.value, 0), (WORKSPACE, 0))
+    work = prod(conv.out) * prod(weight[1:])
+    return Kernel(Convolution(op, conv), buffers, work)
+
+
+def pooling(graph: Graph, step: Step) -> Kernel:
+    pool, x = step.sig.attrs, step.operands[0].view.shape
+    unsigned = step.dtype == "uint8"
+    spec = MaxPool(x, pool.kernel, pool.window, memory_type(step.dtype), unsigned)
+    buffers = [_address(graph, operand) for operand in step.operands]
+    work = prod(spec.out) * prod(pool.kernel)
+    return Kernel(Pooling(step.name, spec), (*buffers, (step.value, 0)), work)
+
+
+def scattering(graph: Graph, step: Step) -> list[Kernel]:
+    """The base copied, then the part put, or added, in its places."""
+    base, part, *indices = step.operands
+    base_sizes = base.view.shape[: len(indices)]
+    count = prod(indices[0].view.shape)
+    row = prod(base.view.shape[len(indices) :])
+    spec = Scatter(
+        step.name == "put_add",
+        count,
+        row,
+        base_sizes,
+        tuple([i.view.strides[0] for i in indices]),
+        step.sig.attrs,
+        memory_type(step.dtype),
+    )
+    buffers = ((step.value, 0), _address(graph, part), *[_address(graph, i) for i in indices])
+    whole = View(step.shape, dense_strides(step.shape))
+    return [
+        _copy(graph, base, step.value, whole),
+        Kernel(spec, (*buffers, (FLAG, 0)), count * row),
+    ]
+
+
+def _copy(graph: Graph, operand: Operand, value: int, to: View) -> Kernel:
+    kind = graph.dtypes[operand.value]
+    load = Load(0, kind, operand.view.strides, operand.view.offset)
+    store = Store(0, 1, kind, to.strides, to.offset)
+    loop = Loop(to.shape, (False,) * len(to.shape), (load,), (store,))
+    return Kernel(loop, ((operand.value, 0), (value, 0)), loop.size)
+
+
+def assembly(graph: Graph, step: Step) -> list[Kernel]:
+    """Copies of the parts of a step to their places."""
+    targets = zip(step.operands, step.targets, strict=True)
+    return [_copy(graph, operand, step.value, to) for operand, to in targets]
+
+
+def _driver() -> int:
+    """``void driver(ptr {block, count, functions, arguments}, i64 tid, i64 nt)``."""
+    module = Module()
+    fn = module.function("weft_driver", [("args", "ptr"), ("tid", "i64"), ("nt", "i64")])
+    args, tid, nt = fn.arguments
+    block, functions, arguments = [fn.load("ptr", args, k) for k in (0, 2, 3)]
+    barrier, context = [fn.load("ptr", block, k) for k in (0, 1)]
+    last = fn.load("i64", args, 1) - 1
+    with fn.loop(0, last) as k:
+        fn.call_pointer(fn.load("ptr", functions, k), fn.load("ptr", arguments, k), tid, nt)
+        fn.call_pointer(barrier, context, nt)
+    fn.call_pointer(fn.load("ptr", functions, last), fn.load("ptr", arguments, last), tid, nt)
+    _kept.append(jit.compile_module(module.text(), ["weft_driver"]))
+    return _kept[0].address("weft_driver")
+
+
+_kept: list[jit.Library] = []
+
+
+class Segment:
+    """Kernels that run one after the other without a return to Python."""
+
+    def __init__(self, kernels: Sequence[Kernel]) -> None:
+        self.kernels = list(kernels)
+        self._codes = [code_of(k.spec) for k in kernels]
+        words: list[tuple[int, int]] = []
+        starts = []
+        for kernel in kernels:
+            starts.append(len(words))
+            words += [(RUNTIME, 0), *kernel.buffers]
+        self._values = np.array([v for v, _ in words], np.int64)
+        self._offsets = np.array([o for _, o in words], np.int64)
+        self._words = np.empty(len(words), np.int64)
+        self._functions = np.array([c.address for c in self._codes], np.int64)
+        self._starts = self._words.ctypes.data + 8 * np.array(starts, np.int64)
+        self._head = np.array(
+            [threads.runtime_address(), len(kernels), self._functions.ctypes.data,
+             self._starts.ctypes.data],
+            np.int64,
+        )  # fmt: skip
+        self._address = int(self._head.ctypes.data)
+        most = max([k.work for k in kernels])
+        self._threads = min(1 + most // _WORK_PER_THREAD, get_num_threads())
+        self._driver = _kept[0].address("weft_driver") if _kept else _driver()
+
+    def run(self, addresses: Any) -> None:
+        """``addresses[v]`` is where value v lies; the last one is that of the runtime's block."""
+        np.add(addresses[self._values], self._offsets, out=self._words)
+        threads.launch(self._driver, self._address, min(self._threads, get_num_threads()))

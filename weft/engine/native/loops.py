@@ -1,0 +1,592 @@
+"""Loop kernels: any number of elementwise ops and reductions over one domain, in one nest.
+
+A :class:`Loop` is a straight program over the points of its domain. Some dimensions may be
+reduced: the kept ones are shared out among the threads, and for each of their points the reduced
+ones are walked, once for each chain of reductions that need one another (softmax walks a row three
+times, while it is in the cache). One dimension, where most operands lie side by side, is walked by
+vectors.
+
+Every value has a level: OUTER if it is the same for all lanes and for the whole walk, LANES if it
+differs between lanes but not along the walk (the vector dimension is kept), INNER otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from . import operations
+from .ir import Module, Value, vector
+from .operations import lanes_for, memory_type, register_type
+from .views import Shape
+
+OUTER, LANES, INNER = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Load:
+    """An element of a buffer; a stride for each dimension of the domain."""
+
+    buffer: int
+    dtype: str
+    strides: tuple[int, ...]
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Gather:
+    """An element of a buffer at an address that holds integers computed at run time.
+
+    ``indices`` are values; each adds ``index * stride`` and must lie within its ``size`` (from
+    ``-size`` if ``wrap``). The address of one that does not is not read: the kernel raises the
+    flag that is its buffer ``flag``.
+    """
+
+    buffer: int
+    dtype: str
+    strides: tuple[int, ...]
+    offset: int
+    indices: tuple[int, ...]
+    index_strides: tuple[int, ...]
+    sizes: tuple[int, ...]
+    wrap: bool
+    flag: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """The number of the point: an int64 with a stride for each dimension of the domain."""
+
+    strides: tuple[int, ...]
+    dtype: str = "int64"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An elementwise op on earlier values, which are of ``source``'s dtype."""
+
+    op: str
+    source: str
+    dtype: str
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """``sum``, ``max`` or ``min`` of a value over the reduced dimensions."""
+
+    op: str
+    dtype: str
+    argument: int
+
+
+Instruction = Load | Gather | Position | Apply | Reduce
+
+
+@dataclass(frozen=True)
+class Store:
+    value: int
+    buffer: int
+    dtype: str
+    strides: tuple[int, ...]
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The domain, the program, and what it stores."""
+
+    shape: Shape
+    reduced: tuple[bool, ...]
+    code: tuple[Instruction, ...]
+    stores: tuple[Store, ...]
+
+    @property
+    def accesses(self) -> list[Load | Gather | Position | Store]:
+        placed = [i for i in self.code if isinstance(i, (Load, Gather, Position))]
+        return [*placed, *self.stores]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+def collapse(loop: Loop) -> Loop:
+    """Kept dimensions first, and those that lie as one in all operands made one."""
+    order = sorted(range(len(loop.shape)), key=lambda k: loop.reduced[k])
+    order = [k for k in order if loop.shape[k] != 1]
+    groups: list[list[int]] = []
+    for k in order:
+        if groups and _lie_as_one(loop, groups[-1][-1], k):
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    shape = tuple([prod([loop.shape[k] for k in g]) for g in groups])
+    reduced = tuple([loop.reduced[g[0]] for g in groups])
+
+    def strides(old: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([old[g[-1]] for g in groups])
+
+    return Loop(shape, reduced, *_with_strides(loop, strides))
+
+
+def _lie_as_one(loop: Loop, a: int, b: int) -> bool:
+    n = loop.shape[b]
+    return loop.reduced[a] == loop.reduced[b] and all(
+        x.strides[a] == n * x.strides[b] for x in loop.accesses
+    )
+
+
+def _with_strides(loop: Loop, change: Any) -> tuple[tuple[Any, ...], tuple[Store, ...]]:
+    from dataclasses import replace
+
+    code = [
+        replace(i, strides=change(i.strides)) if isinstance(i, (Load, Gather, Position)) else i
+        for i in loop.code
+    ]
+    return tuple(code), tuple([replace(s, strides=change(s.strides)) for s in loop.stores])
+
+
+def vector_dimension(loop: Loop) -> int | None:
+    """The dimension to walk by vectors: where most operands lie side by side, or stand still."""
+    best, best_score = None, -1.0
+    for k, n in enumerate(loop.shape):
+        score = 0.0
+        for access in loop.accesses:
+            stride = access.strides[k]
+            # (a scattered store costs more than a gathered load)
+            weight = 2 if isinstance(access, Store) else 1
+            score += weight if stride == 1 else 0.25 * weight if stride == 0 else 0
+        score *= min(n, 16) / 16
+        if score >= best_score:
+            best, best_score = k, score
+    return best
+
+
+#: Elements of the vector dimension that are one unit of work, where nothing is reduced.
+_BLOCK = 4096
+_UNROLL = 4
+
+
+def emit(module: Module, name: str, loop: Loop, vector_bytes: int = 64) -> None:
+    """Adds ``void name(ptr args, i64 tid, i64 nt)``; buffer k is word ``1 + k`` of ``args``."""
+    _Emitter(module, name, collapse(loop), vector_bytes).run()
+
+
+class _Emitter:
+    """Writes one loop kernel."""
+
+    def __init__(self, module: Module, name: str, loop: Loop, vector_bytes: int) -> None:
+        arguments = [("args", "ptr"), ("tid", "i64"), ("nt", "i64")]
+        self.fn = module.function(name, arguments)
+        self.fn.flags = ""  # each op rounds, so that what is fused with it changes no bit
+        self.loop = loop
+        self.axis = vector_dimension(loop)
+        axis = self.axis
+        self.kept_axis = axis is not None and not loop.reduced[axis]
+        self.walked = [k for k, r in enumerate(loop.reduced) if r and k != axis]
+        self.lanes = lanes_for(_dtypes(loop), vector_bytes)
+        self.levels = [OUTER] * len(loop.code)
+        self.passes = [0] * len(loop.code)
+        self.reducing = any(isinstance(c, Reduce) for c in loop.code) or any(loop.reduced)
+        self.unroll = self._unroll()
+        for k, code in enumerate(loop.code):
+            self.levels[k], self.passes[k] = self._place(code)
+        self.index: list[Value | int] = [0] * len(loop.shape)
+        self.mask: Value | None = None
+        # values known at each level; INNER ones only within one step of the walk
+        self.known: list[dict[int, Value]] = [{}, {}, {}]
+
+    def _place(self, code: Instruction) -> tuple[int, int]:
+        """Level, and the first walk in which the value can be had."""
+        if isinstance(code, Reduce):
+            level = LANES if self.kept_axis else OUTER
+            return level, self.passes[code.argument] + 1
+        if isinstance(code, Apply):
+            arguments = code.arguments
+            level = max([self.levels[a] for a in arguments], default=OUTER)
+            return level, max([self.passes[a] for a in arguments], default=0)
+        level = self._level_of(code.strides)
+        if isinstance(code, Gather):
+            level = max([level, *[self.levels[a] for a in code.indices]])
+            return level, max([self.passes[a] for a in code.indices])
+        return level, 0
+
+    def _level_of(self, strides: tuple[int, ...]) -> int:
+        if any(strides[k] for k in self.walked):
+            return INNER
+        if self.axis is None or not strides[self.axis]:
+            return OUTER
+        return LANES if self.kept_axis and self.reducing else INNER
+
+    def _unroll(self) -> int:
+        """Steps of the innermost loop that are written out, each with sums of its own."""
+        if self.kept_axis and self.reducing:
+            steps = self.loop.shape[self.walked[-1]] if self.walked else 1
+        else:
+            steps = 1 if self.axis is None else self.loop.shape[self.axis] // self.lanes
+        return _UNROLL if steps >= _UNROLL else 1
+
+    # ---- the nest
+
+    def run(self) -> None:
+        fn, loop = self.fn, self.loop
+        args, tid, nt = fn.arguments
+        self.buffers = {b: fn.load("ptr", args, 1 + b) for b in sorted(_buffers(loop))}
+        outer = self._outer_dims()
+        sizes = self._outer_sizes()
+        total: int = prod(sizes)
+        if not total or (loop.size == 0 and not self.reducing):
+            return
+        with fn.loop(tid * total // nt, (tid + 1) * total // nt) as p:
+            self.known = [{}, {}, {}]
+            rest: Value | int = p
+            block: Value | int = 0
+            for k, n in zip(reversed(outer), reversed(sizes), strict=True):
+                here = rest % n if n != total and isinstance(rest, Value) else rest
+                rest = rest // n if isinstance(rest, Value) else 0
+                if k == self.axis:
+                    block = here
+                else:
+                    self.index[k] = here
+            self._point(block)
+
+    def _outer_dims(self) -> list[int]:
+        dims = [k for k, r in enumerate(self.loop.reduced) if not r and k != self.axis]
+        return [*dims, self.axis] if self.kept_axis and self.axis is not None else dims
+
+    def _outer_sizes(self) -> list[int]:
+        return [
+            -(-self.loop.shape[k] // self._block()) if k == self.axis else self.loop.shape[k]
+            for k in self._outer_dims()
+        ]
+
+    def _block(self) -> int:
+        return self.lanes if self.reducing else _BLOCK
+
+    def _point(self, block: Value | int) -> None:
+        """All walks for one point of the shared-out dimensions."""
+        fn = self.fn
+        if not self.reducing:
+            self._stores_at(OUTER, 0)
+            if self.axis is None:
+                return
+            n = self.loop.shape[self.axis]
+            start: Value | int = 0
+            stop: Value | int = n
+            if n > _BLOCK and isinstance(block, Value):
+                start = block * _BLOCK
+                stop = fn.least(start + _BLOCK, n)
+            self._prepare(0)
+            self._walk_axis(start, stop, lambda unroll: self._stores_at(INNER, 0))
+            return
+        if not self.kept_axis:
+            self._passes()
+            return
+        assert self.axis is not None
+        n = self.loop.shape[self.axis]
+        at = block * self.lanes if isinstance(block, Value) else 0
+        self.index[self.axis] = at
+        self.mask = None
+        if n % self.lanes:
+            self.mask = fn.first_lanes(self.lanes, fn.const(n, "i64") - at)
+        self._passes()
+
+    def _passes(self) -> None:
+        last = max([self.passes[s.value] for s in self.loop.stores], default=0)
+        for number in range(last + 1):
+            level = LANES if self.kept_axis else OUTER
+            for below in range(level + 1):
+                self._stores_at(below, number)
+            self._walk(number)
+
+    def _walk(self, number: int) -> None:
+        """The walk ``number`` over the reduced dimensions."""
+        reduces = [
+            k
+            for k, code in enumerate(self.loop.code)
+            if isinstance(code, Reduce) and self.passes[k] == number + 1
+        ]
+        stores = any(
+            self._store_level(s) == INNER and self.passes[s.value] == number
+            for s in self.loop.stores
+        )
+        if not reduces and not stores:
+            return
+        sums = {k: [self._accumulator(k) for _ in range(self.unroll)] for k in reduces}
+        for k in reduces:  # what does not change along the walk is had before it
+            argument = self.loop.code[k].argument  # type: ignore[union-attr]
+            if self.levels[argument] != INNER:
+                self.value(argument)
+        self._prepare(number)
+
+        def step(unroll: int) -> None:
+            for k in reduces:
+                self._accumulate(k, sums[k][unroll])
+            self._stores_at(INNER, number)
+
+        self._walk_dims(self.walked, step)
+        for k in reduces:
+            level = self.levels[k]
+            self.known[level][k] = self._total(k, sums[k])
+
+    def _walk_dims(self, dims: list[int], step: Any) -> None:
+        fn = self.fn
+        if self.kept_axis and len(dims) == 1:
+            n = self.loop.shape[dims[0]]
+            main = n // self.unroll * self.unroll
+            with fn.loop(0, main, self.unroll) as i:
+                for u in range(self.unroll):
+                    self.index[dims[0]] = i + u
+                    self._fresh(step, u)
+            for u in range(n - main):
+                self.index[dims[0]] = fn.const(main + u, "i64")
+                self._fresh(step, u)
+            return
+        if dims:
+            with fn.loop(0, self.loop.shape[dims[0]]) as i:
+                self.index[dims[0]] = i
+                self._walk_dims(dims[1:], step)
+            return
+        if self.kept_axis or self.axis is None:
+            self._fresh(step, 0)
+        else:
+            self._walk_axis(0, self.loop.shape[self.axis], step)
+
+    def _fresh(self, step: Any, unroll: int) -> None:
+        self.known[INNER] = {}
+        step(unroll)
+        self.known[INNER] = {}
+
+    def _walk_axis(self, start: Value | int, stop: Value | int, step: Any) -> None:
+        """By vectors: several at once, then one by one, then the rest under a mask."""
+        fn, axis, lanes = self.fn, self.axis, self.lanes
+        assert axis is not None
+        n = None if isinstance(stop, Value) or isinstance(start, Value) else stop - start
+        wide = self.unroll * lanes
+        self.mask = None
+        if n is None:
+            base = fn.const(start, "i64") if not isinstance(start, Value) else start
+            main: Any = base + (fn.const(stop, "i64") - base) // wide * wide
+            small: Any = base + (fn.const(stop, "i64") - base) // lanes * lanes
+        else:
+            main, small = n // wide * wide, n // lanes * lanes
+        if n is None or main:
+            with fn.loop(start, main, wide) as i:
+                for u in range(self.unroll):
+                    self.index[axis] = i + u * lanes
+                    self._fresh(step, u)
+        if n is None or small > main:
+            with fn.loop(main, small, lanes) as i:
+                self.index[axis] = i
+                self._fresh(step, 0)
+        if n is None:
+            with fn.when(fn.compare("slt", small, stop)):
+                self._masked(small, fn.const(stop, "i64") - small, step)
+        elif n > small:
+            self._masked(fn.const(small, "i64"), n - small, step)
+        self.mask = None
+
+    def _masked(self, at: Value, live: Any, step: Any) -> None:
+        self.index[self.axis or 0] = at
+        self.mask = self.fn.first_lanes(self.lanes, live)
+        self._fresh(step, 0)
+        self.mask = None
+
+    # ---- reductions
+
+    def _accumulator(self, k: int) -> Value:
+        code = self.loop.code[k]
+        assert isinstance(code, Reduce)
+        kind = register_type(code.dtype)
+        start = operations.identity(code.op, code.dtype)
+        return self.fn.variable(vector(kind, self.lanes), start)
+
+    def _accumulate(self, k: int, place: Value) -> None:
+        fn, code = self.fn, self.loop.code[k]
+        assert isinstance(code, Reduce)
+        value = self._wide(self.value(code.argument))
+        if self.mask is not None and not self.kept_axis:
+            start = fn.const(operations.identity(code.op, code.dtype), value.type)
+            value = fn.select(self.mask, value, start)
+        elif self.axis is None:  # a single point: the other lanes must not count
+            start = fn.const(operations.identity(code.op, code.dtype), value.type)
+            value = fn.select(fn.first_lanes(self.lanes, 1), value, start)
+        so_far = fn.load(value.type, place)
+        fn.store(operations.combine(fn, code.op, code.dtype, so_far, value), place)
+
+    def _total(self, k: int, places: list[Value]) -> Value:
+        fn, code = self.fn, self.loop.code[k]
+        assert isinstance(code, Reduce)
+        kind = vector(register_type(code.dtype), self.lanes)
+        parts = [fn.load(kind, p) for p in places]
+        while len(parts) > 1:
+            parts = [
+                operations.combine(fn, code.op, code.dtype, parts[i], parts[i + 1])
+                for i in range(0, len(parts), 2)
+            ]
+        if self.kept_axis:
+            return parts[0]
+        return operations.across(fn, code.op, code.dtype, parts[0])
+
+    # ---- values
+
+    def _prepare(self, number: int) -> None:
+        """Computes, before a walk, what it uses and what does not change along it."""
+        for k in range(len(self.loop.code)):
+            if self.levels[k] != INNER and self.passes[k] <= number and self._used_inside(k):
+                self.value(k)
+
+    def _used_inside(self, k: int) -> bool:
+        return any(
+            self.levels[other] == INNER
+            and (
+                (isinstance(code, Apply) and k in code.arguments)
+                or (isinstance(code, Gather) and k in code.indices)
+            )
+            for other, code in enumerate(self.loop.code)
+        ) or any(s.value == k and self._store_level(s) == INNER for s in self.loop.stores)
+
+    def value(self, k: int) -> Value:
+        """Value ``k`` here: had before, or computed now."""
+        known = self.known[self.levels[k]]
+        if k not in known:
+            known[k] = self._compute(k)
+        return known[k]
+
+    def _compute(self, k: int) -> Value:
+        code = self.loop.code[k]
+        if isinstance(code, Load):
+            return self._load(code)
+        if isinstance(code, Gather):
+            return self._gather(code)
+        if isinstance(code, Position):
+            return self._position(code)
+        assert isinstance(code, Apply), "a reduction is used before its walk"
+        arguments = [self.value(a) for a in code.arguments]
+        if self.levels[k] != OUTER:
+            arguments = [self._wide(a) for a in arguments]
+        return operations.apply(self.fn, code.op, code.source, code.dtype, arguments)
+
+    def _wide(self, value: Value) -> Value:
+        """In every lane."""
+        return value if value.type[0] == "<" else self.fn.splat(value, self.lanes)
+
+    def _at(self, strides: tuple[int, ...], offset: int) -> Value | int:
+        at: Value | int = offset
+        for i, s in zip(self.index, strides, strict=True):
+            if s:
+                at = i * s + at
+        return at
+
+    def _position(self, code: Position) -> Value:
+        fn = self.fn
+        at = fn.const(self._at(code.strides, 0), "i64")
+        step = 0 if self.axis is None else code.strides[self.axis]
+        return fn.splat(at, self.lanes) + fn.iota(self.lanes) * step if step else at
+
+    def _load(self, code: Load) -> Value:
+        fn = self.fn
+        pointer, kind = self.buffers[code.buffer], memory_type(code.dtype)
+        at = self._at(code.strides, code.offset)
+        step = 0 if self.axis is None else code.strides[self.axis]
+        if self._level_of(code.strides) == OUTER or step == 0:
+            return operations.loaded(fn, fn.load(kind, pointer, at), code.dtype)
+        if step == 1:
+            value = fn.load(vector(kind, self.lanes), pointer, at, self.mask)
+        else:
+            value = self._load_at(kind, pointer, fn.iota(self.lanes) * step, at)
+        return operations.loaded(fn, value, code.dtype)
+
+    def _load_at(self, kind: str, pointer: Value, steps: Value, at: Value | int) -> Value:
+        """From the address ``at`` plus that of each lane."""
+        fn = self.fn
+        return operations.gather(fn, kind, fn.address(pointer, at, kind), steps, self.mask)
+
+    def _gather(self, code: Gather) -> Value:
+        fn = self.fn
+        kind = memory_type(code.dtype)
+        indices = [self.value(i) for i in code.indices]
+        scalar = all(i.type[0] != "<" for i in indices)
+        if not scalar:
+            indices = [self._wide(i) for i in indices]
+        extra = self._addressed(code, indices)
+        at = self._at(code.strides, code.offset)
+        step = 0 if self.axis is None else code.strides[self.axis]
+        pointer = self.buffers[code.buffer]
+        if scalar:
+            start = fn.address(pointer, extra + at, kind)
+            if step == 0:
+                return operations.loaded(fn, fn.load(kind, start), code.dtype)
+            steps = fn.iota(self.lanes) * step
+            if step == 1:
+                value = fn.load(vector(kind, self.lanes), start, 0, self.mask)
+                return operations.loaded(fn, value, code.dtype)
+            return operations.loaded(fn, self._load_at(kind, start, steps, 0), code.dtype)
+        steps = extra + fn.iota(self.lanes) * step if step else extra
+        return operations.loaded(fn, self._load_at(kind, pointer, steps, at), code.dtype)
+
+    def _addressed(self, code: Gather, indices: list[Value]) -> Value:
+        """What the indices add to the address, 0 for those that are out of range."""
+        fn = self.fn
+        total: Value | None = None
+        inside: Value | None = None
+        for index, stride, size in zip(indices, code.index_strides, code.sizes, strict=True):
+            if code.wrap:
+                index = fn.select(fn.compare("slt", index, 0), index + size, index)
+            good = fn.compare("ult", index, size)
+            inside = good if inside is None else inside & good
+            part = index * stride
+            total = part if total is None else total + part
+        assert total is not None
+        assert inside is not None
+        bad = ~inside
+        if self.mask is not None and bad.type[0] == "<":
+            bad = bad & self.mask
+        wrong = bad
+        if bad.type[0] == "<":
+            wrong = fn.op(
+                "i1", f"call i1 @llvm.vector.reduce.or.v{self.lanes}i1({bad.type} {bad.text})"
+            )
+            fn.module.declare(f"llvm.vector.reduce.or.v{self.lanes}i1", "i1", [bad.type])
+        flag = self.buffers[code.flag]
+        with fn.when(wrong):
+            fn.store(fn.const(1, "i64"), flag)
+        return fn.select(inside, total, 0)
+
+    # ---- stores
+
+    def _stores_at(self, level: int, number: int) -> None:
+        for store in self.loop.stores:
+            if self._store_level(store) == level and self.passes[store.value] == number:
+                self._store(store)
+
+    def _store_level(self, store: Store) -> int:
+        """Where a store belongs: where its value does, but within the lanes that it fills."""
+        return max(self.levels[store.value], self._level_of(store.strides))
+
+    def _store(self, store: Store) -> None:
+        fn = self.fn
+        value = operations.stored(fn, self.value(store.value), store.dtype)
+        at = self._at(store.strides, store.offset)
+        pointer = self.buffers[store.buffer]
+        step = 0 if self.axis is None else store.strides[self.axis]
+        if self._store_level(store) == OUTER:
+            fn.store(value, pointer, at)
+            return
+        value = self._wide(value)
+        if step == 1:
+            fn.store(value, pointer, at, self.mask)
+            return
+        start = fn.address(pointer, at, memory_type(store.dtype))
+        operations.scatter(fn, value, start, fn.iota(self.lanes) * step, self.mask)
+
+
+def _buffers(loop: Loop) -> set[int]:
+    used = {a.buffer for a in loop.accesses if not isinstance(a, Position)}
+    return used | {c.flag for c in loop.code if isinstance(c, Gather)}
+
+
+def _dtypes(loop: Loop) -> set[str]:
+    return {c.dtype for c in loop.code} | {s.dtype for s in loop.stores}

@@ -1,0 +1,253 @@
+"""From recorded nodes to steps: equal nodes made one, movement ops made views of buffers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+from ...graph.liveness import Work
+from ...graph.node import Node, Signature
+from . import operations
+from .views import MOVES, Shape, View, dense_strides
+
+#: Ops whose value is that of their first input.
+_IDENTITIES = ("same", "detach", "graft", "over")
+
+
+#: Kinds of steps that can join in a loop.
+IN_LOOPS = ("map", "random", "reduce", "take")
+
+
+class Operand(NamedTuple):
+    """A value as a step reads it."""
+
+    value: int
+    view: View
+
+
+@dataclass
+class Step:
+    """One op: what it computes is a whole dense buffer.
+
+    Attributes:
+        kind: ``map`` (elementwise), ``random`` (its last operand is the key), ``reduce``,
+            ``take``, ``assemble`` (parts copied to places in it, one after the other),
+            ``scatter``, ``matmul``, ``conv``, ``pool``, or ``host`` (the op's NumPy reference).
+        operands: of a map, broadcast to its shape.
+        targets: of an assembly, where each operand goes.
+    """
+
+    value: int
+    kind: str
+    sig: Signature
+    operands: tuple[Operand, ...]
+    shape: Shape
+    dtype: str
+    targets: tuple[View, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.sig.op.name
+
+
+def dense(shape: Shape) -> View:
+    return View(shape, dense_strides(shape))
+
+
+def _turned(operand: Operand) -> Operand:
+    n = len(operand.view.shape)
+    return Operand(operand.value, operand.view.permute((*range(n - 2), n - 1, n - 2)))
+
+
+class Graph:
+    """The steps of one recorded graph.
+
+    Values are numbered: first the leaves, then what the steps compute.
+
+    Attributes:
+        steps: each after those that it reads.
+        shapes, dtypes: of the values.
+        results: for each stored node, the value that holds it and how.
+    """
+
+    def __init__(self, work: Work) -> None:
+        leaves = [n.type for n in work.leaves]
+        self.leaf_count = len(leaves)
+        self.shapes = [t.shape for t in leaves]
+        self.dtypes = [t.dtype.name for t in leaves]
+        self.steps: list[Step] = []
+        self._at = [Operand(k, dense(shape)) for k, shape in enumerate(self.shapes)]
+        self._step_of: dict[int, Step] = {}
+        self._known: dict[Any, Operand] = {}
+        for node in work.order:
+            self._at.append(self._lower(node))
+        stored = [self._at[n.mark] for n in work.stored]
+        # A stored value is an array of its own: a leaf, or part of one, is copied.
+        shared = Counter(o.value for o in stored)
+        self.results = [
+            o if o.view.is_dense and self._is_whole(o) and shared[o.value] == 1 else self._copy(o)
+            for o in stored
+        ]
+
+        self._drop_unread()
+
+    def _drop_unread(self) -> None:
+        needed = {o.value for o in self.results}
+        for step in reversed(self.steps):
+            if step.value in needed:
+                needed.update(o.value for o in step.operands)
+        self.steps = [s for s in self.steps if s.value in needed]
+
+    def _turns_product(self, sig: Signature, operand: Operand) -> bool:
+        step = self._step_of.get(operand.value)
+        if step is None or step.kind != "matmul" or not operand.view.is_dense:
+            return False
+        n = len(step.shape)
+        return operand.view.shape == step.shape and sig.attrs == (*range(n - 2), n - 1, n - 2)
+
+    def _is_whole(self, operand: Operand) -> bool:
+        shape = self.shapes[operand.value]
+        return operand.value >= self.leaf_count and operand.view.size == dense(shape).size
+
+    def _lower(self, node: Node) -> Operand:
+        sig = node.sig
+        operands = tuple([self._at[i.mark] for i in node.inputs])
+        key = (sig, operands)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._lowered(sig, operands)
+        return known
+
+    def _lowered(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        name, shape = sig.op.name, sig.type.shape
+        if name in _IDENTITIES:
+            return operands[0]
+        if name == "permute" and self._turns_product(sig, operands[0]):
+            # (a @ b)^T is b^T @ a^T: the product is written as it will be read
+            a, b = self._step_of[operands[0].value].operands
+            return self._step("matmul", sig, (_turned(b), _turned(a)))
+        if name in MOVES:
+            return self._moved(operands[0], name, sig.attrs)
+        kind = _kind(sig)
+        if kind == "map":
+            operands = tuple([Operand(o.value, o.view.expand(shape)) for o in operands])
+            if name == "cast" and sig.types[0].dtype is sig.type.dtype:
+                return operands[0]
+        if kind == "random":
+            *points, key = operands
+            operands = (*[Operand(o.value, o.view.expand(shape)) for o in points], key)
+        if kind == "scatter":
+            operands = self._scattered(operands)
+        if kind in ("conv", "pool"):
+            operands = tuple([self._contiguous(o) for o in operands])
+        if kind == "assemble":
+            return self._assembled(sig, operands)
+        return self._step(kind, sig, operands)
+
+    def _step(
+        self,
+        kind: str,
+        sig: Signature,
+        operands: tuple[Operand, ...],
+        targets: tuple[View, ...] = (),
+    ) -> Operand:
+        value = len(self.shapes)
+        shape, dtype = sig.type.shape, sig.type.dtype.name
+        step = self._step_of[value] = Step(value, kind, sig, operands, shape, dtype, targets)
+        self.steps.append(step)
+        self.shapes.append(shape)
+        self.dtypes.append(dtype)
+        return Operand(value, dense(shape))
+
+    def _moved(self, operand: Operand, name: str, attrs: Any) -> Operand:
+        view = operand.view.apply(name, attrs)
+        if view is None:
+            return self._moved(self._copy(operand), name, attrs)
+        return Operand(operand.value, view)
+
+    def _scattered(self, operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
+        """The part dense, and each index as a vector, with one stride."""
+        base, part, *indices = operands
+        region = part.view.shape[: len(part.view.shape) - len(base.view.shape) + len(indices)]
+        flat = []
+        for index in indices:
+            whole = Operand(index.value, index.view.expand(region))
+            flat.append(self._moved(whole, "reshape", (prod(region),)))
+        return (base, self._contiguous(part), *flat)
+
+    def _contiguous(self, operand: Operand) -> Operand:
+        view = operand.view._replace(offset=0)
+        return operand if view.is_dense else self._copy(operand)
+
+    def _copy(self, operand: Operand) -> Operand:
+        """The same in a dense buffer of its own."""
+        from ...dtypes import BY_NAME
+        from ...graph.node import OPS, sign, type_of
+
+        kind = type_of(operand.view.shape, BY_NAME[self.dtypes[operand.value]])
+        same = OPS["same"]
+        sig = same.signatures.get(kind) or sign(same, None, (kind,), kind)
+        key = ("copy", operand)
+        known = self._known.get(key)
+        if known is None:
+            how = "map" if kind.dtype.name in operations.DTYPES else "host"
+            known = self._known[key] = self._step(how, sig, (operand,))
+        return known
+
+    def _assembled(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        whole = dense(sig.type.shape)
+        if sig.op.name == "set_slice":
+            return self._step("assemble", sig, operands, (whole, whole.slice(sig.attrs)))
+        targets, start = [], 0
+        dim = sig.attrs
+        for part in sig.types:
+            cuts = [(0, n, 1) for n in part.shape]
+            cuts[dim] = (start, start + part.shape[dim], 1)
+            targets.append(whole.slice(tuple(cuts)))
+            start += part.shape[dim]
+        return self._step("assemble", sig, operands, tuple(targets))
+
+
+_KINDS = {
+    "arange": "map",
+    "cat": "assemble",
+    "conv": "conv",
+    "conv_input": "conv",
+    "conv_weight": "conv",
+    "matmul": "matmul",
+    "max": "reduce",
+    "max_pool": "pool",
+    "max_pool_put": "pool",
+    "max_pool_take": "pool",
+    "min": "reduce",
+    "dropout": "random",
+    "random_bits": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
+    "put": "scatter",
+    "put_add": "scatter",
+    "set_slice": "assemble",
+    "sum": "reduce",
+    "take": "take",
+}
+
+
+def _kind(sig: Signature) -> str:
+    """What kind of step computes the op."""
+    name, to = sig.op.name, sig.type.dtype
+    sources = tuple([t.dtype.name for t in sig.types])
+    if not operations.DTYPES.issuperset((*sources, to.name)):
+        return "host"
+    kind = _KINDS.get(name)
+    if kind is None:
+        return "map" if operations.is_native(name, sources, to.name) else "host"
+    one_dtype = {*sources} == {to.name}
+    possible = {
+        "matmul": to.is_floating_point,
+        "conv": to.is_floating_point,
+        "pool": one_dtype and to.name != "bool" and 3 <= len(sig.types[0].shape) <= 5,
+        "scatter": to.name != "bool",
+    }
+    return kind if possible.get(kind, True) else "host"

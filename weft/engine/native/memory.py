@@ -1,0 +1,193 @@
+"""Where the values of a program lie: leaves as they come, results in new arrays, the rest in one
+arena that is planned ahead from lifetimes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import BY_NAME
+from . import threads
+from .lower import Graph
+from .plan import Plan
+from .views import View
+
+_ALIGN = 64
+
+
+class _Arena:
+    """One piece of memory for all programs: only one runs at a time."""
+
+    def __init__(self) -> None:
+        self.bytes = np.empty(0, np.uint8)
+
+    def start(self, size: int) -> tuple[Any, int]:
+        """The memory and the index of its first aligned byte, with ``size`` bytes behind it."""
+        if self.bytes.size < size + _ALIGN:
+            self.bytes = np.empty(size + _ALIGN, np.uint8)
+        return self.bytes, -self.bytes.ctypes.data % _ALIGN
+
+
+ARENA = _Arena()
+
+
+def place(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> dict[int, int]:
+    """Offsets for values that live from ``first`` to ``last``: the largest are placed first, each
+    at the lowest address that is free all its life.
+    """
+    offsets: dict[int, int] = {}
+    placed: list[int] = []
+    for value in sorted(sizes, key=lambda v: -sizes[v]):
+        size = sizes[value]
+        taken = sorted(
+            (offsets[o], offsets[o] + sizes[o])
+            for o in placed
+            if first[o] <= last[value] and first[value] <= last[o]
+        )
+        at = 0
+        for start, stop in taken:
+            if start - at >= size:
+                break
+            at = max(at, stop)
+        offsets[value] = at
+        placed.append(value)
+    return offsets
+
+
+class Memory:
+    """The plan of a program's memory.
+
+    Attributes:
+        arena_bytes: what it needs of the arena, workspaces included.
+    """
+
+    def __init__(self, graph: Graph, plan: Plan, workspaces: list[int]) -> None:
+        """``workspaces``: bytes that each group needs while it runs."""
+        self.graph = graph
+        results = {o.value for o in graph.results}
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        sizes: dict[int, int] = {}
+        for k, group in enumerate(plan.groups):
+            for step in group.steps:
+                if step.value in plan.kept and step.value not in results:
+                    size = _bytes(step.shape, step.dtype)
+                    sizes[step.value] = -(-size // _ALIGN) * _ALIGN
+                    first[step.value] = last[step.value] = k
+                for value in plan.reads(step):
+                    if value in last:
+                        last[value] = k
+        count = len(graph.shapes)
+        self.workspace_of: dict[int, int] = {}
+        for k, size in enumerate(workspaces):
+            if size:
+                value = self.workspace_of[k] = count
+                count += 1
+                sizes[value] = -(-size // _ALIGN) * _ALIGN
+                first[value] = last[value] = k
+        self.flag = count
+        sizes[self.flag], first[self.flag], last[self.flag] = _ALIGN, 0, len(plan.groups)
+        self.offsets = place(sizes, first, last)
+        self.arena_bytes = max([self.offsets[v] + sizes[v] for v in sizes], default=0)
+        self._results = [(o.value, o.view.shape) for o in graph.results]
+        self._count = count + 2  # the last is the runtime's block
+        self._prepare()
+
+    def _prepare(self) -> None:
+        graph = self.graph
+        self._scalars = [k for k in range(graph.leaf_count) if graph.shapes[k] == ()]
+        self._arrays = [k for k in range(graph.leaf_count) if graph.shapes[k] != ()]
+        self._scalar_bytes = np.zeros(8 * max(1, len(self._scalars)), np.uint8)
+        self._scalar_cells = [
+            self._scalar_bytes[8 * k : 8 * k + 8].view(BY_NAME[graph.dtypes[leaf]].numpy)
+            for k, leaf in enumerate(self._scalars)
+        ]
+        self._addresses = np.zeros(self._count, np.int64)
+        self._addresses[-1] = threads.runtime_address()
+        base = self._scalar_bytes.ctypes.data
+        for k, leaf in enumerate(self._scalars):
+            self._addresses[leaf] = base + 8 * k
+        self._arena: Any = None
+        self._inside = np.array(list(self.offsets), np.int64)
+        self._offsets = np.array(list(self.offsets.values()), np.int64)
+        self._new = [
+            (value, graph.shapes[value], BY_NAME[graph.dtypes[value]].numpy)
+            for value in sorted({o.value for o in graph.results})
+        ]
+
+    def enter(self, leaves: list[Any]) -> Frame:
+        """Addresses for one run."""
+        memory, start = ARENA.start(self.arena_bytes)
+        addresses = self._addresses
+        if memory is not self._arena:
+            self._arena = memory
+            addresses[self._inside] = memory.ctypes.data + start + self._offsets
+        self.start = start
+        for leaf, cell in zip(self._scalars, self._scalar_cells, strict=True):
+            cell[0] = leaves[leaf]
+        held: dict[int, Any] = {}
+        for leaf in self._arrays:
+            array = leaves[leaf]
+            if not array.flags.c_contiguous:
+                array = np.ascontiguousarray(array)
+            held[leaf] = array
+            addresses[leaf] = array.__array_interface__["data"][0]
+        for value, shape, dtype in self._new:
+            array = held[value] = np.empty(shape, dtype)
+            addresses[value] = array.__array_interface__["data"][0]
+        self.flag_cell = self.at(self.flag, (1,), np.dtype(np.int64))
+        self.flag_cell[0] = 0
+        return Frame(self, leaves, held, addresses)
+
+    def at(self, value: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """The array of a value in the arena."""
+        return np.ndarray(shape, dtype, self._arena, self.start + self.offsets[value])
+
+
+class Frame:
+    """The memory of one run."""
+
+    def __init__(
+        self, memory: Memory, leaves: list[Any], held: dict[int, Any], addresses: Any
+    ) -> None:
+        self.memory, self.leaves, self.held, self.addresses = memory, leaves, held, addresses
+
+    def whole(self, value: int) -> Any:
+        """The dense array of a value."""
+        found = self.held.get(value)
+        if found is not None:
+            return found
+        graph = self.memory.graph
+        if value < graph.leaf_count:
+            return np.asarray(self.leaves[value])
+        return self.memory.at(value, graph.shapes[value], BY_NAME[graph.dtypes[value]].numpy)
+
+    def array(self, value: int, view: View) -> Any:
+        whole = self.whole(value)
+        if view.is_dense and view.shape == whole.shape:
+            return whole if whole.ndim else whole[()]
+        size = whole.itemsize
+        return np.lib.stride_tricks.as_strided(
+            whole.reshape(-1)[view.offset :],
+            view.shape,
+            [s * size for s in view.strides],
+            writeable=False,
+        )
+
+    def put(self, value: int, result: Any) -> None:
+        self.whole(value)[...] = result
+
+    def failed(self) -> bool:
+        return bool(self.memory.flag_cell[0])
+
+    def results(self) -> list[Any]:
+        return [self.held[v].reshape(shape) for v, shape in self.memory._results]
+
+
+def _bytes(shape: tuple[int, ...], dtype: str) -> int:
+    size = BY_NAME[dtype].itemsize
+    for n in shape:
+        size *= n
+    return size

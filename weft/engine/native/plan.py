@@ -1,0 +1,352 @@
+"""Which steps run as one kernel, in which order, and where their values lie.
+
+Elementwise ops and reductions over the same points join in one loop, as long as no kernel would
+have to wait for itself; products are kernels of their own; what no kernel can be written for is a
+call of its NumPy reference. Values that somebody keeps get arrays of their own, the others a place
+in one arena, shared by those whose lifetimes do not overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from .loops import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
+from .lower import IN_LOOPS, Graph, Operand, Step, dense
+from .views import Shape, View, dense_strides
+
+#: A loop is not made larger than this.
+MAX_STEPS = 64
+
+
+@dataclass
+class Group:
+    """Steps that run as one kernel.
+
+    Attributes:
+        shape: of a loop, its domain.
+        reduced: its reduced dimensions; None as long as there is no reduction.
+        after: bit k is set if group k must have run before.
+    """
+
+    number: int
+    kind: str
+    steps: list[Step] = field(default_factory=list)
+    shape: Shape = ()
+    reduced: tuple[int, ...] | None = None
+    after: int = 0
+
+    @property
+    def row(self) -> Shape | None:
+        """The sizes of the dimensions that are left, without those of size 1."""
+        if self.reduced is None:
+            return None
+        return tuple([n for k, n in enumerate(self.shape) if k not in self.reduced and n != 1])
+
+
+class Plan:
+    """The groups of a graph.
+
+    Attributes:
+        groups: in the order in which they run.
+        kept: values that must lie in memory: results, and what one group reads of another's.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.step_of = {s.value: s for s in graph.steps}
+        self.group_of: dict[int, Group] = {}
+        self.scalars = self._scalars()
+        self._groups: list[Group] = []
+        results = {o.value for o in graph.results}
+        read = results.union(*[self.reads(step) for step in graph.steps])
+        for step in graph.steps:
+            if step.value in read or step.value not in self.scalars:
+                self._place(step)
+        self.kept = results
+        for group in self._groups:
+            for step in group.steps:
+                if group.kind != "loop":
+                    self.kept.add(step.value)
+                for value in self.reads(step):
+                    if self.group_of[value] is not group:
+                        self.kept.add(value)
+        self.groups = self._ordered()
+
+    def _scalars(self) -> set[int]:
+        """Values of one element made of leaves alone: computed again wherever they are used."""
+        found: set[int] = set()
+        for step in self.graph.steps:
+            if step.kind == "map" and prod(step.shape) == 1:
+                values = [o.value for o in step.operands]
+                if all(v < self.graph.leaf_count or v in found for v in values):
+                    found.add(step.value)
+        return found
+
+    def reads(self, step: Step) -> list[int]:
+        """The values that a step reads from memory or from its group."""
+        inlines = step.kind in IN_LOOPS
+        return [
+            operand.value
+            for k, operand in enumerate(step.operands)
+            if operand.value >= self.graph.leaf_count
+            and not (inlines and operand.value in self.scalars and not _is_addressed(step, k))
+        ]
+
+    # ---- groups
+
+    def _place(self, step: Step) -> None:
+        producers = {
+            self.group_of[v].number: self.group_of[v]
+            for v in self.reads(step)
+            if v in self.group_of
+        }
+        if step.kind in IN_LOOPS:
+            for group in sorted(producers.values(), key=lambda g: -g.number):
+                if self._may_join(step, group, list(producers.values())):
+                    self._add(group, step)
+                    return
+        loop = step.kind in IN_LOOPS
+        shape, reduced = _domain(step)
+        self._add(self._new("loop" if loop else step.kind, shape, reduced), step)
+
+    def _new(self, kind: str, shape: Shape, reduced: tuple[int, ...] | None) -> Group:
+        group = Group(len(self._groups), kind, shape=shape, reduced=reduced)
+        self._groups.append(group)
+        return group
+
+    def _add(self, group: Group, step: Step) -> None:
+        group.steps.append(step)
+        self.group_of[step.value] = group
+        reduced = _domain(step)[1]
+        if reduced is not None:
+            group.reduced = reduced
+        before = 0
+        for value in self.reads(step):
+            other = self.group_of.get(value)
+            if other is not None and other is not group:
+                before |= other.after | 1 << other.number
+        group.after |= before
+        for later in self._groups:
+            if later.after >> group.number & 1:
+                later.after |= group.after
+
+    def _may_join(self, step: Step, group: Group, producers: list[Group]) -> bool:
+        if group.kind != "loop" or len(group.steps) >= MAX_STEPS:
+            return False
+        if any(p.after >> group.number & 1 for p in producers):
+            return False
+        shape, reduced = _domain(step)
+        full = shape == group.shape
+        if full:
+            if reduced is not None and group.reduced not in (None, reduced):
+                return False
+        elif reduced is not None or group.row is None or _squeezed(shape) != group.row:
+            return False
+        will = reduced if reduced is not None else group.reduced
+        return all(
+            not _is_addressed(step, k) and self._in_place(o, group, full, will)
+            for k, o in enumerate(step.operands)
+            if self.group_of.get(o.value) is group
+        )
+
+    def _in_place(
+        self, operand: Operand, group: Group, full: bool, reduced: tuple[int, ...] | None
+    ) -> bool:
+        """Is the operand, a value of the group, read at the very point that computes it?"""
+        if self._is_full(operand.value, group):
+            return full and operand.view.shape == group.shape and operand.view.is_dense
+        if not full:
+            return operand.view.is_dense
+        assert reduced is not None
+        wanted = row_strides(group.shape, reduced)
+        view = operand.view
+        return view.offset == 0 and all(
+            n == 1 or a == b for n, a, b in zip(group.shape, view.strides, wanted, strict=True)
+        )
+
+    def _is_full(self, value: int, group: Group) -> bool:
+        step = self.step_of[value]
+        return step.kind != "reduce" and step.shape == group.shape
+
+    def _ordered(self) -> list[Group]:
+        """Each after those it waits for, otherwise as recorded."""
+        done, out = 0, []
+        waiting = sorted(self._groups, key=lambda g: g.steps[0].value)
+        while waiting:
+            ready = next(g for g in waiting if g.after & ~done == 0)
+            waiting.remove(ready)
+            out.append(ready)
+            done |= 1 << ready.number
+        return out
+
+    # ---- loops
+
+    def loop(self, group: Group) -> tuple[Loop, list[int]]:
+        """The loop nest of a group and the values that are its buffers; -1 is the error flag."""
+        return _Writer(self, group).result()
+
+
+def _domain(step: Step) -> tuple[Shape, tuple[int, ...] | None]:
+    if step.kind != "reduce":
+        return step.shape, None
+    return step.operands[0].view.shape, tuple(sorted(step.sig.attrs[0]))
+
+
+def _is_addressed(step: Step, operand: int) -> bool:
+    """Is the operand read at addresses that the step computes, so that it must lie in memory?"""
+    if step.kind == "random":
+        return operand == len(step.operands) - 1
+    return step.kind == "take" and operand == 0
+
+
+def _squeezed(shape: Shape) -> Shape:
+    return tuple([n for n in shape if n != 1])
+
+
+def row_strides(shape: Shape, reduced: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides over a domain of a dense value that has one element for each row."""
+    rows = tuple([1 if k in reduced else n for k, n in enumerate(shape)])
+    return tuple([0 if k in reduced else s for k, s in enumerate(dense_strides(rows))])
+
+
+#: In place of a value: the flag that an index out of range raises.
+FLAG = -3
+
+
+class _Writer:
+    """Turns a group into a loop."""
+
+    def __init__(self, plan: Plan, group: Group) -> None:
+        self.plan, self.group = plan, group
+        self.reduced = group.reduced or ()
+        self.code: list[Instruction] = []
+        self.values: dict[int, int] = {}  # value of the graph -> place in the code
+        self.loads: dict[Instruction, int] = {}
+        self.buffers: list[int] = []
+
+    def result(self) -> tuple[Loop, list[int]]:
+        for step in self.group.steps:
+            self.values[step.value] = self._step(step)
+        stores = [
+            Store(self.values[s.value], self._buffer(s.value), s.dtype, self._own_strides(s))
+            for s in self.group.steps
+            if s.value in self.plan.kept
+        ]
+        shape = self.group.shape
+        reduced = tuple([k in self.reduced for k in range(len(shape))])
+        return Loop(shape, reduced, tuple(self.code), tuple(stores)), self.buffers
+
+    def _own_strides(self, step: Step) -> tuple[int, ...]:
+        if self.plan._is_full(step.value, self.group):
+            return dense_strides(self.group.shape)
+        return row_strides(self.group.shape, self.reduced)
+
+    def _buffer(self, value: int) -> int:
+        if value not in self.buffers:
+            self.buffers.append(value)
+        return self.buffers.index(value)
+
+    def _emit(self, instruction: Instruction) -> int:
+        known = self.loads.get(instruction)
+        if known is None:
+            self.code.append(instruction)
+            known = self.loads[instruction] = len(self.code) - 1
+        return known
+
+    def _step(self, step: Step) -> int:
+        graph = self.plan.graph
+        if step.kind == "reduce":
+            return self._emit(Reduce(step.name, step.dtype, self._operand(step.operands[0])))
+        if step.kind == "take":
+            return self._take(step)
+        if step.kind == "random":
+            return self._random(step)
+        arguments = tuple([self._operand(o) for o in step.operands])
+        if step.name == "arange":
+            return self._arange(step, *arguments)
+        source = graph.dtypes[step.operands[0].value]
+        if step.name == "where":
+            source = step.dtype
+        return self._emit(Apply(step.name, source, step.dtype, arguments))
+
+    def _arange(self, step: Step, start: int, width: int) -> int:
+        """Numbers are made in the widest type of their category and rounded once."""
+        wide = self.plan.graph.dtypes[step.operands[0].value]
+        place = self._emit(Position(self._strides(dense(step.shape))))
+        place = self._emit(Apply("cast", "int64", wide, (place,)))
+        product = self._emit(Apply("mul", wide, wide, (place, width)))
+        total = self._emit(Apply("add", wide, wide, (start, product)))
+        return self._emit(Apply("cast", wide, step.dtype, (total,)))
+
+    def _random(self, step: Step) -> int:
+        """Element i of a draw is a function of the key, a seed and the draw's number, and of i."""
+        *points, key = step.operands
+        still = (0,) * len(self.group.shape)
+        buffer, offset, width = self._buffer(key.value), key.view.offset, key.view.strides[0]
+        seed, call = [self._emit(Load(buffer, "int64", still, offset + k * width)) for k in (0, 1)]
+        place = self._emit(Position(self._strides(dense(step.shape))))
+        if step.name != "dropout":
+            return self._emit(Apply(step.name, "int64", step.dtype, (seed, call, place)))
+        uniform = self._emit(Apply("random_uniform", "int64", "float32", (seed, call, place)))
+        x, p = [self._operand(o) for o in points]
+        return self._emit(Apply("dropout", step.dtype, step.dtype, (x, p, uniform)))
+
+    def _operand(self, operand: Operand) -> int:
+        value = operand.value
+        if value in self.values:
+            return self.values[value]
+        if value in self.plan.scalars:
+            self.values[value] = place = self._step(self.plan.step_of[value])
+            return place
+        dtype = self.plan.graph.dtypes[value]
+        strides = self._strides(operand.view)
+        return self._emit(Load(self._buffer(value), dtype, strides, operand.view.offset))
+
+    def _strides(self, view: View) -> tuple[int, ...]:
+        """The view's strides over the group's domain."""
+        domain = self.group.shape
+        if view.shape == domain:
+            return view.strides
+        # of a row (or of a scalar within any domain): its dimensions are the kept ones
+        steps = iter([s for n, s in zip(view.shape, view.strides, strict=True) if n != 1])
+        if prod(view.shape) == 1:
+            return (0,) * len(domain)
+        return tuple(
+            [0 if k in self.reduced or n == 1 else next(steps) for k, n in enumerate(domain)]
+        )
+
+    def _take(self, step: Step) -> int:
+        """``x[i0, i1, ...]``: the indices' common shape first, then the rest of x's."""
+        source, *indices = step.operands
+        graph = self.plan.graph
+        wrap = step.sig.attrs
+        count = len(indices)
+        rest = len(source.view.shape) - count
+        region = step.shape[: len(step.shape) - rest]
+        strides = (0,) * len(region) + source.view.strides[count:]
+        whole = View(step.shape, strides, source.view.offset)
+        places = tuple(
+            [
+                self._operand(Operand(i.value, _beside(i.view.expand(region), step.shape, rest)))
+                for i in indices
+            ]
+        )
+        return self._emit(
+            Gather(
+                self._buffer(source.value),
+                graph.dtypes[source.value],
+                self._strides(whole),
+                whole.offset,
+                places,
+                source.view.strides[:count],
+                source.view.shape[:count],
+                wrap,
+                self._buffer(FLAG),
+            )
+        )
+
+
+def _beside(view: View, shape: Shape, rest: int) -> View:
+    """A view of leading dimensions, the same for all places of the others."""
+    return View(shape, view.strides + (0,) * rest, view.offset)

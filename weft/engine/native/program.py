@@ -1,0 +1,107 @@
+"""A graph as native code: rows of kernels, and between them calls of NumPy references.
+
+Every kernel is ``void kernel(ptr args, i64 tid, i64 nt)`` and is entered by all threads. Word 0 of
+``args`` is the runtime's block, the others are addresses of buffers. There is a barrier between a
+kernel and the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...graph.liveness import Work
+from ...graph.node import Node
+from ..reference import DATA_ERRORS, Failure, Outcome, Program as Reference, bind
+from . import kernels
+from .kernels import WORKSPACE, Kernel, Segment
+from .lower import Graph, Operand
+from .memory import Frame, Memory
+from .plan import FLAG, Group, Plan
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an op's reference."""
+
+    name: str
+    run: Callable[..., Any]
+    operands: tuple[Operand, ...]
+    value: int
+
+
+class Native:
+    """A program of kernels, with the reference of the same graph for when data are at fault."""
+
+    def __init__(self, work: Work, reference: Reference) -> None:
+        self.reference = reference
+        graph = Graph(work)
+        plan = Plan(graph)
+        parts = [_parts(plan, group) for group in plan.groups]
+        workspaces = [
+            max([kernels.code_of(k.spec).workspace for k in part if isinstance(k, Kernel)] or [0])
+            for part in parts
+        ]
+        self.memory = Memory(graph, plan, workspaces)
+        self.parts: list[Segment | Call] = []
+        row: list[Kernel] = []
+        for k, part in enumerate(parts):
+            for one in part:
+                if isinstance(one, Kernel):
+                    row.append(self._placed(one, k))
+                    continue
+                if row:
+                    self.parts.append(Segment(row))
+                    row = []
+                self.parts.append(one)
+        if row:
+            self.parts.append(Segment(row))
+
+    def _placed(self, kernel: Kernel, group: int) -> Kernel:
+        special = {FLAG: self.memory.flag, WORKSPACE: self.memory.workspace_of.get(group, 0)}
+        return replace(kernel, buffers=tuple([(special.get(v, v), o) for v, o in kernel.buffers]))
+
+    def run(self, leaves: list[Any], order: list[Node]) -> Outcome:
+        """As :meth:`Reference.run`; if data are at fault, that says what is wrong with them."""
+        if any([v.__class__ is Failure for v in leaves]):
+            return self.reference.run(leaves, order)
+        frame = self.memory.enter(leaves)
+        try:
+            for part in self.parts:
+                if isinstance(part, Segment):
+                    part.run(frame.addresses)
+                else:
+                    _call(part, frame)
+        except DATA_ERRORS:
+            return self.reference.run(leaves, order)
+        if frame.failed():
+            return self.reference.run(leaves, order)
+        return frame.results(), None
+
+
+def _call(call: Call, frame: Frame) -> None:
+    arrays = [frame.array(o.value, o.view) for o in call.operands]
+    with np.errstate(all="ignore"):
+        frame.put(call.value, call.run(*arrays))
+
+
+def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
+    """What runs for a group, in order."""
+    step = group.steps[0]
+    if group.kind == "loop":
+        loop, buffers = plan.loop(group)
+        return [Kernel(loop, tuple([(b, 0) for b in buffers]), loop.size)]
+    if group.kind == "assemble":
+        return [*kernels.assembly(plan.graph, step)]
+    if group.kind == "matmul":
+        return [kernels.matmul(plan.graph, step)]
+    if group.kind == "conv":
+        return [kernels.convolution(plan.graph, step)]
+    if group.kind == "pool":
+        return [kernels.pooling(plan.graph, step)]
+    if group.kind == "scatter":
+        return [*kernels.scattering(plan.graph, step)]
+    return [Call(step.name, bind(step.sig), step.operands, step.value)]
