@@ -110,10 +110,18 @@ def tiny_mlp_step(lib: Any) -> Case:
     return step
 
 
+def mlp_step(lib: Any) -> Case:
+    """784-512-512-10, batch 64, SGD with momentum."""
+    nn = _nn(lib)
+    model = nn.Sequential(
+        nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
+    return _classifier_step(lib, model, (784,))
+
+
 def lenet_step(lib: Any) -> Case:
     """The LeNet of examples/lenet.py, batch 64, SGD with momentum."""
     nn = _nn(lib)
-    optim = __import__(f"{lib.__name__}.optim", fromlist=["optim"])
     model = nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1),
         nn.MaxPool2d(2, 2),
@@ -124,11 +132,16 @@ def lenet_step(lib: Any) -> Case:
         nn.Linear(120, 84),
         nn.Linear(84, 10),
     )
+    return _classifier_step(lib, model, (1, 28, 28))
+
+
+def _classifier_step(lib: Any, model: Any, shape: tuple[int, ...]) -> Case:
+    optim = __import__(f"{lib.__name__}.optim", fromlist=["optim"])
     optimiser = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     draw = np.random.default_rng(0)
-    x = lib.tensor(draw.normal(size=(64, 1, 28, 28)).astype(np.float32))
+    x = lib.tensor(draw.normal(size=(64, *shape)).astype(np.float32))
     y = lib.tensor(draw.integers(0, 10, 64))
-    loss_function = nn.CrossEntropyLoss()
+    loss_function = _nn(lib).CrossEntropyLoss()
 
     def step() -> object:
         optimiser.zero_grad()
@@ -164,7 +177,8 @@ CASES: dict[str, tuple[Maker, int]] = {
     "module(x)": (module_call, 5000),
     "module.forward(x)": (forward_alone, 5000),
     "tiny MLP step": (tiny_mlp_step, 300),
-    "LeNet step, batch 64": (lenet_step, 10),
+    "MLP step, batch 64": (mlp_step, 20),
+    "LeNet step, batch 64": (lenet_step, 20),
     "import": (start_up, 2),
     "import numpy alone": (bare_python, 2),
 }
