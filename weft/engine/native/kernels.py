@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -78,7 +79,8 @@ class Code:
     workspace: int
 
 
-_codes: dict[tuple[Spec, int], Code] = {}
+#: What some program holds.
+_codes: WeakValueDictionary[tuple[Spec, int], Code] = WeakValueDictionary()
 
 
 def code_of(spec: Spec) -> Code:

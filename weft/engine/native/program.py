@@ -41,10 +41,8 @@ class Native:
         graph = Graph(work)
         plan = Plan(graph)
         parts = [_parts(plan, group) for group in plan.groups]
-        workspaces = [
-            max([kernels.code_of(k.spec).workspace for k in part if isinstance(k, Kernel)] or [0])
-            for part in parts
-        ]
+        codes = [[kernels.code_of(k.spec) for k in p if isinstance(k, Kernel)] for p in parts]
+        workspaces = [max([c.workspace for c in part], default=0) for part in codes]
         self.memory = Memory(graph, plan, workspaces)
         self.parts: list[Segment | Call] = []
         row: list[Kernel] = []
