@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..dtypes import as_dtype, bool_, dtype, get_default_dtype, int64, uint8
+from ..dtypes import as_dtype, bool_, dtype, float32, get_default_dtype, int64, uint8
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, reduce as rd
@@ -88,7 +88,10 @@ def mean(
     _float_only("mean", x)
     dims = dims_of("mean", dim, x.type.ndim)
     n = count(x, dims)
-    return wrap(ew.div(rd.sum_(x, dims, keepdim), n))
+    kind = x.type.dtype
+    if kind.is_reduced:  # sum and count may be beyond what 16 bits hold, though the mean is not
+        x = ew.cast(x, float32)
+    return wrap(ew.cast(ew.div(rd.sum_(x, dims, keepdim), n), kind))
 
 
 def _correction(unbiased: bool | None, correction: float | None) -> float:
