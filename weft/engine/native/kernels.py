@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 from weakref import WeakValueDictionary
@@ -213,7 +214,8 @@ def assembly(graph: Graph, step: Step) -> list[Kernel]:
     return [_copy(graph, operand, step.value, to) for operand, to in targets]
 
 
-def _driver() -> int:
+@cache
+def _driver() -> jit.Library:
     """``void driver(ptr {block, count, functions, arguments}, i64 tid, i64 nt)``."""
     module = Module()
     fn = module.function("weft_driver", [("args", "ptr"), ("tid", "i64"), ("nt", "i64")])
@@ -225,11 +227,7 @@ def _driver() -> int:
         fn.call_pointer(fn.load("ptr", functions, k), fn.load("ptr", arguments, k), tid, nt)
         fn.call_pointer(barrier, context, nt)
     fn.call_pointer(fn.load("ptr", functions, last), fn.load("ptr", arguments, last), tid, nt)
-    _kept.append(jit.compile_module(module.text(), ["weft_driver"]))
-    return _kept[0].address("weft_driver")
-
-
-_kept: list[jit.Library] = []
+    return jit.compile_module(module.text(), ["weft_driver"])
 
 
 class Segment:
@@ -256,7 +254,7 @@ class Segment:
         self._address = int(self._head.ctypes.data)
         most = max([k.work for k in kernels])
         self._threads = min(1 + most // _WORK_PER_THREAD, get_num_threads())
-        self._driver = _kept[0].address("weft_driver") if _kept else _driver()
+        self._driver = _driver().address("weft_driver")
 
     def run(self, addresses: Any) -> None:
         """``addresses[v]`` is where value v lies; the last one is that of the runtime's block."""

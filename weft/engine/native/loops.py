@@ -533,9 +533,7 @@ class _Emitter:
         total: Value | None = None
         inside: Value | None = None
         for index, stride, size in zip(indices, code.index_strides, code.sizes, strict=True):
-            if code.wrap:
-                index = fn.select(fn.compare("slt", index, 0), index + size, index)
-            good = fn.compare("ult", index, size)
+            index, good = operations.in_range(fn, index, size, code.wrap)
             inside = good if inside is None else inside & good
             part = index * stride
             total = part if total is None else total + part

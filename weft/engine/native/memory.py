@@ -123,8 +123,9 @@ class Memory:
         addresses = self._addresses
         if memory is not self._arena:
             self._arena = memory
+            self.start = start
             addresses[self._inside] = memory.ctypes.data + start + self._offsets
-        self.start = start
+            self.flag_cell = self.at(self.flag, (1,), np.dtype(np.int64))
         for leaf, cell in zip(self._scalars, self._scalar_cells, strict=True):
             cell[0] = leaves[leaf]
         held: dict[int, Any] = {}
@@ -137,7 +138,6 @@ class Memory:
         for value, shape, dtype in self._new:
             array = held[value] = np.empty(shape, dtype)
             addresses[value] = array.__array_interface__["data"][0]
-        self.flag_cell = self.at(self.flag, (1,), np.dtype(np.int64))
         self.flag_cell[0] = 0
         return Frame(self, leaves, held, addresses)
 

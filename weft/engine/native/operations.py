@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from . import math, random
-from .ir import Function, Value, element, is_float, lanes, suffix, vector
+from .ir import Function, Value, element, is_float, lanes, size_of, suffix, vector
 
 _MEMORY = {
     "bool": "i8", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
     "float32": "float", "float64": "double",
 }  # fmt: skip
-_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
 
 #: The dtypes that native code computes with.
 DTYPES = frozenset(_MEMORY)
@@ -30,7 +29,7 @@ def register_type(dtype: str) -> str:
 
 def lanes_for(dtypes: Iterable[str], vector_bytes: int) -> int:
     """As many lanes as the widest dtype fills a vector with, but no more than floats do."""
-    return vector_bytes // max(4, *[_BYTES[_MEMORY[d]] for d in dtypes], 4)
+    return vector_bytes // max(4, *[size_of(_MEMORY[d]) for d in dtypes])
 
 
 def loaded(fn: Function, value: Value, dtype: str) -> Value:
@@ -58,7 +57,7 @@ def gather(fn: Function, kind: str, start: Value, steps: Value, mask: Value | No
     fn.module.declare(name, whole, [at.type, "i32", mask.type, whole])
     return fn.op(
         whole,
-        f"call {whole} @{name}({at.type} {at.text}, i32 {_BYTES[kind]}, {mask.type} {mask.text}, "
+        f"call {whole} @{name}({at.type} {at.text}, i32 {size_of(kind)}, {mask.type} {mask.text}, "
         f"{whole} zeroinitializer)",
     )
 
@@ -71,7 +70,7 @@ def scatter(fn: Function, value: Value, start: Value, steps: Value, mask: Value 
     name = f"llvm.masked.scatter.{suffix(value.type)}.v{count}p0"
     fn.module.declare(name, "void", [value.type, at.type, "i32", mask.type])
     fn.emit(
-        f"call void @{name}({value.type} {value.text}, {at.type} {at.text}, i32 {_BYTES[kind]}, "
+        f"call void @{name}({value.type} {value.text}, {at.type} {at.text}, i32 {size_of(kind)}, "
         f"{mask.type} {mask.text})"
     )
 
@@ -122,7 +121,8 @@ def apply(fn: Function, op: str, source: str, dtype: str, arguments: list[Value]
     if op == "where":
         return fn.select(*arguments)
     if op == "cast":
-        return _cast(fn, arguments[0], source, dtype)
+        signed = source not in ("uint8", "bool")
+        return math.cast(fn, arguments[0], register_type(dtype), signed)
     if op == "same":
         return arguments[0]
     if op in _DRAWS:
@@ -159,31 +159,8 @@ def is_native(op: str, sources: tuple[str, ...], dtype: str) -> bool:
     return op in table and (sources[0] in ("float32", "float64") or op in math.INTEGER)
 
 
-def _cast(fn: Function, value: Value, source: str, to: str) -> Value:
-    if source == to:
-        return value
-    kind = register_type(to)
-    if to == "bool":
-        return fn.compare("une" if is_float(value.type) else "ne", value, 0)
-    if source == "bool":
-        return fn.convert("uitofp" if is_float(kind) else "zext", value, kind)
-    if is_float(value.type):
-        if is_float(kind):
-            return fn.convert("fpext" if to == "float64" else "fptrunc", value, kind)
-        return _to_integer(fn, value, kind)
-    if is_float(kind):
-        return fn.convert("uitofp" if source == "uint8" else "sitofp", value, kind)
-    if _BYTES[kind] == _BYTES[register_type(source)]:
-        return value
-    if _BYTES[kind] < _BYTES[register_type(source)]:
-        return fn.convert("trunc", value, kind)
-    return fn.convert("zext" if source == "uint8" else "sext", value, kind)
-
-
-def _to_integer(fn: Function, value: Value, kind: str) -> Value:
-    """Through int64, as C does on the usual machines; what does not fit becomes its least."""
-    limit = 2.0**63
-    fits = fn.compare("olt", fn.intrinsic("fabs", value), limit)
-    wide = fn.convert("fptosi", fn.select(fits, value, 0.0), "i64")
-    wide = fn.select(fits, wide, fn.const(-(1 << 63), wide.type))
-    return wide if kind == "i64" else fn.convert("trunc", wide, kind)
+def in_range(fn: Function, index: Value, size: int, wrap: bool) -> tuple[Value, Value]:
+    """The index counted from the front (``wrap``: negative ones from the end); is it within?"""
+    if wrap:
+        index = fn.select(fn.compare("slt", index, 0), index + size, index)
+    return index, fn.compare("ult", index, size)

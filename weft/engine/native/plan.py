@@ -106,9 +106,8 @@ class Plan:
                 if self._may_join(step, group, list(producers.values())):
                     self._add(group, step)
                     return
-        loop = step.kind in IN_LOOPS
-        shape, reduced = _domain(step)
-        self._add(self._new("loop" if loop else step.kind, shape, reduced), step)
+        kind = "loop" if step.kind in IN_LOOPS else step.kind
+        self._add(self._new(kind, *_domain(step)), step)
 
     def _new(self, kind: str, shape: Shape, reduced: tuple[int, ...] | None) -> Group:
         group = Group(len(self._groups), kind, shape=shape, reduced=reduced)
@@ -183,7 +182,7 @@ class Plan:
     # ---- loops
 
     def loop(self, group: Group) -> tuple[Loop, list[int]]:
-        """The loop nest of a group and the values that are its buffers; -1 is the error flag."""
+        """The loop nest of a group and the values that are its buffers, ``FLAG`` among them."""
         return _Writer(self, group).result()
 
 

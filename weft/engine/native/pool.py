@@ -13,7 +13,8 @@ from math import prod
 from .conv_axes import axes
 from .conv_direct import reach
 from .conv_layout import Kernel, digits
-from .ir import Function, Module, Value, is_float, lanes, size_of, suffix, vector
+from .ir import Module, Value, is_float, size_of, vector
+from .operations import gather
 from .window import Window, out_sizes
 
 
@@ -207,12 +208,3 @@ class _Pooling:
             fn.load(kind, row, start + k, self._columns(start + k, 1)[1]) for k in (0, lanes)
         )
         return fn.shuffle(low, high, range(0, 2 * lanes, 2))
-
-
-def gather(fn: Function, kind: str, base: Value, places: Value, mask: Value) -> Value:
-    """The elements at ``places``; 0 where ``mask`` does not hold."""
-    result, pointers = vector(kind, lanes(places.type)), vector("ptr", lanes(places.type))
-    at = fn.op(pointers, f"getelementptr {kind}, ptr {base.text}, {places.type} {places.text}")
-    name = f"llvm.masked.gather.{suffix(result)}.{suffix(pointers)}"
-    align = Value(str(size_of(kind)), "i32", fn)
-    return fn.call(result, name, at, align, mask, fn.const(0, result))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .ir import Function, Module, Value, lanes, size_of, vector
+from .operations import in_range
 from .views import Shape
 
 
@@ -64,9 +65,8 @@ def _place(fn: Function, spec: Scatter, indices: list[Value]) -> tuple[Value, Va
     inside: Value = fn.const(1, "i1")
     step = spec.row
     for size, index in reversed(list(zip(spec.sizes, indices, strict=True))):
-        if spec.wrap:
-            index = fn.select(fn.compare("slt", index, 0), index + size, index)
-        inside = inside & fn.compare("ult", index, size)
+        index, good = in_range(fn, index, size, spec.wrap)
+        inside = inside & good
         place = place + index * step
         step *= size
     return place, inside

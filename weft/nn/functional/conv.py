@@ -101,20 +101,37 @@ def _conv(
     groups: int,
 ) -> Tensor:
     name = f"conv{dims}d"
-    w = node_of(weight)
     x, added = batched(name, node_of(input), dims)
+    w, steps, gaps = checked(name, x, weight, dims, stride, dilation)
+    channels = w.type.shape[1] * groups
+    if x.type.shape[1] != channels:
+        raise channel_mismatch(name, x, channels, dims)
+    window = Window(steps, _padding(padding, w.type.shape[2:], steps, gaps), gaps, groups)
+    return finished(contract.conv(x, w, window), bias, added)
+
+
+def checked(
+    name: str, x: Node, weight: Tensor, dims: int, stride: Any, dilation: Any
+) -> tuple[Node, tuple[int, ...], tuple[int, ...]]:
+    """The weight, and stride and dilation of each dimension.
+
+    Raises:
+        ShapeError: for a weight of another rank, or steps that are not positive.
+        DTypeError: if the weight's dtype is not the input's.
+    """
+    w = node_of(weight)
     check_weight(name, w, dims)
     check_dtype(name, x, w)
     steps, gaps = each(stride, dims, "stride"), each(dilation, dims, "dilation")
     check_positive(name, "stride", steps)
     check_positive(name, "dilation", gaps)
-    channels = w.type.shape[1] * groups
-    if x.type.shape[1] != channels:
-        raise channel_mismatch(name, x, channels, dims)
-    window = Window(steps, _padding(padding, w.type.shape[2:], steps, gaps), gaps, groups)
-    y = contract.conv(x, w, window)
+    return w, steps, gaps
+
+
+def finished(y: Node, bias: Tensor | None, added: bool) -> Tensor:
+    """With the bias of each channel, and without a batch dimension that was added."""
     if bias is not None:
-        y = ew.add(y, mv.reshape(node_of(bias), (1, w.type.shape[0], *(1,) * dims)))
+        y = ew.add(y, mv.reshape(node_of(bias), (1, y.type.shape[1], *(1,) * (y.type.ndim - 2))))
     return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
 
 

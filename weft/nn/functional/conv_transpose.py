@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ShapeError
-from ...ops import contract, elementwise as ew, movement as mv
+from ...ops import contract
 from ...ops.contract import Window
 from ...tensors.core import node_of, wrap
 from ...tensors.tensor import Tensor
-from .conv import batched, channel_mismatch, check_positive, check_weight, each
-from .linear import check_dtype
+from .conv import batched, channel_mismatch, checked, each, finished
 from .padding import pad
 
 
@@ -26,14 +25,9 @@ def _conv_transpose(
     dilation: Any,
 ) -> Tensor:
     name = f"conv_transpose{dims}d"
-    w = node_of(weight)
     x, added = batched(name, node_of(input), dims)
-    check_weight(name, w, dims)
-    check_dtype(name, x, w)
-    steps, gaps = each(stride, dims, "stride"), each(dilation, dims, "dilation")
+    w, steps, gaps = checked(name, x, weight, dims, stride, dilation)
     widths, extra = each(padding, dims, "padding"), each(output_padding, dims, "output_padding")
-    check_positive(name, "stride", steps)
-    check_positive(name, "dilation", gaps)
     if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
         raise ShapeError(
             f"{name}: output_padding {extra} must be smaller than stride {steps} or dilation {gaps}"
@@ -62,9 +56,7 @@ def _conv_transpose(
         y = contract.conv_input(x, w, Window(steps, ((0, 0),) * dims, gaps, groups), whole)
         frame = [(-p, e - p) for p, e in zip(widths, extra, strict=True)]
         y = node_of(pad(wrap(y), [n for pair in reversed(frame) for n in pair]))
-    if bias is not None:
-        y = ew.add(y, mv.reshape(node_of(bias), (1, y.type.shape[1], *(1,) * dims)))
-    return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
+    return finished(y, bias, added)
 
 
 def conv_transpose1d(
