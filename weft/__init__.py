@@ -385,7 +385,7 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import autograd, func, linalg, nn, optim, utils
+    from . import autograd, func, linalg, models, nn, optim, utils
     from .nn.functional import (
         celu,
         celu_,
@@ -403,7 +403,7 @@ if TYPE_CHECKING:
         threshold_,
     )
 
-_SUBPACKAGES = ("autograd", "func", "linalg", "nn", "optim", "utils")
+_SUBPACKAGES = ("autograd", "func", "linalg", "models", "nn", "optim", "utils")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (
     "celu",
@@ -665,6 +665,7 @@ __all__ = [
     "minimum",
     "mm",
     "mode",
+    "models",
     "movedim",
     "msort",
     "mul",

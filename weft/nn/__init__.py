@@ -44,6 +44,7 @@ from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
 from .flatten import Flatten, Unflatten
+from .grouped_attention import GroupedQueryAttention, KVCache
 from .imbalance import DiceLoss, FocalLoss
 from .lazy import (
     LazyBatchNorm1d,
@@ -61,6 +62,7 @@ from .lazy import (
     LazyLinear,
 )
 from .linear import Bilinear, Identity, Linear
+from .lora import LoRA
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -225,6 +227,7 @@ __all__ = [
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
+    "GroupedQueryAttention",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -236,6 +239,7 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "KLDivLoss",
+    "KVCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -259,6 +263,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LoRA",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
@@ -337,6 +342,7 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "lora",
     "utils",
 ]
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from ..autograd.modes import no_grad
+from ..dtypes import float64
 from ..errors import ShapeError, did_you_mean
-from ..tensors.random import Generator
+from ..tensors.creation import empty, eye as identity
+from ..tensors.decompositions import qr
+from ..tensors.random import Generator, rand
 from ..tensors.tensor import Tensor
+from .mistakes import deprecated, user_warning
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _GAINS = {
     "linear": 1.0,
@@ -70,6 +79,118 @@ def ones_(tensor: Tensor) -> Tensor:
 def zeros_(tensor: Tensor) -> Tensor:
     """All zeros."""
     return constant_(tensor, 0.0)
+
+
+def _normal_cdf(x: float) -> float:
+    return math.erfc(-x / math.sqrt(2)) / 2
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal, of which only what lies in [a, b] is taken.
+
+    Raises:
+        ValueError: unless ``std`` is positive and ``a`` not above ``b``.
+    """
+    if not (std > 0 and a <= b):
+        raise ValueError(f"trunc_normal_ needs std > 0 and a <= b, not std={std}, a={a} and b={b}")
+    if mean < a - 2 * std or mean > b + 2 * std:
+        user_warning(
+            f"trunc_normal_: mean={mean} is more than 2 std from [{a}, {b}], far out where the "
+            "distribution may be inexact"
+        )
+    low, high = (a - mean) / std, (b - mean) / std
+    with no_grad():
+        if _normal_cdf(low) + _normal_cdf(-high) < 1e-12:  # nothing is cut off
+            return tensor.normal_(mean, std, generator=generator).clamp_(a, b)
+        # By the inverse of the distribution function, in the half where that is exact.
+        sign = -1 if low > 0 else 1
+        first, last = (low, high) if sign > 0 else (-high, -low)
+        u = empty(tensor.shape, dtype=float64)
+        u.uniform_(_normal_cdf(first), _normal_cdf(last), generator=generator)
+        z = (2 * u - 1).erfinv() * (sign * math.sqrt(2))
+        return tensor.copy_((z * std + mean).clamp(a, b))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity, for weights of linear layers.
+
+    Raises:
+        ShapeError: unless there are two dimensions.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_ takes a matrix, not shape {list(tensor.shape)}")
+    with no_grad():
+        return tensor.copy_(identity(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The identity, for weights of convolutions ``[out, in / groups, ...]``, in each group.
+
+    Raises:
+        ShapeError: unless there are 3 to 5 dimensions, the first a multiple of ``groups``.
+    """
+    shape = tensor.shape
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(f"dirac_ takes weights of convolutions, not shape {list(shape)}")
+    if groups < 1 or shape[0] % groups:
+        raise ShapeError(f"dirac_: groups={groups} does not divide {shape[0]} channels")
+    centre = (slice(None), slice(None), *(size // 2 for size in shape[2:]))
+    with no_grad():
+        tensor.zero_()
+        tensor[centre] = identity(shape[0] // groups, shape[1]).repeat(groups, 1).to(tensor.dtype)
+    return tensor
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """Orthogonal as a matrix ``[n, rest]``: its rows, or its columns, whichever are fewer.
+
+    (Saxe, McClelland and Ganguli, 2013, arXiv:1312.6120)
+
+    Raises:
+        ShapeError: for fewer than two dimensions.
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(
+            f"orthogonal_ needs at least two dimensions, not shape {list(tensor.shape)}"
+        )
+    if tensor.numel() == 0:
+        return tensor
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    with no_grad():
+        dtype = float64 if tensor.dtype is float64 else None
+        drawn = empty(max(rows, columns), min(rows, columns), dtype=dtype)
+        q, r = qr(drawn.normal_(generator=generator))
+        # Signs make it uniform among the orthogonal ones. (Mezzadri, 2006, arXiv:math-ph/0609050)
+        q = q * r.diagonal().sign()
+        return tensor.copy_((q if rows >= columns else q.t()).reshape(tensor.shape) * gain)
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Normal, with a share of zeros in each column. (Martens, 2010)
+
+    Args:
+        sparsity: the share, rounded up to whole elements.
+
+    Raises:
+        ShapeError: unless there are two dimensions.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_ takes a matrix, not shape {list(tensor.shape)}")
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    with no_grad():
+        tensor.normal_(0.0, std, generator=generator)
+        place = rand(*tensor.shape, generator=generator).argsort(0).argsort(0)
+        return tensor.masked_fill_(place < zeros, 0.0)
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -141,15 +262,57 @@ def reset_linear(weight: Tensor, bias: Any) -> None:
         uniform_(bias, -bound, bound)
 
 
+# ---- names of old
+
+
+def _deprecated(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    new = function.__name__
+
+    @wraps(function)
+    def old(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        deprecated(f"nn.init.{new[:-1]}", f"nn.init.{new}")
+        return function(*args, **kwargs)
+
+    return old
+
+
+uniform = _deprecated(uniform_)
+normal = _deprecated(normal_)
+constant = _deprecated(constant_)
+eye = _deprecated(eye_)
+dirac = _deprecated(dirac_)
+xavier_uniform = _deprecated(xavier_uniform_)
+xavier_normal = _deprecated(xavier_normal_)
+kaiming_uniform = _deprecated(kaiming_uniform_)
+kaiming_normal = _deprecated(kaiming_normal_)
+orthogonal = _deprecated(orthogonal_)
+sparse = _deprecated(sparse_)
+
 __all__ = [
     "calculate_gain",
+    "constant",
     "constant_",
+    "dirac",
+    "dirac_",
+    "eye",
+    "eye_",
+    "kaiming_normal",
     "kaiming_normal_",
+    "kaiming_uniform",
     "kaiming_uniform_",
+    "normal",
     "normal_",
     "ones_",
+    "orthogonal",
+    "orthogonal_",
+    "sparse",
+    "sparse_",
+    "trunc_normal_",
+    "uniform",
     "uniform_",
+    "xavier_normal",
     "xavier_normal_",
+    "xavier_uniform",
     "xavier_uniform_",
     "zeros_",
 ]

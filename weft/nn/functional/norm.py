@@ -90,6 +90,8 @@ def _move_running(
     n: int,
     momentum: float,
 ) -> None:
+    if n == 0:  # an empty batch says nothing
+        return
     with no_grad():
         for running, new in ((running_mean, mean), (running_var, var)):
             if running is not None:

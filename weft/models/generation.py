@@ -1,0 +1,47 @@
+"""How the next token is chosen."""
+
+from __future__ import annotations
+
+from ..errors import DTypeError, ShapeError
+from ..tensors.random import multinomial
+from ..tensors.tensor import Tensor
+
+
+def check_prompt(
+    tokens: Tensor, max_new_tokens: int, temperature: float, top_k: int | None
+) -> None:
+    """
+    Raises:
+        ShapeError, DTypeError: unless tokens are int64 ``[N, L]``, ``L`` at least 1.
+        ValueError: for numbers that are too small.
+    """
+    if tokens.ndim != 2 or tokens.shape[1] == 0:
+        raise ShapeError(
+            f"generate takes tokens [batch, length], at least one of each text, not shape "
+            f"{list(tokens.shape)}"
+        )
+    if tokens.dtype.is_floating_point or tokens.dtype.name == "bool":
+        raise DTypeError(f"generate takes indices of tokens (int64), not {tokens.dtype}")
+    if max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(
+            f"generate: max_new_tokens={max_new_tokens} and temperature={temperature} must not be "
+            f"negative, top_k={top_k} at least 1"
+        )
+
+
+def next_token(scores: Tensor, temperature: float, top_k: int | None) -> Tensor:
+    """One token for each row of scores ``[N, vocabulary]``: ``[N, 1]``.
+
+    Args:
+        temperature: scores are divided by it; with 0 the best token is taken.
+        top_k: only this many of the best are drawn from.
+    """
+    if temperature == 0:
+        return scores.argmax(-1, keepdim=True)
+    if top_k is not None:
+        worst = scores.topk(min(top_k, scores.shape[-1])).values[:, -1:]
+        scores = scores.masked_fill(scores < worst, float("-inf"))
+    return multinomial((scores / temperature).softmax(-1), 1)
+
+
+__all__ = ["check_prompt", "next_token"]
