@@ -47,7 +47,7 @@ SHARED_INSIDE = {
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
-    "weft": {"errors", "explain", "from_torch", "models", "realize"},
+    "weft": {"errors", "explain", "from_torch", "models", "profile", "realize"},
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck

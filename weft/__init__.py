@@ -35,7 +35,7 @@ from .dtypes import (
     set_default_dtype,
     uint8,
 )
-from .engine.compiled import compile, explain
+from .engine.compiled import compile, explain, profile
 from .engine.native.processors import get_num_threads, set_num_threads
 from .tensors.creation import (
     arange,
@@ -705,6 +705,7 @@ __all__ = [
     "prelu",
     "preserve_format",
     "prod",
+    "profile",
     "promote_types",
     "quantile",
     "rad2deg",

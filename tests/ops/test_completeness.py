@@ -127,7 +127,7 @@ NOT_OPS = {
     *("enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"),
     *("get_default_dtype", "set_default_dtype", "set_printoptions", "load", "save"),
     *("get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
-    *("compile", "explain", "get_num_threads", "set_num_threads"),
+    *("compile", "explain", "profile", "get_num_threads", "set_num_threads"),
 }
 FUNCTIONS = [n for n in weft.__all__ if n not in NOT_OPS and isfunction(vars(weft).get(n))]
 

@@ -69,3 +69,34 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
         realize.realize_pending()
     del result
     return "\n\n".join(explain_program(p) for p in programs)
+
+
+def profile(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
+    """Calls the function several times and tells what each of its kernels takes.
+
+    The kernels are run one by one for this, each by all threads; the least of five times counts.
+    What is not in a kernel (recording, starting threads) is not in the sum.
+
+    Returns:
+        for each graph that is run during a call: its time, and for each kernel its time, share,
+        arithmetic per second, how many there are that are equal, and what :func:`explain` says.
+    """
+    from .native.explain import profile_program
+
+    with realize.native_at_once(), realize.watched() as programs:
+        for _ in range(2):  # the first call may differ: it makes gradients and optimisers' states
+            realize.realize_pending()
+            programs.clear()
+            function(*args, **kwargs)
+        realize.realize_pending()
+        seen = list(dict.fromkeys(programs))
+        for program in seen:
+            program.times = []
+        try:
+            for _ in range(5):
+                function(*args, **kwargs)
+                realize.realize_pending()
+            return "\n\n".join(profile_program(p, p.times or []) for p in seen if p.times)
+        finally:
+            for program in seen:
+                program.times = None

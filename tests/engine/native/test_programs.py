@@ -238,6 +238,38 @@ def test_explain_tells_what_is_fused_and_what_is_not() -> None:
     assert "reference  argsort of [32, 8]: no kernel for it" in text
 
 
+def test_profile_tells_what_each_kernel_takes() -> None:
+    weight = weft.randn(5, 7).requires_grad_()
+    x = weft.randn(3, 5)
+
+    def step() -> None:
+        weight.grad = None
+        (x @ weight).exp().sum().backward()
+
+    text = weft.profile(step)
+    assert "matmul" in text
+    assert "exp" in text
+    assert "us" in text
+    before = weight.grad
+    assert weft.profile(lambda: None) == ""
+    assert weight.grad is before
+
+
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 32, 48, 64, 100, 128, 256, 300])
+@pytest.mark.parametrize("rows", [1, 3, 130])
+def test_sums_of_columns(columns: int, rows: int) -> None:
+    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+
+    def both() -> tuple[weft.Tensor, weft.Tensor]:
+        t = weft.from_numpy(x)
+        return F.softmax(t, 0), (t * 2).sum(0)
+
+    soft, total = weft.compile(both)()
+    e = np.exp(x.astype(np.float64) - x.max(0))
+    np.testing.assert_allclose(soft.numpy(), e / e.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(total.numpy(), 2 * x.sum(0, np.float64), rtol=1e-4, atol=1e-5)
+
+
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "REFERENCE", True)
     weft.randn(3).exp().sum().item()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from .kernels import Convolution, Kernel, Pooling, Segment
-from .loops import Apply, Gather, Load, Loop, Reduce, Store
+from .loop_spec import Apply, Gather, Load, Loop, Reduce, Store
 from .matmul import Matmul
-from .program import Native
+from .program import Call, Native
 from .views import Shape
 
 
@@ -15,16 +15,13 @@ def explain_program(program: Native) -> str:
     """One line for each kernel or call, in order."""
     lines = []
     flops = moved = calls = 0
-    for part in program.parts:
-        if not isinstance(part, Segment):
+    for one in _kernels(program):
+        lines.append("  " + _described(one))
+        if isinstance(one, Kernel):
+            flops += _flops(one)
+            moved += _bytes(one)
+        else:
             calls += 1
-            shapes = ", ".join(str(list(o.view.shape)) for o in part.operands)
-            lines.append(f"  reference  {part.name} of {shapes}: no kernel for it")
-            continue
-        for kernel in part.kernels:
-            lines.append("  " + _described(kernel))
-            flops += _flops(kernel)
-            moved += _bytes(kernel)
     count = len(lines)
     memory = program.memory.arena_bytes
     head = (
@@ -34,7 +31,36 @@ def explain_program(program: Native) -> str:
     return "\n".join([head, *lines])
 
 
-def _described(kernel: Kernel) -> str:
+def profile_program(program: Native, times: list[float]) -> str:
+    """The same with what each took, the longest first, added up over equal ones."""
+    rows: dict[str, list[float]] = {}
+    flops: dict[str, int] = {}
+    for one, seconds in zip(_kernels(program), times, strict=True):
+        text = _described(one)
+        rows.setdefault(text, []).append(seconds)
+        flops[text] = flops.get(text, 0) + (_flops(one) if isinstance(one, Kernel) else 0)
+    total = sum(times)
+    lines = [f"{len(times)} steps, {1e3 * total:.3f} ms"]
+    for text in sorted(rows, key=lambda t: -sum(rows[t])):
+        spent = sum(rows[text])
+        rate = f"{flops[text] / spent / 1e9:6.1f} GFLOP/s"
+        lines.append(
+            f"{1e6 * spent:9.1f} us {spent / total:5.1%} {rate} {len(rows[text]):3d} x {text}"
+        )
+    return "\n".join(lines)
+
+
+def _kernels(program: Native) -> list[Kernel | Call]:
+    found: list[Kernel | Call] = []
+    for part in program.parts:
+        found += part.kernels if isinstance(part, Segment) else [part]
+    return found
+
+
+def _described(kernel: Kernel | Call) -> str:
+    if isinstance(kernel, Call):
+        shapes = ", ".join(str(list(o.view.shape)) for o in kernel.operands)
+        return f"reference  {kernel.name} of {shapes}: no kernel for it"
     spec = kernel.spec
     size = f"{_short(_flops(kernel))}FLOP {_short(_bytes(kernel))}B"
     if isinstance(spec, Loop):

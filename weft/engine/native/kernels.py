@@ -16,7 +16,7 @@ from ...dtypes import BY_NAME
 from . import jit, loops, scatter, target, threads
 from .conv import Conv, emit_forward, emit_input, emit_weight
 from .ir import Module
-from .loops import Load, Loop, Store
+from .loop_spec import Load, Loop, Store
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
@@ -255,6 +255,10 @@ class Segment:
         most = max([k.work for k in kernels])
         self._threads = min(1 + most // _WORK_PER_THREAD, get_num_threads())
         self._driver = _driver().address("weft_driver")
+
+    def split(self) -> list[Segment]:
+        """A segment for each kernel."""
+        return [Segment([kernel]) for kernel in self.kernels]
 
     def run(self, addresses: Any) -> None:
         """``addresses[v]`` is where value v lies; the last one is that of the runtime's block."""

@@ -12,161 +12,34 @@ differs between lanes but not along the walk (the vector dimension is kept), INN
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterator
+from math import gcd, prod
 from typing import Any
 
 from . import operations
 from .ir import Module, Value, vector
+from .loop_spec import (
+    Apply,
+    Gather,
+    Instruction,
+    Load,
+    Loop,
+    Position,
+    Reduce,
+    Store,
+    collapse,
+    vector_dimension,
+)
 from .operations import lanes_for, memory_type, register_type
-from .views import Shape
 
 OUTER, LANES, INNER = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Load:
-    """An element of a buffer; a stride for each dimension of the domain."""
-
-    buffer: int
-    dtype: str
-    strides: tuple[int, ...]
-    offset: int = 0
-
-
-@dataclass(frozen=True)
-class Gather:
-    """An element of a buffer at an address that holds integers computed at run time.
-
-    ``indices`` are values; each adds ``index * stride`` and must lie within its ``size`` (from
-    ``-size`` if ``wrap``). The address of one that does not is not read: the kernel raises the
-    flag that is its buffer ``flag``.
-    """
-
-    buffer: int
-    dtype: str
-    strides: tuple[int, ...]
-    offset: int
-    indices: tuple[int, ...]
-    index_strides: tuple[int, ...]
-    sizes: tuple[int, ...]
-    wrap: bool
-    flag: int
-
-
-@dataclass(frozen=True)
-class Position:
-    """The number of the point: an int64 with a stride for each dimension of the domain."""
-
-    strides: tuple[int, ...]
-    dtype: str = "int64"
-
-
-@dataclass(frozen=True)
-class Apply:
-    """An elementwise op on earlier values, which are of ``source``'s dtype."""
-
-    op: str
-    source: str
-    dtype: str
-    arguments: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Reduce:
-    """``sum``, ``max`` or ``min`` of a value over the reduced dimensions."""
-
-    op: str
-    dtype: str
-    argument: int
-
-
-Instruction = Load | Gather | Position | Apply | Reduce
-
-
-@dataclass(frozen=True)
-class Store:
-    value: int
-    buffer: int
-    dtype: str
-    strides: tuple[int, ...]
-    offset: int = 0
-
-
-@dataclass(frozen=True)
-class Loop:
-    """The domain, the program, and what it stores."""
-
-    shape: Shape
-    reduced: tuple[bool, ...]
-    code: tuple[Instruction, ...]
-    stores: tuple[Store, ...]
-
-    @property
-    def accesses(self) -> list[Load | Gather | Position | Store]:
-        placed = [i for i in self.code if isinstance(i, (Load, Gather, Position))]
-        return [*placed, *self.stores]
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
-
-
-def collapse(loop: Loop) -> Loop:
-    """Kept dimensions first, and those that lie as one in all operands made one."""
-    order = sorted(range(len(loop.shape)), key=lambda k: loop.reduced[k])
-    order = [k for k in order if loop.shape[k] != 1]
-    groups: list[list[int]] = []
-    for k in order:
-        if groups and _lie_as_one(loop, groups[-1][-1], k):
-            groups[-1].append(k)
-        else:
-            groups.append([k])
-    shape = tuple([prod([loop.shape[k] for k in g]) for g in groups])
-    reduced = tuple([loop.reduced[g[0]] for g in groups])
-
-    def strides(old: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple([old[g[-1]] for g in groups])
-
-    return Loop(shape, reduced, *_with_strides(loop, strides))
-
-
-def _lie_as_one(loop: Loop, a: int, b: int) -> bool:
-    n = loop.shape[b]
-    return loop.reduced[a] == loop.reduced[b] and all(
-        x.strides[a] == n * x.strides[b] for x in loop.accesses
-    )
-
-
-def _with_strides(loop: Loop, change: Any) -> tuple[tuple[Any, ...], tuple[Store, ...]]:
-    from dataclasses import replace
-
-    code = [
-        replace(i, strides=change(i.strides)) if isinstance(i, (Load, Gather, Position)) else i
-        for i in loop.code
-    ]
-    return tuple(code), tuple([replace(s, strides=change(s.strides)) for s in loop.stores])
-
-
-def vector_dimension(loop: Loop) -> int | None:
-    """The dimension to walk by vectors: where most operands lie side by side, or stand still."""
-    best, best_score = None, -1.0
-    for k, n in enumerate(loop.shape):
-        score = 0.0
-        for access in loop.accesses:
-            stride = access.strides[k]
-            # (a scattered store costs more than a gathered load)
-            weight = 2 if isinstance(access, Store) else 1
-            score += weight if stride == 1 else 0.25 * weight if stride == 0 else 0
-        score *= min(n, 16) / 16
-        if score >= best_score:
-            best, best_score = k, score
-    return best
 
 
 #: Elements of the vector dimension that are one unit of work, where nothing is reduced.
 _BLOCK = 4096
 _UNROLL = 4
+#: Vectors side by side that are summed together along columns: neighbours come from memory at once.
+_STRIPS = 8
 
 
 def emit(module: Module, name: str, loop: Loop, vector_bytes: int = 64) -> None:
@@ -190,6 +63,7 @@ class _Emitter:
         self.levels = [OUTER] * len(loop.code)
         self.passes = [0] * len(loop.code)
         self.reducing = any(isinstance(c, Reduce) for c in loop.code) or any(loop.reduced)
+        self.strips = self._strips()
         self.unroll = self._unroll()
         for k, code in enumerate(loop.code):
             self.levels[k], self.passes[k] = self._place(code)
@@ -197,6 +71,8 @@ class _Emitter:
         self.mask: Value | None = None
         # values known at each level; INNER ones only within one step of the walk
         self.known: list[dict[int, Value]] = [{}, {}, {}]
+        # of each strip: where it starts, which lanes are live, the values of level LANES
+        self.strip: list[tuple[Value | int, Value | None, dict[int, Value]]] = []
 
     def _place(self, code: Instruction) -> tuple[int, int]:
         """Level, and the first walk in which the value can be had."""
@@ -220,9 +96,17 @@ class _Emitter:
             return OUTER
         return LANES if self.kept_axis and self.reducing else INNER
 
+    def _strips(self) -> int:
+        if not (self.kept_axis and self.reducing):
+            return 1
+        assert self.axis is not None
+        return gcd(-(-self.loop.shape[self.axis] // self.lanes), _STRIPS)
+
     def _unroll(self) -> int:
         """Steps of the innermost loop that are written out, each with sums of its own."""
         if self.kept_axis and self.reducing:
+            if self.strips >= _UNROLL:
+                return 1
             steps = self.loop.shape[self.walked[-1]] if self.walked else 1
         else:
             steps = 1 if self.axis is None else self.loop.shape[self.axis] // self.lanes
@@ -263,7 +147,7 @@ class _Emitter:
         ]
 
     def _block(self) -> int:
-        return self.lanes if self.reducing else _BLOCK
+        return self.strips * self.lanes if self.reducing else _BLOCK
 
     def _point(self, block: Value | int) -> None:
         """All walks for one point of the shared-out dimensions."""
@@ -286,19 +170,33 @@ class _Emitter:
             return
         assert self.axis is not None
         n = self.loop.shape[self.axis]
-        at = block * self.lanes if isinstance(block, Value) else 0
-        self.index[self.axis] = at
-        self.mask = None
-        if n % self.lanes:
-            self.mask = fn.first_lanes(self.lanes, fn.const(n, "i64") - at)
+        start = block * self._block() if isinstance(block, Value) else 0
+        self.strip = []
+        for k in range(self.strips):
+            at = start + k * self.lanes
+            ragged = n % self.lanes and k == self.strips - 1
+            mask = fn.first_lanes(self.lanes, fn.const(n, "i64") - at) if ragged else None
+            self.strip.append((at, mask, {}))
         self._passes()
+
+    def _each_strip(self) -> Iterator[int]:
+        """Turns to one strip after the other."""
+        if not self.strip:
+            yield 0
+            return
+        assert self.axis is not None
+        for k, (at, mask, known) in enumerate(self.strip):
+            self.index[self.axis], self.mask = at, mask
+            self.known[LANES], self.known[INNER] = known, {}
+            yield k
 
     def _passes(self) -> None:
         last = max([self.passes[s.value] for s in self.loop.stores], default=0)
         for number in range(last + 1):
-            level = LANES if self.kept_axis else OUTER
-            for below in range(level + 1):
-                self._stores_at(below, number)
+            self._stores_at(OUTER, number)
+            if self.kept_axis:
+                for _ in self._each_strip():
+                    self._stores_at(LANES, number)
             self._walk(number)
 
     def _walk(self, number: int) -> None:
@@ -314,22 +212,28 @@ class _Emitter:
         )
         if not reduces and not stores:
             return
-        sums = {k: [self._accumulator(k) for _ in range(self.unroll)] for k in reduces}
-        for k in reduces:  # what does not change along the walk is had before it
-            argument = self.loop.code[k].argument  # type: ignore[union-attr]
-            if self.levels[argument] != INNER:
-                self.value(argument)
-        self._prepare(number)
+        sums = {
+            (k, strip): [self._accumulator(k) for _ in range(self.unroll)]
+            for k in reduces
+            for strip in range(self.strips)
+        }
+        for _ in self._each_strip():
+            for k in reduces:  # what does not change along the walk is had before it
+                argument = self.loop.code[k].argument  # type: ignore[union-attr]
+                if self.levels[argument] != INNER:
+                    self.value(argument)
+            self._prepare(number)
 
         def step(unroll: int) -> None:
-            for k in reduces:
-                self._accumulate(k, sums[k][unroll])
-            self._stores_at(INNER, number)
+            for strip in self._each_strip():
+                for k in reduces:
+                    self._accumulate(k, sums[k, strip][unroll])
+                self._stores_at(INNER, number)
 
         self._walk_dims(self.walked, step)
-        for k in reduces:
-            level = self.levels[k]
-            self.known[level][k] = self._total(k, sums[k])
+        for strip in self._each_strip():
+            for k in reduces:
+                self.known[self.levels[k]][k] = self._total(k, sums[k, strip])
 
     def _walk_dims(self, dims: list[int], step: Any) -> None:
         fn = self.fn

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
-from .loops import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
+from .loop_spec import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
 from .lower import IN_LOOPS, Graph, Operand, Step, dense
 from .views import Shape, View, dense_strides
 

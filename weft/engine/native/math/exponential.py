@@ -53,30 +53,41 @@ def _scaled(fn: Function, x: Value, n: Value) -> Value:
     return x * power_of_two(fn, half) * power_of_two(fn, n - half)
 
 
-def _in_range(fn: Function, x: Value) -> Value:
-    """x, no further than to where ``e**x`` is 0 or infinite."""
-    low, high = (-104.0, 89.0) if is_single(x) else (-746.0, 710.0)
-    return at_most(fn, at_least(fn, x, low), high)
+def _in_range(fn: Function, x: Value, low: float, high: float) -> tuple[Value, Value]:
+    """Where the result is 0, and x within the range where it is neither that nor infinite.
+
+    Zeros are put in at the end: a product that underflows takes some processors a hundred times as
+    long, and softmax under a mask has nothing but those.
+    """
+    zero = fn.compare("olt", x, low)
+    return zero, at_most(fn, fn.select(zero, 0.0, x), high)
+
+
+def _exp_range(x: Value) -> tuple[float, float]:
+    return (-104.0, 89.0) if is_single(x) else (-746.0, 710.0)
 
 
 @exact
 def exp(fn: Function, x: Value) -> Value:
-    n, r = _reduced(fn, _in_range(fn, x))
-    return _scaled(fn, _expm1_reduced(fn, r) + 1.0, n)
+    zero, x = _in_range(fn, x, *_exp_range(x))
+    n, r = _reduced(fn, x)
+    return fn.select(zero, 0.0, _scaled(fn, _expm1_reduced(fn, r) + 1.0, n))
 
 
 def times_exp(fn: Function, factor: Value, x: Value, more: Value) -> Value:
     """``factor * e**(x + more)``, more far smaller than x, with fewer roundings than by parts."""
-    n, r = _reduced(fn, _in_range(fn, x))
-    return _scaled(fn, fn.fma(_expm1_reduced(fn, r + more), factor, factor), n)
+    zero, x = _in_range(fn, x, *_exp_range(x))
+    n, r = _reduced(fn, x)
+    scaled = _scaled(fn, fn.fma(_expm1_reduced(fn, r + more), factor, factor), n)
+    return fn.select(zero, 0.0, scaled)
 
 
 @exact
 def exp2(fn: Function, x: Value) -> Value:
     low, high = (-151.0, 129.0) if is_single(x) else (-1077.0, 1025.0)
-    x = at_most(fn, at_least(fn, x, low), high)
+    zero, x = _in_range(fn, x, low, high)
     n = nearest(fn, x, 1.0)
-    return _scaled(fn, _expm1_reduced(fn, (x - n) * LN2) + 1.0, n)
+    return fn.select(zero, 0.0, _scaled(fn, _expm1_reduced(fn, (x - n) * LN2) + 1.0, n))
 
 
 @exact

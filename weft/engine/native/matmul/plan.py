@@ -75,7 +75,7 @@ class Plan:
 
 _DEPTH = 256  # a panel of B, 256 deep, fills the first-level cache
 _BLOCK_BYTES = 240 * 256 * 4  # of packed A, in the second-level cache
-_BLOCK_PANELS = 8
+_BLOCK_PANELS = 16
 _DOT_ROWS = 4
 
 
@@ -161,7 +161,7 @@ def _tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
     across = -(-n // lanes)
 
     def rows(vectors: int) -> int:
-        return min(registers * 3 // 4, registers - vectors - 1) // vectors
+        return (registers - vectors - 1) // vectors
 
     def cost(vectors: int) -> float:
         height = _near_equal(m, rows(vectors))[0][0]
