@@ -13,6 +13,7 @@ from samples import OPS
 from sampling import Op, as_function, build
 
 import weft
+import weft.func.vmap  # (its primitive is one of them)
 from weft.graph import node
 from weft.tensors.core import node_of
 
