@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import pickle
-import random
-import signal
-import subprocess
-import sys
-import time
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
+from saved_states import same, state, values
 
 import weft
 from weft.dtypes import ALL
 from weft.errors import CheckpointError, UnsupportedOp
-
-ROOT = Path(__file__).parents[1]
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal in structure, types and every bit."""
-    if isinstance(a, weft.Tensor):
-        return (
-            isinstance(b, weft.Tensor)
-            and a.dtype is b.dtype
-            and a.shape == b.shape
-            and a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
-        )
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b) or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
-
-
-def values(dtype: Any, shape: tuple[int, ...]) -> weft.Tensor:
-    rng = np.random.default_rng(0)
-    return weft.tensor((rng.standard_normal(shape) * 50).astype(np.float32)).to(dtype)
-
-
-def state() -> dict[str, Any]:
-    """What a training run keeps."""
-    return {
-        "model": {"conv.weight": values(weft.float32, (4, 1, 3, 3)), "conv.bias": weft.zeros(4)},
-        "optimizer": {"state": {0: {"momentum_buffer": weft.ones(4)}}, "groups": [{"lr": 0.1}]},
-        "half": values(weft.bfloat16, (5,)),
-        "flags": weft.tensor([True, False, True]),
-        "epoch": 3,
-    }
-
 
 # ---- round trips
 
@@ -133,6 +90,65 @@ def test_a_loaded_tensor_can_be_changed_in_place(tmp_path: Path) -> None:
     x = weft.load(tmp_path / "x")["x"]
     x.add_(1)
     assert x.tolist() == [2, 2]
+
+
+def test_kinds_of_dicts_come_back(tmp_path: Path) -> None:
+    obj = {"o": OrderedDict(b=1, a=weft.ones(1)), "c": Counter({3: 2, 5: 1})}
+    weft.save(obj, tmp_path / "c")
+    loaded = weft.load(tmp_path / "c")
+    assert same(loaded, obj)
+    assert sorted(loaded["c"].elements()) == [3, 3, 5]
+
+
+def views(x: weft.Tensor) -> dict[str, Any]:
+    """Views of one tensor, of many kinds."""
+    return {
+        "whole": x,
+        "rows": x[1:],
+        "columns": x[:, 1:3],
+        "column": x[:, 3],
+        "steps": x[::2, ::3],
+        "turned": x.t(),
+        "flat": x.view(-1)[5:9],
+        "one": x[1, 2],
+        "wide": x[:1].expand(5, 4),
+        "deeper": x.view(3, 2, 2).permute(2, 0, 1)[:, 1:].unsqueeze(1),
+        "diagonal": x.diagonal(),
+        "alias": x.detach(),
+    }
+
+
+def assert_tied(loaded: dict[str, Any]) -> None:
+    """After a change of one, all are still views of it."""
+    loaded["whole"].add_(100)
+    assert same(loaded, views(weft.arange(100.0, 112.0).view(3, 4)))
+
+
+@pytest.mark.parametrize("name", ["c.safetensors", "c.pt"])
+@pytest.mark.parametrize("mmap", [False, True])
+def test_views_of_one_storage_are_tied_again(name: str, mmap: bool, tmp_path: Path) -> None:
+    x = weft.arange(12.0).view(3, 4)
+    weft.save({"views": views(x), "n": 1}, tmp_path / name)
+    loaded = weft.load(tmp_path / name, mmap=mmap)["views"]
+    assert same(loaded, views(x))
+    assert_tied(loaded)
+    assert same(weft.load(tmp_path / name)["views"], views(x)), "the file is as it was"
+
+
+def test_views_of_a_flat_dict_are_tied_and_there_for_others(tmp_path: Path) -> None:
+    safetensors_numpy = pytest.importorskip("safetensors.numpy", reason="the format's own package")
+    x = weft.arange(12.0).view(3, 4)
+    weft.save(views(x), tmp_path / "c")
+    read = safetensors_numpy.load_file(tmp_path / "c")
+    assert all(read[k].tolist() == v.tolist() for k, v in views(x).items())
+    assert_tied(weft.load(tmp_path / "c"))
+
+
+def test_a_view_alone_is_written_without_the_rest(tmp_path: Path) -> None:
+    x = weft.zeros(1000, 1000)
+    for name in ("c.safetensors", "c.pt"):
+        weft.save({"row": x[3], "n": 1}, tmp_path / name)
+        assert (tmp_path / name).stat().st_size < 10_000
 
 
 def test_a_shared_tensor_is_written_once_and_shared_again(tmp_path: Path) -> None:
@@ -217,144 +233,14 @@ def test_a_structure_that_contains_itself(tmp_path: Path) -> None:
         weft.save(obj, tmp_path / "c")
 
 
-# ---- accidents while saving
+# ---- damaged and foreign files
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """A good file, which must survive what comes."""
     path = tmp_path / "checkpoint.safetensors"
     weft.save({"good": weft.ones(3), "n": 1}, path)
     return path
-
-
-def untouched(path: Path) -> bool:
-    """The good file is whole, and there is nothing beside it."""
-    whole = same(weft.load(path), {"good": weft.ones(3), "n": 1})
-    return whole and list(path.parent.iterdir()) == [path]
-
-
-def failing(error: BaseException) -> Any:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    return fail
-
-
-def test_a_full_disk_when_flushing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(os, "fsync", failing(full))
-    with pytest.raises(CheckpointError) as caught:
-        weft.save(state(), saved)
-    assert caught.value.__cause__ is full
-    message = str(caught.value)
-    assert str(saved) in message
-    assert "No space left on device (the file needs" in message
-    assert "The previous file is untouched" in message
-    assert untouched(saved)
-
-
-def test_a_disk_that_is_full_half_way(saved: Path) -> None:
-    resource = pytest.importorskip("resource", reason="limits the size of files on Unix")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
-    try:
-        with pytest.raises(
-            CheckpointError, match=r"File too large\. The previous file is untouched"
-        ):
-            weft.save({"x": weft.zeros(100_000), "y": weft.zeros(100)}, saved)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert untouched(saved)
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_ctrl_c_while_saving(step: str, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, step, failing(KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        weft.save(state(), saved)
-    monkeypatch.undo()
-    assert untouched(saved)
-
-
-def test_no_permission_to_put_the_file_in_place(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    monkeypatch.setattr(os, "replace", failing(denied))
-    with pytest.raises(CheckpointError, match=r"Permission denied\. The previous file is untouch"):
-        weft.save(state(), saved)
-    monkeypatch.undo()
-    assert untouched(saved)
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"no folder '.*nowhere': make it.*Nothing was written"
-    ):
-        weft.save(state(), tmp_path / "nowhere" / "c")
-
-
-def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="it is a folder"):
-        weft.save(state(), tmp_path)
-
-
-@pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device file of Unix")
-def test_a_device_is_not_replaced() -> None:
-    with pytest.raises(CheckpointError, match="not a regular file"):
-        weft.save(state(), "/dev/null")
-    assert Path("/dev/null").is_char_device()
-
-
-def test_a_link_goes_on_pointing(saved: Path) -> None:
-    link = saved.parent / "latest"
-    link.symlink_to(saved.name)
-    weft.save({"n": 2}, link)
-    assert link.is_symlink()
-    assert weft.load(saved) == {"n": 2}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
-def test_permissions_stay_and_new_files_follow_the_umask(saved: Path) -> None:
-    plain = saved.parent / "plain"
-    plain.touch()
-    assert saved.stat().st_mode == plain.stat().st_mode
-    saved.chmod(0o640)
-    weft.save({"n": 2}, saved)
-    assert saved.stat().st_mode & 0o777 == 0o640
-
-
-SAVE_FOR_EVER = """
-import sys, weft
-for n in range(1, 10**9):
-    w, b = weft.full((50_000,), float(n)), weft.full((9,), n)
-    weft.save({"step": n, "w": w, "b": b}, sys.argv[1])
-    if n == 1:
-        print("saving", flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is a signal of Unix")
-def test_a_kill_at_any_moment_leaves_the_last_good_file(tmp_path: Path) -> None:
-    path, rng = tmp_path / "c", random.Random(0)
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOR_EVER, str(path)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        with process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"saving\n"
-            time.sleep(rng.uniform(0, 0.05))
-            process.kill()
-        c = weft.load(path)
-        assert c["w"].tolist() == [c["step"]] * 50_000
-        assert c["b"].tolist() == [c["step"]] * 9
-
-
-# ---- damaged and foreign files
 
 
 def test_a_file_cut_anywhere_is_noticed(tmp_path: Path) -> None:
@@ -371,6 +257,14 @@ def test_a_file_cut_anywhere_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(whole[:-1])
     with pytest.raises(CheckpointError, match=f"expected {len(whole):,} bytes, it has"):
         weft.load(tmp_path / "cut")
+
+
+def test_a_key_that_stands_there_twice(tmp_path: Path) -> None:
+    x = json.dumps(entry("F32", [1], 0, 4))
+    y = json.dumps(entry("F32", [1], 4, 8))
+    write(tmp_path / "x", f'{{"x":{x},"x":{y}}}'.encode(), bytes(8))
+    with pytest.raises(CheckpointError, match="stands there twice"):
+        weft.load(tmp_path / "x")
 
 
 def test_bytes_at_the_end_are_noticed(saved: Path) -> None:
@@ -441,15 +335,6 @@ def test_other_files_are_no_safetensors(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         weft.load(tmp_path / "x")
-
-
-@pytest.mark.parametrize(
-    "content", [b"PK\3\4\0\0\x08\x08\0\0", pickle.dumps({"a": 1}), pickle.dumps([1, 2, 3], 2)]
-)
-def test_pickles_are_refused_with_a_way_out(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "model.pt").write_bytes(content)
-    with pytest.raises(UnsupportedOp, match=r"does not read yet.*safetensors.torch.save_file"):
-        weft.load(tmp_path / "model.pt")
 
 
 def test_a_missing_file_suggests_its_neighbours(saved: Path) -> None:
