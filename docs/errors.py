@@ -489,6 +489,34 @@ CASES: dict[str, list[tuple[str, str]]] = {
             weft.optim.SGD(nn.Linear(1, 1).parameters(), learning_rate=0.1)
         """,
         ),
+        (
+            "A step without backward()",
+            """
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=0.1)
+            loss = model(weft.ones(3, 2)).sum()
+            optimizer.step()
+        """,
+        ),
+        (
+            "A forgotten zero_grad()",
+            """
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=0.1)
+            for _ in range(2):
+                model(weft.ones(3, 2)).sum().backward()
+                optimizer.step()
+        """,
+        ),
+        (
+            "A loss that is NaN",
+            """
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=0.1)
+            (model(weft.ones(3, 2)) - weft.inf).softmax(0).sum().backward()
+            optimizer.step()
+        """,
+        ),
     ],
     "Data and files": [
         (

@@ -58,6 +58,7 @@ OWN_NAMES = {
         *("ALiBi", "DiceLoss", "DropPath", "FocalLoss", "GEGLU", "Lambda", "Residual"),
         *("GroupedQueryAttention", "KVCache", "LoRA", "RotaryEmbedding", "SwiGLU", "lora"),
     },
+    "weft.optim": {"LAMB", "AdamWScheduleFree", "Lion"},  # papers'
     "weft.utils.data": {"read_idx"},  # torchvision reads MNIST's files
 }
 

@@ -56,7 +56,7 @@ def test_a_step_is_nearly_orthogonal() -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((3,), {}, r"matrices only, but parameter 0 has shape \[3\].*AdamW"),
+        ((3,), {}, r"only supports 2D parameters, but parameter 0 has shape \[3\].*AdamW"),
         ((3, 2), {"adjust_lr_fn": "keller"}, "'keller'"),
         ((3, 2), {"ns_steps": 100}, "ns_steps=100"),
         ((3, 2), {"ns_coefficients": (1.0, 2.0)}, "three"),

@@ -6,6 +6,7 @@ Each is a context variable, so threads and coroutines do not see one another's.
 from __future__ import annotations
 
 import sys
+import warnings
 from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
@@ -56,6 +57,16 @@ def here(depth: int = 3) -> Where:
         frame = outer
         code = frame.f_code
     return (_path(), code, frame.f_lasti)
+
+
+def user_warning(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the innermost line outside weft."""
+    level = 2
+    frame = sys._getframe(1)
+    while own_file[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+        level += 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 def describe(where: Where) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ShapeError
+from ..graph.modes import user_warning
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
 from .init import constant_
 from .linear import size_option
-from .mistakes import user_warning
 from .module import Module
 from .parameter import Parameter
 

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CheckpointError, did_you_mean
-from ..graph.modes import grad_mode
+from ..graph.modes import grad_mode, user_warning
 from ..tensors.core import TensorCore, node_of, wrap
-from .mistakes import user_warning
 from .state import Step, has_extra_state, planned
 
 if TYPE_CHECKING:

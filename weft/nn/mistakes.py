@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
@@ -12,23 +11,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..errors import did_you_mean
-from ..graph.modes import own_file
+from ..graph.modes import own_file, user_warning
 from ..tensors.core import TensorCore
 from .base import ModuleBase
 from .parameter import Parameter
 
 if TYPE_CHECKING:
     from .module import Module
-
-
-def user_warning(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warns at the innermost line outside weft."""
-    level = 2
-    frame = sys._getframe(1)
-    while own_file[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
-        level += 1
-    warnings.warn(text, category, stacklevel=level)
 
 
 def deprecated(old: str, new: str) -> None:

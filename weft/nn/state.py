@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..graph.modes import grad_mode
+from ..graph.modes import grad_mode, user_warning
 from ..tensors.core import TensorCore, node_of
-from .mistakes import user_warning
 from .parameter import Parameter
 
 if TYPE_CHECKING:

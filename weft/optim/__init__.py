@@ -10,18 +10,22 @@ from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
 from .asgd import ASGD
+from .lamb import LAMB
 from .lbfgs import LBFGS
+from .lion import Lion
 from .muon import Muon
 from .nadam import NAdam
 from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
+from .schedule_free import AdamWScheduleFree
 from .sgd import SGD
 from .sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
+    "LAMB",
     "LBFGS",
     "SGD",
     "Adadelta",
@@ -29,7 +33,9 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdamWScheduleFree",
     "Adamax",
+    "Lion",
     "Muon",
     "NAdam",
     "Optimizer",

@@ -46,7 +46,7 @@ class Adadelta(Optimizer):
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
         if not 0.0 <= group["rho"] <= 1.0:
-            raise ValueError(f"Adadelta: rho={group['rho']} must be between 0 and 1")
+            raise self.invalid("rho", group["rho"], "must be between 0 and 1")
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:
         rho, eps = group["rho"], group["eps"]

@@ -57,11 +57,18 @@ class Adafactor(Optimizer):
         super().check_group(group)
         for k, eps in enumerate(group["eps"]):
             if (eps is None and k == 1) or (eps is not None and eps < 0):
-                raise ValueError(f"Adafactor: eps[{k}]={eps} must not be negative")
+                raise ValueError(
+                    f"Adafactor: epsilon{k + 1} should be >= 0, but eps[{k}]={eps} is not"
+                )
         if group["beta2_decay"] > 0:
-            raise ValueError(f"Adafactor: beta2_decay={group['beta2_decay']} must not be positive")
+            raise ValueError(
+                "Adafactor: beta2_decay should be <= 0, but "
+                f"beta2_decay={group['beta2_decay']} is not"
+            )
         if group["d"] < 1:
-            raise ValueError(f"Adafactor: d={group['d']} must be at least 1")
+            raise ValueError(
+                f"Adafactor: Clipping threshold d should be >= 1, but d={group['d']} is not"
+            )
 
     def state_fits(self, name: str, shape: tuple[int, ...], param: Tensor) -> bool:
         kept = {"row_var": -1, "col_var": -2}.get(name)

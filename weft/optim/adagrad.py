@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..dtypes import float32
 from ..tensors.creation import full_like, tensor
 from .optimizer import Optimizer, Params
 
@@ -54,9 +55,10 @@ class Adagrad(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         for p in group["params"]:
+            kind = float32 if self.has_master(group, p) else p.dtype
             self.state[p] = {
                 "step": tensor(0.0),
-                "sum": full_like(p, group["initial_accumulator_value"]),
+                "sum": full_like(p, group["initial_accumulator_value"], dtype=kind),
             }
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..autograd.modes import enable_grad, no_grad
 from ..tensors.creation import zeros_like
-from ..tensors.interop import realize
 from ..tensors.shape import cat, stack
 from ..tensors.tensor import Tensor
 from .line_search import Point, strong_wolfe
@@ -67,11 +66,13 @@ class LBFGS(Optimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        if self.param_groups:
-            raise ValueError(
-                "LBFGS has one group of parameters: it looks at all of them as one vector"
-            )
         super().add_param_group(param_group)
+        if len(self.param_groups) > 1:
+            del self.param_groups[1]
+            raise ValueError(
+                "LBFGS doesn't support per-parameter options (parameter groups): it has one group, "
+                "whose parameters it looks at as one vector. Give them in one list"
+            )
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
@@ -85,16 +86,19 @@ class LBFGS(Optimizer):
     def state_fits(self, name: str, shape: tuple[int, ...], param: Tensor) -> bool:
         return shape == (sum(p.numel() for p in self.param_groups[0]["params"]),)
 
-    def _step(self, closure: Callable[[], Any] | None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Evaluates ``closure`` and moves, up to ``max_iter`` times; its first result is returned.
+
+        Raises:
+            TypeError: without a closure.
+        """
         if closure is None:
             raise TypeError(
                 "LBFGS evaluates the loss several times: step(closure) needs a function that "
                 "computes it and its gradients, and returns it"
             )
         with no_grad():
-            loss = _Step(self, closure).run()
-        realize()
-        return loss
+            return _Step(self, closure).run()
 
 
 class _Step:
@@ -129,7 +133,7 @@ class _Step:
         for k in range(1, most + 1):
             self._turn(grad)
             self.last_grad, self.last_loss = grad, loss
-            start = Point(0.0, loss, grad, grad.dot(self.direction).item())
+            start = Point(0.0, loss, grad, self._slope(grad))
             if start.slope > -self.options["tolerance_change"]:
                 break
             loss, grad = self._move(start, last=k == most)
@@ -200,7 +204,7 @@ class _Step:
             float(self.direction.abs().max()),
             self.options["tolerance_change"],
         )
-        self.t = point.t
+        self.t = float(point.t)
         self._add(self.t)
         return point.loss, point.grad
 
@@ -210,9 +214,13 @@ class _Step:
             loss, grad = float(self._call_closure()), self._flat_grad()
             for p, value in zip(self.params, values, strict=True):
                 p.copy_(value)
-            return Point(t, loss, grad, grad.dot(self.direction).item())
+            return Point(t, loss, grad, self._slope(grad))
 
         return evaluate
+
+    def _slope(self, grad: Tensor) -> Any:
+        """Of the line, in the gradient's dtype."""
+        return grad.dot(self.direction).numpy()[()]
 
     def _is_over(self, loss: float, grad: Tensor) -> bool:
         least = self.options["tolerance_change"]

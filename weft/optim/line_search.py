@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..tensors.tensor import Tensor
 
@@ -15,7 +17,8 @@ class Point(NamedTuple):
     t: float
     loss: float
     grad: Tensor
-    slope: float  # of the loss along the line
+    slope: Any  # of the loss along the line: a NumPy scalar, so that what is worked out from it is
+    # no finer than the gradient. Where the loss is flat up to its rounding, a step is then taken.
 
 
 Evaluate = Callable[[float], Point]
@@ -24,6 +27,7 @@ _DECREASE = 1e-4  # c1: how much of the slope's promise the loss must keep
 _CURVATURE = 0.9  # c2: to what share of the first slope the last one must fall
 
 
+@np.errstate(all="ignore")  # an infinite loss is too high, and no mistake
 def strong_wolfe(
     evaluate: Evaluate, start: Point, t: float, most: int, longest: float, tolerance: float
 ) -> tuple[Point, int]:
@@ -59,7 +63,7 @@ def strong_wolfe(
 
 
 def _is_too_high(point: Point, start: Point) -> bool:
-    return point.loss > start.loss + _DECREASE * point.t * start.slope
+    return bool(point.loss > start.loss + _DECREASE * point.t * start.slope)
 
 
 def _bracket(
@@ -106,4 +110,4 @@ def interpolated(a: Point, b: Point, bounds: tuple[float, float] | None = None) 
     if bend == 0:
         return middle
     least = last.t - (last.t - first.t) * ((last.slope + d2 - d1) / bend)
-    return min(max(least, low), high)
+    return float(min(max(least, low), high))

@@ -62,8 +62,9 @@ class Muon(Optimizer):
         super().check_group(group)
         if group["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
             raise ValueError(
-                f"Muon: adjust_lr_fn={group['adjust_lr_fn']!r} must be 'original', "
-                "'match_rms_adamw' or None"
+                f"Adjust learning rate function {group['adjust_lr_fn']} is not supported: Muon's "
+                f"adjust_lr_fn={group['adjust_lr_fn']!r} must be 'original', 'match_rms_adamw' or "
+                "None"
             )
         if len(group["ns_coefficients"]) != 3:
             raise ValueError(f"Muon: ns_coefficients={group['ns_coefficients']} must be three")
@@ -74,8 +75,8 @@ class Muon(Optimizer):
         for k, p in enumerate(group["params"]):
             if p.ndim != 2:
                 raise ValueError(
-                    f"Muon optimises matrices only, but parameter {k} has shape {list(p.shape)}: "
-                    "give it to another optimiser, such as AdamW"
+                    f"Muon only supports 2D parameters, but parameter {k} has shape "
+                    f"{list(p.shape)}: give it to another optimiser, such as AdamW"
                 )
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:

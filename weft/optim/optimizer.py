@@ -5,18 +5,85 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from functools import wraps
+from typing import Any, Final, Self
 
 from ..autograd.modes import enable_grad, no_grad
+from ..dtypes import dtype, float32
 from ..engine.realize import expect_repetition
-from ..errors import did_you_mean
-from ..graph.modes import here, on_behalf_of
+from ..graph.modes import here, on_behalf_of, user_warning
 from ..hooks import Hooks, RemovableHandle, register
-from ..tensors.core import TensorCore, not_a_tensor
+from ..tensors.core import TensorCore
+from ..tensors.creation import tensor
 from ..tensors.interop import is_lost, realize
 from ..tensors.tensor import Tensor
+from . import mistakes
 
 Params = Any  # a Module, or an iterable of parameters, pairs or groups
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+#: A default of an option that every group has to give.
+required: Final = _Required()
+
+#: State of one number, which is kept as a Tensor: a step may wait for no value.
+_COUNTS = ("step", "mu_product", "eta", "mu")
+
+_HOOKS = (
+    "_before_step",
+    "_after_step",
+    "_before_saving",
+    "_after_saving",
+    "_before_loading",
+    "_after_loading",
+)
+_before_every_step: Hooks = OrderedDict()
+_after_every_step: Hooks = OrderedDict()
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Calls ``hook(optimizer, args, kwargs)`` before each step of any optimiser."""
+    return register(_before_every_step, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
+    """Calls ``hook(optimizer, args, kwargs)`` after each step of any optimiser."""
+    return register(_after_every_step, hook)
+
+
+def _whole(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step`` with hooks, run as a whole: all that it records, or, if that fails, nothing."""
+
+    @wraps(step)
+    def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._steps_now:  # a step that calls its base's
+            return step(self, *args, **kwargs)
+        args = (self, *args)
+        for hook in [*_before_every_step.values(), *self._before_step.values()]:
+            args, kwargs = mistakes.checked_arguments(hook(self, args, kwargs), args, kwargs)
+        had_gradients = mistakes.has_gradients(self)
+        known = {p: len(state) for p, state in self.state.items() if isinstance(state, dict)}
+        self._steps_now = True
+        try:
+            result = step(*args, **kwargs)
+            realize()
+        except BaseException:
+            self._drop_lost_state(known)
+            raise
+        finally:
+            self._steps_now = False
+        self._called = True
+        mistakes.notice(self, moved=had_gradients or type(self).update is Optimizer.update)
+        for hook in [*self._after_step.values(), *_after_every_step.values()]:
+            hook(self, args, kwargs)
+        return result
+
+    return run
+
 
 #: PyTorch's options that choose among implementations of the same arithmetic.
 _SPEED = ("foreach", "fused", "capturable", "differentiable")
@@ -35,7 +102,11 @@ class Optimizer:
         defaults: options of groups that do not name them.
         options: what else the constructor was given: unknown names are an error, PyTorch's choices
             among implementations (``foreach``, ``fused``, ``capturable``, ``differentiable``) are
-            passed over, since there is one only.
+            passed over, since there is one only. ``master_weights=True``: parameters in 16-bit
+            floats are updated through a float32 copy, ``state[p]["master"]``, and so is the other
+            state; without it, steps too small for 16 bits are lost.
+
+    A user's own optimiser may define ``step(closure=None)`` in place of ``update``, as for PyTorch.
 
     Raises:
         TypeError: for anything else among ``params``, or an option that this optimiser has not.
@@ -43,28 +114,51 @@ class Optimizer:
     """
 
     _called = False  # has step() been called? Schedulers of the rate want to know
+    _steps_now = False
+    _warned: set[str]  # what has been said about this one's mistakes
+    _before_step: Hooks
+    _after_step: Hooks
+    _before_saving: Hooks
+    _after_saving: Hooks
+    _before_loading: Hooks
+    _after_loading: Hooks
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _whole(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004 - for __init__
+        self = super().__new__(cls)
+        for name in _HOOKS:
+            setattr(self, name, OrderedDict())
+        self._warned = set()
+        return self
 
     def __init__(
         self, params: Params, defaults: dict[str, Any], options: dict[str, Any] | None = None
     ) -> None:
         self.defaults = defaults
-        if options:
-            self._check_options({k: v for k, v in options.items() if k not in _SPEED})
-        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        options = dict(options or {})
+        if options.pop("master_weights", False):
+            defaults["master_weights"] = True
+        mistakes.check_options(self, {k: v for k, v in options.items() if k not in _SPEED})
+        self.state: defaultdict[Any, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._no_hooks()
         if hasattr(params, "named_parameters"):
             params = params.named_parameters()
         if isinstance(params, TensorCore):
             raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts: "
                 f"{type(self).__name__} takes a list of parameters, not one Tensor: "
                 f"{type(self).__name__}([x], ...)"
             )
         groups = list(params)
         if not groups:
             raise ValueError(
-                f"{type(self).__name__} got no parameters. Does the model have any? Layers in "
-                "plain lists or dicts are not found: use nn.ModuleList or nn.ModuleDict"
+                f"optimizer got an empty parameter list: {type(self).__name__} got no parameters. "
+                "Does the model have any? Layers in plain lists or dicts are not found: use "
+                "nn.ModuleList or nn.ModuleDict"
             )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
@@ -77,65 +171,69 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters, with options of their own.
 
+        A name that is no option, and is not nearly one, is kept as a note of the user's.
+
         Raises:
             as the constructor; nothing is added then.
         """
+        if not isinstance(param_group, dict):
+            raise TypeError(
+                f"a group of parameters is a dict with 'params', not {type(param_group).__name__}"
+            )
         given = param_group["params"]
+        if isinstance(given, (set, frozenset)):
+            raise TypeError(
+                f"{type(self).__name__}: the order of a set differs from run to run, and a saved "
+                "state goes by order: give the parameters as a list"
+            )
         items = [given] if isinstance(given, TensorCore) else list(given)
-        names = [i[0] for i in items if isinstance(i, tuple)]
         params = [i[1] if isinstance(i, tuple) else i for i in items]
-        self._check_params(params)
+        names = [i[0] for i in items if isinstance(i, tuple)]
         options = {k: v for k, v in param_group.items() if k not in ("params", "param_names")}
-        self._check_options(options)
+        names = names or list(param_group.get("param_names", ()))
+        mistakes.check_parameters(self, params, names)
+        mistakes.check_options(self, options, are_of_group=True)
         group = {"params": params, **self.defaults, **options}
         if names:
             group["param_names"] = names
+        missing = [k for k, v in group.items() if v is required]
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__}: parameter group didn't specify a value of required "
+                f"optimization parameter {missing[0]}"
+            )
         self.check_group(group)
         self.param_groups.append(group)
 
-    def _check_params(self, params: list[Any]) -> None:
-        seen = {id(p) for group in self.param_groups for p in group["params"]}
-        for k, p in enumerate(params):
-            if not isinstance(p, TensorCore):
-                raise not_a_tensor(p, f"{type(self).__name__} optimises Tensors; parameter {k} is")
-            if not p.is_leaf:  # type: ignore[attr-defined]
-                raise ValueError(
-                    f"{type(self).__name__} optimises leaf tensors, but parameter {k} of shape "
-                    f"{list(p.shape)} was computed from others"  # type: ignore[attr-defined]
-                )
-            if id(p) in seen:
-                raise ValueError(
-                    f"{type(self).__name__}: parameter {k} of shape {list(p.shape)} is given twice"  # type: ignore[attr-defined]
-                )
-            seen.add(id(p))
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        taken = ", ".join(self.defaults)
-        for name in options:
-            if name not in self.defaults and name not in ("initial_lr", "name"):
-                raise TypeError(
-                    f"{type(self).__name__} has no option '{name}'."
-                    f"{did_you_mean(name, self.defaults) or f' It takes {taken}.'}"
-                )
-
     def check_group(self, group: dict[str, Any]) -> None:
         """Raises ValueError for options out of range."""
+        rate = group.get("lr")
+        if isinstance(rate, TensorCore) and rate.numel() != 1:  # type: ignore[attr-defined]
+            raise ValueError(
+                f"{type(self).__name__}: Tensor lr must be 1-element, but has shape "
+                f"{list(rate.shape)}"  # type: ignore[attr-defined]
+            )
         self.check_not_negative(group, "lr", "weight_decay", "momentum", "eps")
 
     def check_not_negative(self, group: dict[str, Any], *names: str) -> None:
-        """Raises ValueError if one of these options is there, and negative."""
+        """Raises ValueError if one of these options is there, and negative or NaN."""
         for name in names:
             value = group.get(name, 0)
-            if isinstance(value, (int, float)) and value < 0:
-                raise ValueError(f"{type(self).__name__}: {name}={value} must not be negative")
+            if isinstance(value, (int, float)) and not value >= 0:
+                raise self.invalid(name, value, "must not be negative")
 
     def check_betas(self, group: dict[str, Any]) -> None:
         """Raises ValueError for shares of running means that are out of range."""
         for k, beta in enumerate(group["betas"]):
             if not 0.0 <= beta < 1.0:
-                raise ValueError(
-                    f"{type(self).__name__}: betas[{k}]={beta} must be at least 0 and less than 1"
-                )
+                raise self.invalid(f"betas[{k}]", beta, "must be at least 0 and less than 1")
+
+    def invalid(self, name: str, value: Any, rule: str) -> ValueError:
+        """An error for an option out of range, which begins as PyTorch's does."""
+        return ValueError(
+            f"Invalid {mistakes.in_words(name)}: {value}. {type(self).__name__}: {name}={value} "
+            f"{rule}"
+        )
 
     # ---- a step
 
@@ -143,41 +241,53 @@ class Optimizer:
         """Moves ``params`` by one step."""
         raise NotImplementedError(f"{type(self).__name__} defines no update(group, params)")
 
+    @_whole
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step: moves every parameter that has a gradient, and runs what is pending.
 
         Args:
             closure: computes the loss and its gradients anew; its result is returned.
         """
-        self._called = True
-        for hook in list(self._before_step.values()):
-            hook(self, (), {})
-        loss = self._step(closure)
-        for hook in list(self._after_step.values()):
-            hook(self, (), {})
-        return loss
-
-    def _step(self, closure: Callable[[], Any] | None) -> Any:
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        known = {p: len(state) for p, state in self.state.items()}
         token = on_behalf_of.set(here(3))
         try:
             with no_grad():
                 for group in self.param_groups:
                     params = [p for p in group["params"] if p.grad is not None]
-                    if params:
+                    if params and group.get("master_weights"):
+                        self._update_masters(group, params)
+                    elif params:
                         self.update(group, params)
         finally:
             on_behalf_of.reset(token)
-        try:
-            realize()
-        except BaseException:
-            self._drop_lost_state(known)
-            raise
         return loss
+
+    def _update_masters(self, group: dict[str, Any], params: list[Any]) -> None:
+        """Moves float32 copies of 16-bit parameters, and rounds these to them."""
+        copies = {p: self._master(p) for p in params if self.has_master(group, p)}
+        for p, master in copies.items():
+            master.grad = p.grad.float()
+            self.state[master] = self.state[p]
+        try:
+            self.update(group, [copies.get(p, p) for p in params])
+        finally:
+            for master in copies.values():
+                master.grad = None
+                self.state.pop(master)["master"] = master
+        for p, master in copies.items():
+            p.copy_(master)
+
+    def has_master(self, group: dict[str, Any], p: Tensor) -> bool:
+        """Is ``p`` updated through a float32 copy?"""
+        return bool(group.get("master_weights")) and p.dtype.itemsize < float32.itemsize
+
+    def _master(self, p: Tensor) -> Tensor:
+        """The copy, out of the state meanwhile: an ``update`` asks whether there is any."""
+        master = self.state[p].pop("master", None)
+        return p.detach().float() if master is None else master
 
     def _drop_lost_state(self, known: dict[Any, int]) -> None:
         """After a step that failed: its changes have been undone, what it made new has to go."""
@@ -202,14 +312,6 @@ class Optimizer:
     def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls ``hook(optimizer, args, kwargs)`` after each step."""
         return register(self._after_step, hook)
-
-    def _no_hooks(self) -> None:
-        self._before_step: Hooks = OrderedDict()
-        self._after_step: Hooks = OrderedDict()
-        self._before_saving: Hooks = OrderedDict()
-        self._after_saving: Hooks = OrderedDict()
-        self._before_loading: Hooks = OrderedDict()
-        self._after_loading: Hooks = OrderedDict()
 
     # ---- saving
 
@@ -270,17 +372,22 @@ class Optimizer:
                 f"{type(self).__name__}: the saved groups hold {theirs} parameters, but this "
                 f"optimiser's hold {mine}"
             )
-        params = [p for group in self.param_groups for p in group["params"]]
-        numbers = [k for group in groups for k in group["params"]]
-        of_number = dict(zip(numbers, params, strict=True))
+        of_number: dict[Any, Any] = {}
+        for own, saved in zip(self.param_groups, groups, strict=True):
+            of_number.update(zip(_numbers(own, saved), own["params"], strict=True))
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for k, values in state_dict["state"].items():
-            p = of_number.get(int(k))
-            if p is not None:
-                state[p] = {name: self._restored(name, v, p) for name, v in values.items()}
-        self.state = state
+            p = of_number.get(int(k) if isinstance(k, str) and k.isdecimal() else k)
+            if p is None:  # of the optimiser, not of a parameter
+                state[k] = values
+            else:
+                kind = float32 if "master" in values else p.dtype
+                state[p] = {name: self._restored(name, v, p, kind) for name, v in values.items()}
+        new_groups = []
         for own, saved in zip(self.param_groups, groups, strict=True):
-            own.update({k: deepcopy(v) for k, v in saved.items() if k != "params"})
+            kept = {k: own[k] for k in ("params", "param_names") if k in own}
+            new_groups.append({**own, **deepcopy(saved), **kept})
+        self.__setstate__({"state": state, "param_groups": new_groups})
         for hook in list(self._after_loading.values()):
             hook(self)
 
@@ -288,18 +395,19 @@ class Optimizer:
         """Can a saved state of this shape belong to ``param``? By default, if the shapes agree."""
         return shape == tuple(param.shape)
 
-    def _restored(self, name: str, value: Any, param: Tensor) -> Any:
+    def _restored(self, name: str, value: Any, param: Tensor, kind: dtype) -> Any:
         if isinstance(value, (list, tuple)):
-            return type(value)([self._restored(name, v, param) for v in value])
+            return type(value)([self._restored(name, v, param, kind) for v in value])
         if not isinstance(value, TensorCore):
-            return value
+            counts = name in _COUNTS and isinstance(value, (int, float))  # PyTorch's of old
+            return tensor(float(value)) if counts else value
         value = value.detach().clone()  # type: ignore[attr-defined]
         if value.ndim and not self.state_fits(name, tuple(value.shape), param):
             raise ValueError(
                 f"the saved state '{name}' has shape {list(value.shape)}, but its parameter has "
                 f"{list(param.shape)}"
             )
-        return value.to(param.dtype) if value.ndim and value.is_floating_point() else value
+        return value.to(kind) if value.ndim and value.is_floating_point() else value
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -310,7 +418,6 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._no_hooks()
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -318,6 +425,24 @@ class Optimizer:
             text += f"\nParameter Group {k}\n"
             text += "".join(f"    {n}: {group[n]}\n" for n in sorted(group) if n != "params")
         return text + ")"
+
+
+def _numbers(own: dict[str, Any], saved: dict[str, Any]) -> list[Any]:
+    """The saved numbers of a group's parameters: by name, where both have the same names."""
+    numbers: list[Any] = list(saved["params"])
+    mine, theirs = own.get("param_names"), saved.get("param_names")
+    if mine is None or theirs is None or mine == theirs:
+        return numbers
+    if sorted(mine) != sorted(theirs):
+        unknown = [f"'{n}'" for n in mine if n not in theirs]
+        user_warning(
+            f"an optimiser's saved state is of other parameters: it has none for "
+            f"{', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}, so it is taken over "
+            "in order, not by name"
+        )
+        return numbers
+    of_name = dict(zip(theirs, numbers, strict=True))
+    return [of_name[n] for n in mine]
 
 
 def _passed_through(hooks: Hooks, optimizer: Optimizer, value: dict[str, Any]) -> dict[str, Any]:

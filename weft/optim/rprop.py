@@ -40,7 +40,8 @@ class Rprop(Optimizer):
         down, up = group["etas"]
         if not 0.0 < down < 1.0 < up:
             raise ValueError(
-                f"Rprop: etas={group['etas']} must be a factor between 0 and 1 and one above 1"
+                f"Invalid eta values: {down}, {up}. Rprop: etas={group['etas']} must be a factor "
+                "between 0 and 1 and one above 1"
             )
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:

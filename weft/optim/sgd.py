@@ -47,7 +47,10 @@ class SGD(Optimizer):
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("SGD: nesterov needs a momentum and no dampening")
+            raise ValueError(
+                "Nesterov momentum requires a momentum and zero dampening. SGD got nesterov=True, "
+                f"momentum={group['momentum']}, dampening={group['dampening']}"
+            )
 
     def update(self, group: dict[str, Any], params: list[Any]) -> None:
         lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]

@@ -113,6 +113,8 @@ class TensorCore:
     _grad: Tensor | None = None
     _hooks: Any = None
     _retains_grad: Any = None
+    _used_at: int = -1  # a gradient: its version when an optimiser's step used it
+    _added_at: int = -1  # and its version when more was added to it after that
 
     # ---- views
 

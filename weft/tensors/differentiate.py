@@ -162,7 +162,10 @@ def _accumulate(x: Any, g: Node) -> None:
     elif grad_enabled():
         x._grad = wrap(ew.add(node_of(before), g))
     else:
+        was_used = before._used_at == before._version
         before._rebind(ew.add(node_of(before), g))
+        if was_used:
+            before._added_at = before._version
     after = x.__dict__.get("_accumulate_hooks")
     if after:
         for hook in list(after.values()):

@@ -7,6 +7,7 @@ from math import pi, sqrt
 
 from ...dtypes import bool_, dtype, float32
 from ...errors import DTypeError, ShapeError, did_you_mean
+from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, random as rnd
 from ...ops.base import normal_dim
@@ -16,7 +17,6 @@ from ...tensors.elementwise import _sub, abs, div, neg, relu as _relu, tanh
 from ...tensors.random import exponential_, key_for
 from ...tensors.special import log_softmax_node, over_dim, softmax_node
 from ...tensors.tensor import Tensor
-from ..mistakes import user_warning
 
 Rule = Callable[[Node], Node]
 

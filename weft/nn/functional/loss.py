@@ -7,6 +7,7 @@ from typing import Any
 
 from ...dtypes import int64
 from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...graph.modes import user_warning
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
@@ -16,7 +17,6 @@ from ...tensors.core import node_of, wrap
 from ...tensors.elementwise import exp, promoted
 from ...tensors.special import log_softmax_node, xlogy
 from ...tensors.tensor import Tensor
-from ..mistakes import user_warning
 from .activation import logsigmoid
 from .linear import linear
 from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of

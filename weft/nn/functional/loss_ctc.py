@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DTypeError, ShapeError
+from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
@@ -17,7 +18,6 @@ from ...tensors.core import node_of, wrap
 from ...tensors.creation import from_numpy
 from ...tensors.statistics import part
 from ...tensors.tensor import Tensor
-from ..mistakes import user_warning
 from .loss_parts import reduced, reduction_of
 
 _NEVER = -1e30  # in place of log(0): differences of these are finite

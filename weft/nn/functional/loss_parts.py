@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ...dtypes import float32
 from ...errors import DTypeError, ShapeError, did_you_mean
+from ...graph.modes import user_warning
 from ...graph.node import Shape
 from ...ops import elementwise as ew, reduce as rd
 from ...ops.base import broadcast
 from ...tensors.core import node_of, wrap
 from ...tensors.elementwise import result_type
 from ...tensors.tensor import Tensor
-from ..mistakes import user_warning
 
 
 def reduction_of(

@@ -78,7 +78,7 @@ class LRScheduler:
         Args:
             epoch: deprecated; which epoch's to set.
         """
-        if self._step_count == 1 and _was_never_called(self.optimizer):
+        if self._step_count == 1 and not self.optimizer._called:
             warnings.warn(_TOO_EARLY, UserWarning, stacklevel=2)
         self._step_count += 1
         if epoch is not None:
@@ -135,11 +135,6 @@ def checked(optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
     return optimizer
-
-
-def _was_never_called(optimizer: Optimizer) -> bool:
-    # A class with a step() of its own keeps no count.
-    return type(optimizer).step is Optimizer.step and not optimizer._called
 
 
 def copied(rate: Any) -> Any:
