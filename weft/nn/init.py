@@ -10,11 +10,12 @@ from typing import Any, ParamSpec, TypeVar
 from ..autograd.modes import no_grad
 from ..dtypes import float64
 from ..errors import ShapeError, did_you_mean
+from ..graph.modes import user_warning
 from ..tensors.creation import empty, eye as identity
 from ..tensors.decompositions import qr
 from ..tensors.random import Generator, rand
 from ..tensors.tensor import Tensor
-from .mistakes import deprecated, user_warning
+from .mistakes import deprecated
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
