@@ -9,6 +9,7 @@
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
     ├── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
+    ├── WorkerError      (RuntimeError)              a DataLoader's worker that died, or is late
     └── InternalError    (RuntimeError)              a fault of weft's own, not of its user
 
 Each also derives from the built-in exception that PyTorch raises in the same place, so that an
@@ -64,6 +65,10 @@ class UnsupportedOp(WeftError, NotImplementedError):
 
 class CheckpointError(WeftError, RuntimeError, ValueError):
     """A file or state that cannot be read whole, or a file that could not be written."""
+
+
+class WorkerError(WeftError, RuntimeError):
+    """A worker of a DataLoader that has died, or does not answer in time."""
 
 
 class InternalError(WeftError, RuntimeError):

@@ -15,15 +15,20 @@ from weft.graph import node
 from weft.utils import data
 from weft.utils.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
     SequentialSampler,
+    StackDataset,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
     default_convert,
     random_split,
@@ -147,6 +152,40 @@ def test_subset_and_concat() -> None:
         ConcatDataset([])
 
 
+def test_datasets_side_by_side() -> None:
+    d, words = pairs(4), list("abcd")
+    assert StackDataset(range(4), words)[2] == (2, "c")
+    stack = StackDataset(pair=d, word=words)
+    assert (len(stack), stack[1]["word"], stack[1]["pair"][1].item()) == (4, "b", 1)
+    batch = next(iter(DataLoader(stack, 3)))
+    assert batch["pair"][0].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert batch["word"] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match=r"Size mismatch .* \{'a': 4, 'b': 3\}"):
+        StackDataset(a=d, b=range(3))
+    with pytest.raises(ValueError, match="not none at all"):
+        StackDataset()
+    with pytest.raises(ValueError, match="not both"):
+        StackDataset(d, word=words)
+
+    class Short(Squares):
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            return [self[i] for i in indices[1:]]
+
+    with pytest.raises(ValueError, match=r"Expected 2, got 1.*__getitems__ of dataset 1"):
+        StackDataset(d, Short(4)).__getitems__([0, 1])
+
+
+def test_streams_one_after_another() -> None:
+    chain = Stream(2) + Stream(3)
+    assert isinstance(chain, ChainDataset)
+    assert list(chain) == [0, 1, 0, 1, 2]
+    assert [b.tolist() for b in DataLoader(chain, 4)] == [[0, 1, 0, 1], [2]]
+    with pytest.raises(TypeError, match="Stream has no length"):
+        len(chain)
+    with pytest.raises(TypeError, match="only supports IterableDataset, but its dataset 1 is a"):
+        list(ChainDataset([Stream(1), cast("Any", pairs(2))]))
+
+
 def test_random_split_parts_do_not_overlap() -> None:
     generator = weft.Generator().manual_seed(3)
     a, b = random_split(pairs(20), [15, 5], generator)
@@ -215,6 +254,77 @@ def test_random_sampler() -> None:
         RandomSampler(range(3), num_samples=0)
     with pytest.raises(TypeError, match="replacement is True or False, not 1"):
         RandomSampler(range(3), replacement=1)  # type: ignore[arg-type]
+
+
+def test_who_draws_meanwhile_does_not_change_the_order() -> None:
+    for sampler in (
+        RandomSampler(range(30), num_samples=70),
+        RandomSampler(range(30), replacement=True),
+        SubsetRandomSampler(range(20, 50)),
+        WeightedRandomSampler([1.0] * 30, 20, replacement=False),
+    ):
+        weft.manual_seed(1)
+        alone = list(sampler)
+        weft.manual_seed(1)
+        disturbed = []
+        for index in sampler:
+            disturbed.append(index)
+            weft.rand(1)
+        assert disturbed == alone
+        assert len(alone) == len(sampler)
+        weft.manual_seed(1)
+        assert [list(sampler), list(sampler)][1] != alone
+
+
+def test_weighted_random_sampler() -> None:
+    weft.manual_seed(0)
+    drawn = list(WeightedRandomSampler([0.0, 1, 0, 3], 4000))
+    assert set(drawn) == {1, 3}
+    assert abs(drawn.count(3) - 3000) < 150
+    first = [next(iter(WeightedRandomSampler([1, 2, 0, 5], 3, False))) for _ in range(4000)]
+    assert abs(first.count(3) - 2500) < 200
+    assert abs(first.count(0) - 500) < 120
+    assert sorted(WeightedRandomSampler([1, 2, 0, 5], 3, False)) == [0, 1, 3]
+    for weights, count, message in [
+        ([1, -1], 1, "weight 1 is -1.0"),
+        ([1, float("nan")], 1, "weight 1 is nan"),
+        ([[1]], 1, r"a 1d sequence.*shape \[1, 1\]"),
+        ([0, 0], 1, "only 0 of 2 weights are above 0"),
+        ([1], 0, "num_samples must be a positive int"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            WeightedRandomSampler(cast("Any", weights), count)
+    with pytest.raises(ValueError, match="without replacement, but only 2 of 3"):
+        WeightedRandomSampler([1, 0, 1], 3, replacement=False)
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(10, 3), (9, 3), (2, 5), (0, 2)])
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parity
+def test_distributed_sampler(count: int, replicas: int, drop_last: bool, torch: Any) -> None:
+    theirs = torch.utils.data.DistributedSampler
+    for rank in range(replicas):
+        options = {"num_replicas": replicas, "rank": rank, "drop_last": drop_last}
+        ours = DistributedSampler[int](range(count), shuffle=False, **options)
+        reference = theirs(range(count), shuffle=False, **options)
+        assert len(ours) == len(reference)
+        if count:
+            assert list(ours) == list(reference)
+
+
+def test_replicas_share_one_order_that_depends_on_the_epoch() -> None:
+    samplers = [DistributedSampler[int](range(12), 3, rank) for rank in range(3)]
+    orders = []
+    for epoch in (0, 1, 0):
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        orders.append([list(sampler) for sampler in samplers])
+        assert sorted(n for order in orders[-1] for n in order) == list(range(12))
+    assert orders[0] == orders[2] != orders[1]
+    with pytest.raises(ValueError, match=r"Invalid rank 3, .* \[0, 2\]"):
+        DistributedSampler(range(12), 3, 3)
+    with pytest.raises(UnsupportedOp, match="pass num_replicas="):
+        DistributedSampler(range(12))
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "8"])
@@ -293,6 +403,39 @@ def test_ragged_samples_are_named_with_their_field() -> None:
 def test_what_cannot_be_joined_is_named(batch: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         default_collate(batch)
+
+
+class Kept(dict[str, Any]):
+    """A mapping that holds something else beside."""
+
+
+class KeptList(list[Any]):
+    pass
+
+
+def test_types_of_mappings_and_sequences_are_kept() -> None:
+    sample = Kept(a=1, b=KeptList([1.0, 2.0]))
+    sample.name = "x"  # type: ignore[attr-defined]
+    batch = default_collate([sample] * 2)
+    assert (type(batch), batch.name, batch["a"].tolist()) == (Kept, "x", [1, 1])
+    assert type(batch["b"]) is KeptList
+    assert [x.tolist() for x in batch["b"]] == [[1, 1], [2, 2]]
+    assert type(default_convert(sample)) is Kept
+    assert default_convert(range(3)) == [0, 1, 2]
+    assert default_collate([range(2)] * 2)[1].tolist() == [1, 1]
+
+
+def test_arrays_of_strings_are_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"sample 0 of the batch has a ndarray in field .0.: conv"):
+        default_collate([(np.array(["a"]), 1)])
+
+
+def test_gradients_go_through_a_batch() -> None:
+    x = weft.ones(3, requires_grad=True)
+    (batch,) = DataLoader([x, x * 2], 2)
+    batch.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [3, 3, 3]
 
 
 def test_default_convert() -> None:
@@ -382,15 +525,31 @@ class NoLength(Dataset[int]):
         (lambda: DataLoader([], shuffle=True), ValueError, "the dataset is empty"),
         (lambda: DataLoader(pairs(3), num_workers=-1), ValueError, "at least 0, not -1"),
         (lambda: DataLoader(pairs(3), timeout=-1), ValueError, "not be negative"),
-        (lambda: DataLoader(pairs(3), num_workers=2), UnsupportedOp, "num_workers=2.*at 0"),
-        (lambda: DataLoader(pairs(3), timeout=3), UnsupportedOp, "leave timeout out"),
-        (lambda: DataLoader(pairs(3), prefetch_factor=2), UnsupportedOp, "prefetch_factor=2"),
-        (lambda: DataLoader(pairs(3), persistent_workers=True), UnsupportedOp, "persistent_wo"),
+        (lambda: DataLoader(pairs(3), timeout=3), ValueError, "leave timeout out, or .* num_work"),
+        (lambda: DataLoader(pairs(3), prefetch_factor=2), ValueError, "prefetch_factor=2 is about"),
+        (lambda: DataLoader(pairs(3), persistent_workers=True), ValueError, "persistent_wo"),
         (
             lambda: DataLoader(pairs(3), multiprocessing_context="fork"),
-            UnsupportedOp,
-            "multiprocessing_context='fork'",
+            ValueError,
+            "multiprocessing_context can only be used with multi-process loading",
         ),
+        (
+            lambda: DataLoader(pairs(3), num_workers=1, multiprocessing_context="spoon"),
+            ValueError,
+            "should specify a valid start method in .*'fork'.* but got 'spoon'",
+        ),
+        (
+            lambda: DataLoader(pairs(3), num_workers=1, multiprocessing_context=3),
+            TypeError,
+            "should be a valid context object or a string",
+        ),
+        (
+            lambda: DataLoader(pairs(3), num_workers=1, prefetch_factor=0),
+            ValueError,
+            "prefetch_factor must be a positive int",
+        ),
+        (lambda: DataLoader(pairs(3), worker_method="fibre"), ValueError, "'multiprocessing' or"),
+        (lambda: DataLoader(pairs(3), generator=cast("Any", 3)), TypeError, "must be a weft.Gen"),
     ],
 )
 def test_options_that_cannot_be_met(make: Any, error: Any, message: str) -> None:

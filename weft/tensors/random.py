@@ -6,6 +6,9 @@ A draw depends on the generator's seed and on how many draws came before: see ``
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,35 +81,51 @@ class Generator:
 
 
 default_generator = Generator()
+_scoped: ContextVar[Generator | None] = ContextVar("generator", default=None)
+
+
+def current_generator() -> Generator:
+    """Where numbers come from when no generator is named."""
+    return _scoped.get() or default_generator
+
+
+@contextmanager
+def scoped_generator(generator: Generator) -> Iterator[None]:
+    """Inside, in this thread, ``generator`` stands for weft's own."""
+    token = _scoped.set(generator)
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
 
 
 def key_for(generator: Generator | None) -> Node:
-    return (generator or default_generator).next_key()
+    return (generator or current_generator()).next_key()
 
 
 def manual_seed(seed: int) -> Generator:
     """Seeds all random numbers of weft: the same seed gives the same numbers."""
-    return default_generator.manual_seed(seed)
+    return current_generator().manual_seed(seed)
 
 
 def seed() -> int:
     """Seeds from the system's entropy and returns the seed."""
-    return default_generator.seed()
+    return current_generator().seed()
 
 
 def initial_seed() -> int:
     """The seed in use."""
-    return default_generator.initial_seed()
+    return current_generator().initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """The default generator's state."""
-    return default_generator.get_state()
+    return current_generator().get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Restores what :func:`get_rng_state` gave."""
-    default_generator.set_state(new_state)
+    current_generator().set_state(new_state)
 
 
 def _floating(name: str, d: Any) -> dtype:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
+from contextvars import ContextVar
+from copy import copy
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ...dtypes import float64
 from ...errors import ShapeError
-from ...tensors.creation import as_tensor, from_numpy, tensor
+from ...tensors.core import node_of, wrap
+from ...tensors.creation import as_leaf, as_tensor, from_numpy, tensor
+from ...tensors.interop import host_value
 from ...tensors.shape import stack
 from ...tensors.tensor import Tensor
 from .dataset import Rows
+
+# In a worker process: memory that the loop's process will see, for so many bytes; None if there is
+# none.
+allocate: ContextVar[Callable[[int], Any]] = ContextVar("allocate")
 
 # What an error calls the sample at a position of the batch.
 NameOf = Callable[[int], str]
@@ -31,8 +40,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     Tensor or NumPy array of shape ``*``  Tensor of shape ``[B, *]``
     number                                Tensor ``[B]`` (float64 for Python floats)
     str, bytes                            the strings, not joined
-    tuple, list                           list of fields, each joined
-    namedtuple, mapping                   the same with each field joined
+    tuple                                 list of fields, each joined
+    list, namedtuple, mapping             the same with each field joined
     ====================================  =========================================
 
     Raises:
@@ -60,11 +69,15 @@ def _join(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
     if isinstance(first, Tensor):
         _check_alike(batch, field, name_of, Tensor)
         _check_shapes(batch, field, name_of)
-        return stack(list(batch))
+        if any(node_of(x).tracks or x.dtype is not first.dtype for x in batch):
+            return stack(list(batch))
+        return _stacked([host_value(x) for x in batch])
     if isinstance(first, np.ndarray):
         _check_alike(batch, field, name_of, np.ndarray)
         _check_shapes(batch, field, name_of)
-        return from_numpy(np.stack(list(batch)))
+        if first.dtype.kind in "OSUV" and first.dtype.name != "bfloat16":
+            raise TypeError(_cannot_join(first, field, name_of(0)))
+        return _stacked(batch)
     if isinstance(first, (bool, int, float, np.number, np.bool_)):
         _check_alike(batch, field, name_of, (bool, int, float, np.number, np.bool_))
         return _numbers(batch)
@@ -75,6 +88,15 @@ def _join(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
     if isinstance(first, Sequence):
         return _join_sequences(batch, field, name_of)
     raise TypeError(_cannot_join(first, field, name_of(0)))
+
+
+def _stacked(arrays: Sequence[Any]) -> Tensor:
+    dtype, shape = arrays[0].dtype, (len(arrays), *arrays[0].shape)
+    memory = None
+    if all(x.dtype == dtype for x in arrays) and (make := allocate.get(None)) is not None:
+        memory = make(prod(shape) * dtype.itemsize)
+    out = None if memory is None else memory.view(dtype).reshape(shape)
+    return wrap(as_leaf(np.stack(arrays, out=out)))
 
 
 def _numbers(batch: Sequence[Any]) -> Tensor:
@@ -99,13 +121,34 @@ def _join_mappings(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
 
 
 def _as_mapping_like(like: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
-    """``fields`` as the type of ``like``, if that can be made from a dict."""
+    """``fields`` as the type of ``like``, if that can be copied or made from a dict."""
     if type(like) is dict:
         return fields
     try:
+        if isinstance(like, MutableMapping):
+            out = copy(like)  # with whatever else it holds
+            out.update(fields)
+            return out
         return type(like)(fields)  # type: ignore[call-arg]
     except TypeError:
         return fields
+
+
+def _as_sequence_like(like: Sequence[Any], values: list[Any]) -> Any:
+    """``values`` as the type of ``like`` (tuples as lists), if that can be copied or made."""
+    if hasattr(like, "_fields"):
+        return type(like)(*values)
+    if isinstance(like, tuple) or type(like) is list:
+        return values
+    try:
+        if isinstance(like, MutableSequence):
+            out = copy(like)
+            for k, value in enumerate(values):
+                out[k] = value
+            return out
+        return type(like)(values)  # type: ignore[call-arg]
+    except TypeError:
+        return values
 
 
 def _join_sequences(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
@@ -124,7 +167,7 @@ def _join_sequences(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
         _join(values, path, name_of)
         for values, path in zip(zip(*batch, strict=True), paths, strict=True)
     ]
-    return joined if names is None else type(first)(*joined)
+    return _as_sequence_like(first, joined)
 
 
 _REMEDY = (
@@ -174,11 +217,10 @@ def _cannot_join(value: Any, field: str, name: str) -> str:
 def default_convert(sample: Any) -> Any:
     """A sample with its NumPy arrays as Tensors: what ``DataLoader(batch_size=None)`` gives."""
     if isinstance(sample, (np.ndarray, np.number, np.bool_)):
-        return as_tensor(sample)
+        strange = isinstance(sample, np.ndarray) and sample.dtype.kind in "OSU"
+        return sample if strange else as_tensor(sample)
     if isinstance(sample, Mapping):
         return _as_mapping_like(sample, {k: default_convert(v) for k, v in sample.items()})
-    if isinstance(sample, tuple) and hasattr(sample, "_fields"):
-        return type(sample)(*[default_convert(v) for v in sample])
-    if isinstance(sample, (list, tuple)):
-        return [default_convert(v) for v in sample]
+    if isinstance(sample, Sequence) and not isinstance(sample, (str, bytes)):
+        return _as_sequence_like(sample, [default_convert(v) for v in sample])
     return sample

@@ -51,6 +51,32 @@ class IterableDataset(Dataset[T_co], Iterable[T_co]):
             "`def __iter__(self): yield ...`"
         )
 
+    def __add__(self, other: Any) -> Any:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset[T_co]):
+    """Iterable datasets one after another; also what ``a + b`` of them gives."""
+
+    def __init__(self, datasets: Iterable[IterableDataset[T_co]]) -> None:
+        self.datasets = datasets
+
+    def _parts(self) -> Iterator[IterableDataset[T_co]]:
+        for k, part in enumerate(self.datasets):
+            if not isinstance(part, IterableDataset):
+                raise TypeError(
+                    "ChainDataset only supports IterableDataset, but its dataset "
+                    f"{k} is a {type(part).__name__}: ConcatDataset joins those that have an index"
+                )
+            yield part
+
+    def __iter__(self) -> Iterator[T_co]:
+        for part in self._parts():
+            yield from part
+
+    def __len__(self) -> int:
+        return sum(length_of(part) for part in self._parts())
+
 
 class Rows(Sequence[tuple[Tensor, ...]]):
     """The samples of a batch that is together already: ``fields[k][i]`` is field k of sample i."""
@@ -160,7 +186,7 @@ class ConcatDataset(Dataset[T_co]):
             if isinstance(d, IterableDataset):
                 raise TypeError(
                     f"ConcatDataset needs samples that it can number, but {type(d).__name__} is an "
-                    "IterableDataset: chain such datasets in an IterableDataset of your own"
+                    "IterableDataset: ChainDataset joins such datasets"
                 )
         self.cumulative_sizes = list(accumulate(length_of(d) for d in self.datasets))
 
@@ -175,6 +201,59 @@ class ConcatDataset(Dataset[T_co]):
         part = bisect_right(self.cumulative_sizes, index)
         before = self.cumulative_sizes[part - 1] if part else 0
         return self.datasets[part][index - before]
+
+
+class StackDataset(Dataset[Any]):
+    """Datasets side by side: sample ``i`` holds sample ``i`` of each.
+
+    Args:
+        args: the samples are tuples; or
+        kwargs: the samples are dicts with these keys.
+
+    Raises:
+        ValueError: if there are none, both kinds, or datasets that differ in length.
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Indexed[Any], **kwargs: Indexed[Any]) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError(
+                "StackDataset takes datasets by position (the samples are tuples) or by name (they "
+                f"are dicts), not {'both' if args else 'none at all'}"
+            )
+        self.datasets = args or kwargs
+        parts = self._parts()
+        lengths = {key: length_of(part) for key, part in parts.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"Size mismatch between datasets: their lengths are {lengths}")
+        self._length = next(iter(lengths.values()))
+
+    def _parts(self) -> dict[Any, Any]:
+        return self.datasets if isinstance(self.datasets, dict) else dict(enumerate(self.datasets))
+
+    def _like(self, fields: dict[Any, Any]) -> Any:
+        return fields if isinstance(self.datasets, dict) else tuple(fields.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._like({key: part[index] for key, part in self._parts().items()})
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        columns = {}
+        for key, part in self._parts().items():
+            fetch = getattr(part, "__getitems__", None)
+            column = [part[i] for i in indices] if fetch is None else fetch(indices)
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"Nested dataset's output size mismatch. Expected {len(indices)}, got "
+                    f"{len(column)}: __getitems__ of dataset {key!r} must return a sample for each "
+                    "index"
+                )
+            columns[key] = column
+        return [self._like({key: c[k] for key, c in columns.items()}) for k in range(len(indices))]
+
+    def __len__(self) -> int:
+        return self._length
 
 
 def length_of(dataset: Any) -> int:

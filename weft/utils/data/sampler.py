@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from ...tensors.random import Generator, randint, randperm
+import numpy as np
+
+from ...dtypes import float64
+from ...tensors.random import Generator, rand, randint, randperm
 from .dataset import length_of
+from .seeding import draw_seed
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -78,15 +82,103 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         count, wanted = length_of(self.data_source), self.num_samples
+        generator = _own(self.generator)
         if self.replacement:
-            yield from randint(0, count, (wanted,), generator=self.generator).tolist()
+            yield from randint(0, count, (wanted,), generator=generator).tolist()
             return
         while wanted > 0:
-            yield from randperm(count, generator=self.generator).tolist()[:wanted]
+            yield from randperm(count, generator=generator).tolist()[:wanted]
             wanted -= count
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices in random order, another one at each pass."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        for k in randperm(len(self.indices), generator=_own(self.generator)).tolist():
+            yield self.indices[k]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Indices drawn with probabilities in proportion to their weights.
+
+    Without replacement: the first to arrive in exponential races (Efraimidis and Spirakis, 2006).
+
+    Args:
+        weights: one for each sample, not negative; they need not add up to one.
+        num_samples: how many to draw.
+        replacement: whether a sample may come again.
+        generator: where the random numbers come from; weft's own if left out.
+
+    Raises:
+        ValueError: for weights or a number of samples that make no sense.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        check_positive("num_samples", num_samples)
+        if not isinstance(replacement, bool):
+            raise ValueError(f"replacement is True or False, not {replacement!r}")  # noqa: TRY004 (PyTorch's)
+        values = np.array(weights, np.float64)
+        _check_weights(values, num_samples, replacement)
+        self.weights = values
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        count = self.num_samples if self.replacement else len(self.weights)
+        draws = rand(count, dtype=float64, generator=_own(self.generator)).numpy()
+        if self.replacement:
+            steps = np.cumsum(self.weights)
+            last = np.flatnonzero(self.weights)[-1]  # rounding must not step over it
+            chosen = np.minimum(np.searchsorted(steps, draws * steps[-1], side="right"), last)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                chosen = np.argsort(-np.log1p(-draws) / self.weights, kind="stable")
+        return iter(chosen[: self.num_samples].tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+def _check_weights(weights: np.ndarray[Any, Any], num_samples: int, replacement: bool) -> None:
+    if weights.ndim != 1:
+        raise ValueError(
+            "weights should be a 1d sequence, one number for each sample, but they have shape "
+            f"{list(weights.shape)}"
+        )
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if wrong.size:
+        raise ValueError(
+            f"weights must be finite and not negative, but weight {wrong[0]} is {weights[wrong[0]]}"
+        )
+    positive = np.count_nonzero(weights)
+    if positive < (1 if replacement else num_samples):
+        raise ValueError(
+            f"{num_samples} samples are to be drawn {'with' if replacement else 'without'} "
+            f"replacement, but only {positive} of {len(weights)} weights are above 0"
+        )
+
+
+def _own(generator: Generator | None) -> Generator:
+    """A generator for one pass: whoever draws from ``generator`` meanwhile changes nothing."""
+    return Generator().manual_seed(draw_seed(generator))
 
 
 class BatchSampler(Sampler[list[int]]):

@@ -1,0 +1,199 @@
+"""How far a pass has come, and going on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from ...errors import CheckpointError
+from ...tensors.random import Generator, current_generator, scoped_generator
+from .order import Order, Task
+from .seeding import draw_seed, go_to, position_of
+from .worker import Epoch
+
+_VERSION = 1
+
+
+class Progress:
+    """One pass: its seed, the tasks still to come, and what has been given to the loop.
+
+    Args:
+        generator: the loader's, if it has one.
+        source: of indices; None for a stream.
+        joined: whether the source gives batches of them.
+        workers: how many streams there are.
+        resume: the state to go on from.
+
+    Attributes:
+        base: the seed of the pass.
+        turn: of a stream, the worker whose batch comes next.
+    """
+
+    def __init__(
+        self,
+        generator: Generator | None,
+        source: Iterable[Any] | None,
+        *,
+        joined: bool,
+        workers: int,
+        resume: Mapping[str, Any] | None,
+    ) -> None:
+        if resume is not None and not resume["in_pass"]:
+            resume = None
+        self._own = generator
+        self._is_stream = source is None
+        self._in_pass = True
+        self._given = 0  # all tasks before this one
+        self._ahead: set[int] = set()  # and these
+        self._samples = 0
+        self._sampler: Any = None
+        self._streams: list[dict[str, Any]] = [{"batches": 0, "state": None}] * workers
+        self.turn = 0
+        stateful = _stateful(source)
+        if resume is None:
+            self._begun = position_of(generator or current_generator())
+            self.base = draw_seed(generator)
+            self._order = Order(source, joined, stateful)
+            return
+        self._begun = resume["generator"]
+        replay = generator or Generator()
+        go_to(replay, self._begun)
+        with nullcontext() if generator is not None else scoped_generator(replay):
+            self.base = draw_seed(replay)
+            self._order = self._resumed(source, joined, stateful, resume)
+        if generator is not None:
+            go_to(generator, resume["generator_now"])
+
+    def _resumed(
+        self, source: Any, joined: bool, stateful: Any, resume: Mapping[str, Any]
+    ) -> Order:
+        self._given, self._samples = resume["batches"], resume["samples"]
+        self._ahead = set(resume["ahead"])
+        self._sampler = resume["sampler"]
+        self.turn = resume["turn"]
+        if self._is_stream:
+            self._streams = [dict(each) for each in resume["streams"]]
+        if self._is_stream or self._sampler is not None:
+            if self._sampler is not None:
+                stateful.load_state_dict(self._sampler)
+            return Order(source, joined, stateful, self._given, self._samples)
+        order = Order(source, joined, stateful)
+        for number in range(self._given):
+            if next(order, None) is None:
+                raise CheckpointError(
+                    f"the pass to go on with had given {self._given} batches, but the sampler now "
+                    f"has only {number}: it must give what it gave when the state was taken"
+                )
+            order.after(number)
+        return order
+
+    def next_task(self) -> Task:
+        """
+        Raises:
+            StopIteration: after the last.
+        """
+        task = next(self._order)
+        while task.number in self._ahead:
+            task = next(self._order)
+        return task
+
+    def epochs(self, number: int) -> list[Epoch]:
+        """What each worker must know of the pass."""
+        return [Epoch(number, self.base, each["batches"], each["state"]) for each in self._streams]
+
+    def give(self, number: int, worker: int = 0, state: Any = None) -> None:
+        """A batch goes to the loop (or the error in its place).
+
+        Args:
+            number: of its task.
+            worker, state: of its stream.
+        """
+        if self._is_stream:
+            count = self._streams[worker]["batches"] + 1
+            self._streams[worker] = {"batches": count, "state": state}
+            self._given += 1
+            self._order.after(number)
+            return
+        self._ahead.add(number)
+        while self._given in self._ahead:
+            self._ahead.remove(self._given)
+            self._samples, self._sampler = self._order.after(self._given)
+            self._given += 1
+
+    def skip(self, number: int) -> None:
+        """A task of a stream that has ended."""
+        self._order.after(number)
+
+    def finish(self) -> None:
+        self._in_pass = False
+
+    @property
+    def given(self) -> int:
+        """How many batches."""
+        return self._given + len(self._ahead)
+
+    def state_dict(self) -> dict[str, Any]:
+        if not self._in_pass:
+            return at_rest(self._own)
+        return {
+            **at_rest(self._own),
+            "in_pass": True,
+            "generator": self._begun,
+            "batches": self._given,
+            "ahead": sorted(self._ahead),
+            "samples": self._samples,
+            "sampler": self._sampler,
+            "streams": [dict(each) for each in self._streams] if self._is_stream else [],
+            "turn": self.turn,
+        }
+
+
+def at_rest(generator: Generator | None) -> dict[str, Any]:
+    """The state between two passes."""
+    position = None if generator is None else position_of(generator)
+    return {
+        "version": _VERSION,
+        "in_pass": False,
+        "generator": position,
+        "generator_now": position,
+        "batches": 0,
+        "ahead": [],
+        "samples": 0,
+        "sampler": None,
+        "streams": [],
+        "turn": 0,
+    }
+
+
+def _stateful(source: Any) -> Any:
+    """The sampler that tells its own state, if there is one."""
+    for each in (source, getattr(source, "sampler", None)):
+        if hasattr(each, "state_dict") and hasattr(each, "load_state_dict"):
+            return each
+    return None
+
+
+def checked(state: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a loader with these facts.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    if not isinstance(state, Mapping) or state.get("version") != _VERSION:
+        what = f"version {state.get('version')}" if isinstance(state, Mapping) else "no dict at all"
+        raise CheckpointError(
+            f"this is not a state that DataLoader.state_dict() of this version of weft gives "
+            f"(version {_VERSION}), but {what}"
+        )
+    missing = sorted({*at_rest(None), "loader"} - state.keys())
+    if missing:
+        raise CheckpointError(f"the state of a DataLoader lacks {', '.join(missing)}")
+    theirs = state["loader"]
+    for name, ours in facts.items():
+        if theirs.get(name) != ours:
+            raise CheckpointError(
+                f"the state is of a DataLoader with {name}={theirs.get(name)!r}, but this one has "
+                f"{name}={ours!r}: make it in the same way to go on with its pass"
+            )
+    return dict(state)

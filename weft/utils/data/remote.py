@@ -1,0 +1,57 @@
+"""Exceptions that come from another process."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+
+
+class Remote:
+    """An exception on its way out of a worker process."""
+
+    def __init__(self, error: Exception, worker: int) -> None:
+        kind = type(error).__name__
+        self._text = (
+            f"Caught {kind} in DataLoader worker process {worker}.\n"
+            f"Original {''.join(traceback.format_exception(error)).rstrip()}"
+        )
+        self._short = f"{kind}: {error}"
+        self._pickled = _pickled(error)
+
+    def error(self) -> Exception:
+        """The exception as it was raised, telling where; a RuntimeError if it cannot be sent."""
+        error = self._rebuilt()
+        if len(error.args) == 1 and isinstance(error.args[0], str):
+            error.args = (_Verbatim(f"{error.args[0]}\n\n{self._text}"),)
+        if self._text not in str(error):
+            error.add_note(self._text)
+        return error
+
+    def _rebuilt(self) -> Exception:
+        if self._pickled is not None:
+            try:
+                error = pickle.loads(self._pickled)  # noqa: S301 (our own worker's)
+            except Exception:  # noqa: BLE001 (as in _pickled, here for modules that are not the same)
+                error = None
+            if isinstance(error, Exception):
+                error.__dict__.pop("__notes__", None)  # the text has them
+                return error
+        return RuntimeError(self._short)
+
+
+class _Verbatim(str):
+    """Text that KeyError shows as it is, with line ends."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _pickled(error: Exception) -> bytes | None:
+    try:
+        content = pickle.dumps(error)
+        pickle.loads(content)  # noqa: S301 (our own) (many exceptions fail only here)
+    except Exception:  # noqa: BLE001 (pickling runs code of any kind)
+        return None
+    return content
