@@ -489,6 +489,9 @@ CONVERSIONS = [
     Op("Tensor.type", (s(x(2), D("float64")),)),
     Op("Tensor.type_as", (s(x(2), x(1, dtype="float64")),)),
     Op("Tensor.cpu", (s(x(2)),)),
+    Op("Tensor.pin_memory", (s(x(2)),), torch=None),
+    Op("Tensor.is_pinned", (s(x(2)),), grad=False),
+    Op("Tensor.get_device", (s(x(2)),), grad=False),
     Op("Tensor.cuda", (), errors=(bad(DeviceError, "device 'cuda' is not available", x(2)),)),
     Op("Tensor.contiguous", (s(x(2, 3)), s(x(2, 3, layout="t")))),
     Op("Tensor.clone", (s(x(2, 3)), s(x(2, 3, layout="t")))),
@@ -547,7 +550,7 @@ DATA = (
 )
 CREATION = [
     Op("zeros", SIZES, "f", errors=(NEGATIVE, NO_SIZE, NO_DTYPE,
-                                    bad(DeviceError, "'cuda'.*CPU only", 2, device="cuda"))),
+                                    bad(DeviceError, "'cuda' is not available", 2, device="cuda"))),
     Op("ones", SIZES, "f", errors=(NEGATIVE, NO_SIZE, NO_DTYPE)),
     Op("empty", SIZES, "f", random=True, errors=(NEGATIVE, NO_SIZE)),
     Op("full", (s((2, 3), 1.5), s((2,), 3), s((), True), s([2], 1, dtype=D("float64"))), "f",

@@ -37,6 +37,8 @@ from .dtypes import (
 )
 from .engine.compiled import compile, explain, profile
 from .engine.native.processors import get_num_threads, set_num_threads
+from .engine.precision import get_float32_matmul_precision, set_float32_matmul_precision
+from .graph.device import device
 from .tensors.creation import (
     arange,
     as_tensor,
@@ -63,6 +65,7 @@ from .tensors.decompositions import (
     pinverse,
     slogdet,
 )
+from .tensors.devices import get_default_device, set_default_device
 from .tensors.differentiate import (
     detach,
 )
@@ -530,6 +533,7 @@ __all__ = [
     "deg2rad",
     "det",
     "detach",
+    "device",
     "diag",
     "diag_embed",
     "diagflat",
@@ -585,7 +589,9 @@ __all__ = [
     "gather",
     "gcd",
     "ge",
+    "get_default_device",
     "get_default_dtype",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "get_rng_state",
     "gt",
@@ -742,7 +748,9 @@ __all__ = [
     "select_scatter",
     "selu",
     "selu_",
+    "set_default_device",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",

@@ -40,3 +40,8 @@ NATIVE_AFTER = int(os.environ.get("WEFT_NATIVE_AFTER", "2"))
 
 #: Every native run is repeated by the reference interpreter, and the values are compared.
 COMPARE = os.environ.get("WEFT_COMPARE", "0") == "1"
+
+
+def take_gpu_memory_as_needed() -> None:
+    """Keeps JAX from taking most of a GPU's memory ahead, unless the environment asks for it."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -15,7 +15,7 @@ from .errors import GradientError
 from .graph.modes import grad_mode, on_behalf_of
 from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Node
 from .ops import elementwise as ew
-from .ops.movement import reshape
+from .ops.movement import reshape, to_device
 from .ops.reduce import sum_
 
 #: Gradients found so far in one walk, complete for a node when the walk reaches it. A hook may
@@ -30,13 +30,16 @@ _recording_order = attrgetter("order")
 
 
 def unsum(g: Node, node_type: Any) -> Node:
-    """Undoes a broadcast: sums ``g`` over the dimensions that it has and the input has not."""
+    """Undoes a broadcast: sums ``g`` over the dimensions that it has and the input has not.
+
+    An input that came from another device (a number on the CPU) gets its gradient there.
+    """
     shape, target = g.type.shape, node_type.shape
     extra = len(shape) - len(target)
     dims = tuple(
         [k for k, n in enumerate(shape) if k < extra or (n != 1 and target[k - extra] == 1)]
     )
-    return reshape(sum_(g, dims) if dims else g, target)
+    return to_device(reshape(sum_(g, dims) if dims else g, target), node_type.device)
 
 
 def history(roots: Sequence[Node], since: int = 0) -> list[Node]:

@@ -36,8 +36,9 @@ NOTHING_TO_CHECK = {
     *("floor_div", "sign", "signdet", "floor", "ceil", "trunc", "round", "dropout"),
 }
 
-#: The samples do not reach them; ``test_gradients.py`` has tests of their own for them.
-CHECKED_APART = {"cast", "cholesky", "eigh", "max_pool_take"}
+#: The samples do not reach them; ``test_gradients.py`` has tests of their own for them, and
+#: ``engine/xla/test_devices.py``.
+CHECKED_APART = {"cast", "cholesky", "eigh", "max_pool_take", "to_device"}
 
 
 def record_all(op: Op) -> None:
@@ -129,6 +130,8 @@ NOT_OPS = {
     *("get_default_dtype", "set_default_dtype", "set_printoptions", "load", "save"),
     *("get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
     *("compile", "explain", "profile", "get_num_threads", "set_num_threads"),
+    *("get_default_device", "set_default_device"),
+    *("get_float32_matmul_precision", "set_float32_matmul_precision"),
 }
 FUNCTIONS = [n for n in weft.__all__ if n not in NOT_OPS and isfunction(vars(weft).get(n))]
 

@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
         return Values(value)
     if isinstance(value, (weft.dtype, torch.dtype)):
         return str(value).rpartition(".")[2]
-    if isinstance(value, torch.device):
+    if isinstance(value, (weft.device, torch.device)):
         return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]

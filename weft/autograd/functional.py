@@ -236,8 +236,11 @@ def _rows(call: _Call, y: Tensor) -> list[Tensor]:
     shapes = [(*y.shape, *x.shape) for x in call.inputs]
     count = y.numel()
     if count == 0:
-        return [zeros(s, dtype=x.dtype) for s, x in zip(shapes, call.inputs, strict=True)]
-    basis = eye(count, dtype=y.dtype).reshape(count, *y.shape).unbind(0)
+        return [
+            zeros(s, dtype=x.dtype, device=x.device)
+            for s, x in zip(shapes, call.inputs, strict=True)
+        ]
+    basis = eye(count, dtype=y.dtype, device=y.device).reshape(count, *y.shape).unbind(0)
     found = [call.grads([y], [seed]) for seed in basis]
     return [stack(c).reshape(s) for c, s in zip(zip(*found, strict=True), shapes, strict=True)]
 

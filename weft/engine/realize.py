@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
 from .. import config
+from ..graph.device import CPU
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
 from .compare import compare
+from .devices import Accelerated, host, is_host
 from .reference import Failure, Outcome, Program
 
 if TYPE_CHECKING:
     from .native.program import Native
+    from .xla.program import Placed
 
 
 class _Handle(Protocol):
@@ -45,23 +48,26 @@ class Change(NamedTuple):
 class _Planned:
     """A program, run by the reference interpreter until it has come up again and again."""
 
-    __slots__ = ("native", "reference", "runs")
+    __slots__ = ("native", "reference", "runs", "size")
 
     def __init__(self, work: Work) -> None:
         self.reference = Program(work)
+        self.size = len(work.order)
         self.native: Native | None = None
         self.runs = 0
 
     def run(self, work: Work) -> Outcome:
         leaves = [leaf.value for leaf in work.leaves]
+        if Accelerated.ever:  # a constant may have been computed on another device
+            leaves = [value if is_host(value) else host(value) for value in leaves]
         if self.native is None and not config.REFERENCE:
             self.runs += 1
             if self.runs > config.NATIVE_AFTER or _repeating or _at_once.get():
                 from .native.program import Native  # here, not above: it takes time to import
 
                 self.native = Native(work, self.reference)
-        if (watch := _watch.get()) is not None and self.native is not None:
-            watch.append(self.native)
+        if (programs := _watch.get()) is not None and self.native is not None:
+            programs.append(self.native)
         if self.native is None:
             return self.reference.run(leaves, work.order)
         if not config.COMPARE:
@@ -75,10 +81,10 @@ _MAX_PROGRAM_STEPS = 1_000_000
 
 _repeating = False
 _at_once: ContextVar[bool] = ContextVar("at_once", default=False)
-_watch: ContextVar[list[Native] | None] = ContextVar("watch", default=None)
+_watch: ContextVar[list[Any] | None] = ContextVar("watch", default=None)
 _held: ContextVar[bool] = ContextVar("held", default=False)
 _lock = RLock()
-_programs: OrderedDict[tuple[Any, ...], _Planned] = OrderedDict()
+_programs: OrderedDict[tuple[Any, ...], _Planned | Placed] = OrderedDict()
 _program_steps = 0
 
 #: Changes in place since the last run, to be undone if it fails.
@@ -190,7 +196,18 @@ def _undo(changes: list[Change]) -> None:
             handle._version += 1
 
 
-def _program(work: Work) -> _Planned:
+def _plan(work: Work) -> _Planned | Placed:
+    """How graphs of this structure are run: types say on which device, so the key does, too."""
+    if Accelerated.ever:
+        nodes = (*work.leaves, *work.order)
+        if any(n.type.device is not None and n.type.device is not CPU for n in nodes):
+            from .xla.program import Placed
+
+            return Placed(work, CHANGES, _watch.get)
+    return _Planned(work)
+
+
+def _program(work: Work) -> _Planned | Placed:
     global _program_steps
     key: list[Any] = [len(work.leaves)]
     add = key.append
@@ -205,16 +222,26 @@ def _program(work: Work) -> _Planned:
         _programs.move_to_end(structure)
         return program
     Stats.built += 1
-    program = _programs[structure] = _Planned(work)
-    _program_steps += len(program.reference.steps)
+    program = _programs[structure] = _plan(work)
+    _program_steps += program.size
     while _program_steps > _MAX_PROGRAM_STEPS and len(_programs) > 1:
         _, old = _programs.popitem(last=False)
-        _program_steps -= len(old.reference.steps)
+        _program_steps -= old.size
     return program
 
 
 def value_of(node: Node) -> Any:
-    """The node's value, computed if it is pending.
+    """The node's value as NumPy has it, computed if it is pending. Waits for its device.
+
+    Raises:
+        the error that computing it, or what it depends on, met.
+    """
+    value = computed(node)
+    return value if is_host(value) else host(value)
+
+
+def computed(node: Node) -> Any:
+    """The node's value, computed if it is pending. On another device, that may still go on.
 
     Raises:
         the error that computing it, or what it depends on, met.
@@ -260,9 +287,9 @@ def native_at_once() -> Iterator[None]:
 
 
 @contextmanager
-def watched() -> Iterator[list[Native]]:
-    """The native programs that are run meanwhile."""
-    programs: list[Native] = []
+def watched() -> Iterator[list[Any]]:
+    """The programs that are run meanwhile, native ones and those of other devices."""
+    programs: list[Any] = []
     token = _watch.set(programs)
     try:
         yield programs

@@ -229,7 +229,7 @@ def _whole_in_front(cuts: Any, size: int) -> Any:
 
 _RULES: dict[str, Rule] = {
     **dict.fromkeys([f.op.name for f in vars(ew).values() if hasattr(f, "op")], _broadcast),
-    **dict.fromkeys(("where", "cast", "same", "detach", "polygamma"), _broadcast),
+    **dict.fromkeys(("where", "cast", "same", "detach", "polygamma", "to_device"), _broadcast),
     **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _broadcast),
     **dict.fromkeys(("qr", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
     "over": _with_attrs(lambda attrs, size: attrs),

@@ -266,8 +266,11 @@ def _rows(level: Level, y: Tensor) -> list[Tensor]:
     shapes = [(*y.shape, *x.shape) for x in level.inputs]
     count = y.numel()
     if count == 0:
-        return [zeros(s, dtype=x.dtype) for s, x in zip(shapes, level.inputs, strict=True)]
-    basis = eye(count, dtype=y.dtype).reshape(count, *y.shape).unbind(0)
+        return [
+            zeros(s, dtype=x.dtype, device=x.device)
+            for s, x in zip(shapes, level.inputs, strict=True)
+        ]
+    basis = eye(count, dtype=y.dtype, device=y.device).reshape(count, *y.shape).unbind(0)
     with enable_grad():
         found = [level.gradients([y], level.inputs, [seed]) for seed in basis]
         columns = zip(*found, strict=True)

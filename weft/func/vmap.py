@@ -40,7 +40,7 @@ def _no_backward(node: Node, g: Node, want: Sequence[bool]) -> NoReturn:
 
 
 def _infer(dim: int, x: TensorType) -> TensorType:
-    return type_of((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype)
+    return type_of((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype, x.device)
 
 
 _stand_in = Op("vmap_sample", _infer, _no_value, _no_backward, can_fail=True)

@@ -18,6 +18,8 @@ import numpy as np
 
 from .. import config
 from ..dtypes import dtype, of_number
+from ..errors import DeviceError
+from .device import CPU, device
 from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
 
 Shape = tuple[int, ...]
@@ -25,9 +27,14 @@ Array = Any  # numpy.ndarray, or the value class of another backend
 
 
 class TensorType:
-    """Shape and dtype. Interned by :func:`type_of`, so two equal ones are the same object."""
+    """Shape, dtype and device. Interned by :func:`type_of`, so two equal ones are one object.
 
-    __slots__ = ("__weakref__", "dims", "dtype", "ndim", "shape", "size", "whole")
+    A device of None: anywhere. So are Python numbers, constants, and what is made of these alone;
+    together with a tensor of some device they are on that device.
+    """
+
+    __slots__ = ("__weakref__", "device", "dims", "dtype", "ndim", "shape", "size", "whole")
+    device: device | None
     whole: tuple[tuple[int, int, int], ...]  # the slice of each dimension that takes all of it
     dims: tuple[int, ...]  # 0, 1, ..., ndim - 1
     shape: Shape
@@ -39,15 +46,15 @@ class TensorType:
         return f"{self.dtype.name}{list(self.shape)}"
 
 
-_types: WeakValueDictionary[tuple[Shape, dtype], TensorType] = WeakValueDictionary()
+_types: WeakValueDictionary[tuple[Shape, dtype, Any], TensorType] = WeakValueDictionary()
 
 
-def type_of(shape: Shape, dtype: dtype) -> TensorType:
-    key = (shape, dtype)
+def type_of(shape: Shape, dtype: dtype, device: device | None = None) -> TensorType:
+    key = (shape, dtype, device)
     found = _types.get(key)
     if found is None:
         found = TensorType()
-        found.shape, found.dtype = key
+        found.shape, found.dtype, found.device = key
         found.ndim = len(shape)
         found.size = prod(shape)
         found.dims = tuple(range(found.ndim))
@@ -58,6 +65,26 @@ def type_of(shape: Shape, dtype: dtype) -> TensorType:
 
 # What a gradient rule gives back: one gradient per input, None where there is none.
 Grads = Sequence["Node | None"]
+
+
+def common_device(name: str, attrs: Any, types: Sequence[TensorType]) -> device | None:
+    """Where an op's inputs are. Zero-dimensional ones on the CPU go along with any others.
+
+    Raises:
+        DeviceError: if they are on two devices.
+    """
+    found: TensorType | None = None
+    for x in types:
+        if x.device is None or (found is not None and x.device is found.device):
+            continue
+        if found is None or (found.device is CPU and found.ndim == 0):
+            found = x
+        elif not (x.device is CPU and x.ndim == 0):
+            raise DeviceError(
+                f"{name}: tensors on two devices, {found} on {found.device} and {x} on "
+                f"{x.device}. Move one to the other, for example x.to('{found.device}')"
+            )
+    return None if found is None else found.device
 
 
 class Op:
@@ -75,10 +102,12 @@ class Op:
         needs_output: ``grad`` reads the node's own value.
         widen: 16-bit floats are computed in float32 and rounded once (not for mere moves).
         can_fail: the values can be wrong (an index out of range), so that running may raise.
+        device: ``device(name, attrs, types)``: where the result is. ``infer`` need not say it.
     """
 
     __slots__ = (
         "can_fail",
+        "device",
         "grad",
         "infer",
         "name",
@@ -100,6 +129,7 @@ class Op:
         needs_output: bool = False,
         widen: bool = False,
         can_fail: bool = False,
+        device: Callable[[str, Any, Sequence[TensorType]], device | None] = common_device,
     ) -> None:
         self.name = name
         self.infer = infer
@@ -109,6 +139,7 @@ class Op:
         self.needs_output = needs_output
         self.widen = widen
         self.can_fail = can_fail
+        self.device = device
         self.signatures: dict[Any, Any] = {}
         OPS[name] = self
 
@@ -191,6 +222,9 @@ def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signatu
     """Infers a signature. The slow path, once per combination of types and attributes."""
     global _signature_count
     out = op.infer(attrs, *types)
+    device = op.device(op.name, attrs, types)
+    if out.device is not device:
+        out = type_of(out.shape, out.dtype, device)
     sig = Signature()
     sig.op, sig.attrs, sig.types, sig.type = op, attrs, types, out
     sig.differentiable = op.grad is not None and out.dtype.is_floating_point
@@ -302,7 +336,12 @@ class Fresh:
     bytes = 0
 
 
-_leaf_op = Op("leaf", lambda attrs, *types: attrs, lambda attrs: None)
+_leaf_op = Op(
+    "leaf",
+    lambda attrs, *types: attrs,
+    lambda attrs: None,
+    device=lambda name, attrs, types: attrs.device,
+)
 
 
 def leaf(value: Array, kind: TensorType) -> Node:
@@ -322,12 +361,12 @@ def leaf(value: Array, kind: TensorType) -> Node:
     return node
 
 
-# For each dtype: the signature of its numbers, and the conversion.
-_number_kinds: dict[dtype, tuple[Signature, Any]] = {}
+# For each dtype, or dtype and device: the signature of its numbers, and the conversion.
+_number_kinds: dict[Any, tuple[Signature, Any]] = {}
 
 
-def number(value: Any, kind: dtype | None = None) -> Node:
-    """A Python number as a zero-dimensional leaf.
+def number(value: Any, kind: dtype | None = None, device: device | None = None) -> Node:
+    """A Python number as a zero-dimensional leaf, by itself on no device in particular.
 
     Its value is an argument of the run and no part of the structural key, so that a learning rate
     or a step count may change without a new compilation. For the same reason equal numbers are
@@ -335,10 +374,11 @@ def number(value: Any, kind: dtype | None = None) -> Node:
     """
     if kind is None:
         kind = of_number(value)
-    found = _number_kinds.get(kind)
+    key: Any = kind if device is None else (kind, device)
+    found = _number_kinds.get(key)
     if found is None:
-        scalar = type_of((), kind)
-        found = _number_kinds[kind] = (sign(_leaf_op, scalar, (), scalar), kind.numpy.type)
+        scalar = type_of((), kind, device)
+        found = _number_kinds[key] = (sign(_leaf_op, scalar, (), scalar), kind.numpy.type)
     sig, convert = found
     try:
         value = convert(value)

@@ -113,7 +113,9 @@ class Transformer(nn.Module):
             raise ShapeError(
                 f"GPT2: {total} tokens are more than n_positions={self.wpe.num_embeddings}"
             )
-        x = self.drop(self.wte(tokens) + self.wpe(arange(tokens.shape[1]) + before))
+        x = self.drop(
+            self.wte(tokens) + self.wpe(arange(tokens.shape[1], device=tokens.device) + before)
+        )
         for k, block in enumerate(self.h):
             x = block(x, None if caches is None else caches[k])
         return self.ln_f(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ShapeError
+from ..graph.device import ANYWHERE
 from ..tensors.creation import ones
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -84,7 +85,7 @@ class DropPath(Module):
             return input
         if input.ndim == 0:
             raise ShapeError("DropPath takes [batch, ...], not a number")
-        kept = ones(input.shape[0], *(1,) * (input.ndim - 1), dtype=input.dtype)
+        kept = ones(input.shape[0], *(1,) * (input.ndim - 1), dtype=input.dtype, device=ANYWHERE)
         return input * F.dropout(kept, self.p)
 
     def extra_repr(self) -> str:

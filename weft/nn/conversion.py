@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .. import dtypes
 from ..dtypes import as_dtype, dtype
+from ..engine.devices import resolve
 from ..errors import DeviceError, UnsupportedOp
+from ..graph.device import device
 from ..graph.modes import grad_mode
 from ..tensors.core import TensorCore
-from ..tensors.creation import check_device, empty_like
+from ..tensors.creation import empty_like
 from ..tensors.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -57,26 +59,28 @@ def to(self: M, dtype: dtype, non_blocking: bool = ...) -> M: ...
 @overload
 def to(self: M, tensor: Tensor, non_blocking: bool = ...) -> M: ...
 def to(self: M, *args: Any, **kwargs: Any) -> M:
-    """Converts floating parameters and buffers: ``to(dtype)``, ``to("cpu")``, ``to(tensor)``.
+    """Converts and moves parameters and buffers: ``to(dtype)``, ``to("cuda")``, ``to(tensor)``.
 
     Integer ones keep their dtype. Changes this module and returns it.
 
     Raises:
         TypeError: for a dtype that is not floating, or arguments that mean nothing.
-        DeviceError: for a device other than the CPU.
+        DeviceError: for a device that is not there, saying what to install.
     """
-    wanted = _dtype_wanted(self, args, kwargs)
+    wanted, place = _wanted(self, args, kwargs)
     if wanted is None:
-        return self
+        return self if place is None else self._apply(lambda t: t.to(place))
     if not wanted.is_floating_point:
         raise TypeError(
             "nn.Module.to only accepts floating point or complex dtypes, but got desired "
             f"dtype={wanted}. For the inputs write x.to({wanted})"
         )
-    return self._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
+    return self._apply(lambda t: t.to(place, wanted if t.is_floating_point() else None))
 
 
-def _dtype_wanted(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtype | None:
+def _wanted(
+    module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dtype | None, device | None]:
     allowed = ("device", "dtype", "tensor", "non_blocking", "memory_format")
     for name in kwargs:
         if name not in allowed:
@@ -84,56 +88,57 @@ def _dtype_wanted(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any])
                 f"{type(module).__name__}.to() got an unexpected keyword argument '{name}': it "
                 f"takes {', '.join(allowed)}"
             )
+    place: device | None = None
     wanted = None if kwargs.get("dtype") is None else as_dtype(kwargs["dtype"])
     values = [*args, kwargs.get("device"), kwargs.get("tensor")]
     for value in values:
         if isinstance(value, TensorCore):
-            wanted = value.dtype  # type: ignore[attr-defined]
+            wanted, place = value.dtype, value.device  # type: ignore[attr-defined]
         elif isinstance(value, dtype) or value is float:
             wanted = as_dtype(value)
         elif value is not None and not isinstance(value, bool):
-            _check_device(module, value)
-    return wanted
+            place = _resolved(module, value)
+    return wanted, place
 
 
-def _check_device(module: Module, device: Any) -> None:
-    name = f"cuda:{device}" if isinstance(device, int) else str(device)
+def _resolved(module: Module, name: Any) -> device | None:
+    """The device that is meant. Nothing has been moved if it is not there."""
     try:
-        check_device(name)
-    except DeviceError:
-        raise DeviceError(
-            f"{type(module).__name__} cannot go to '{name}': this version of weft computes on the "
-            "CPU only, there is no GPU backend yet. Leave the call away, or write "
-            "model.to('cpu'), to stay on the CPU"
-        ) from None
+        return resolve(name)
+    except DeviceError as error:
+        raise DeviceError(f"{type(module).__name__} cannot go to '{name}': {error}") from None
 
 
 def cpu(self: M) -> M:
-    """Moves the module to the CPU, where it is."""
+    """Moves parameters and buffers to the CPU."""
     return self._apply(lambda t: t.cpu())
 
 
 def cuda(self: M, device: Any = None) -> M:
-    """Raises DeviceError: this version has no GPU backend."""
-    _check_device(self, "cuda" if device is None else device)
-    return self
+    """Moves parameters and buffers to a GPU: the one in use, or that of an index or a name.
+
+    Raises:
+        DeviceError: if there is none, saying what to install.
+    """
+    place = _resolved(self, "cuda" if device is None else device)
+    return self._apply(lambda t: t.to(place))
 
 
 def xpu(self: M, device: Any = None) -> M:
     """Raises DeviceError: weft has no backend for Intel GPUs."""
-    _check_device(self, "xpu")
+    _resolved(self, "xpu")
     return self
 
 
 def ipu(self: M, device: Any = None) -> M:
     """Raises DeviceError: weft has no backend for IPUs."""
-    _check_device(self, "ipu")
+    _resolved(self, "ipu")
     return self
 
 
 def mtia(self: M, device: Any = None) -> M:
     """Raises DeviceError: weft has no backend for MTIA."""
-    _check_device(self, "mtia")
+    _resolved(self, "mtia")
     return self
 
 
@@ -165,9 +170,8 @@ def to_bfloat16(self: M) -> M:
 
 def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
     """Gives all parameters and buffers values that do not matter."""
-    if device is not None:
-        _check_device(self, device)
-    return self._apply(empty_like, recurse=recurse)
+    place = None if device is None else _resolved(self, device)
+    return self._apply(lambda t: empty_like(t, device=place), recurse=recurse)
 
 
 def share_memory(self: Module) -> NoReturn:

@@ -221,7 +221,7 @@ class _LazyNorm(LazyModuleMixin, _ChannelNorm):
         if track_running_stats:
             self.running_mean = UninitializedBuffer(device=device, dtype=dtype)
             self.running_var = UninitializedBuffer(device=device, dtype=dtype)
-            self.num_batches_tracked = tensor(0, dtype=int64)
+            self.num_batches_tracked = tensor(0, dtype=int64, device=device)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, no batches seen, once they have a shape."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError, DTypeError, ShapeError
-from ..tensors.creation import from_numpy
+from ..graph.device import ANYWHERE
+from ..tensors.creation import tensor
 from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -210,7 +211,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         for i, tail in enumerate(self.tail):
             (rows,) = np.nonzero(cluster == i + 1)
             if rows.size:
-                places = from_numpy(rows)
+                places = tensor(rows, device=ANYWHERE)
                 within = F.log_softmax(tail(x.index_select(0, places)), 1)
                 local = _picked(within, classes[rows] - self.cutoffs[i])
                 chosen = chosen.index_add(0, places, local)
@@ -231,7 +232,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
 
 def _picked(x: Tensor, columns: Any) -> Tensor:
-    return x.gather(1, from_numpy(columns[:, None])).squeeze(1)
+    return x.gather(1, tensor(columns[:, None], device=ANYWHERE)).squeeze(1)
 
 
 __all__ = ["AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss"]

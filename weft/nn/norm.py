@@ -55,7 +55,7 @@ class _ChannelNorm(Module):
         for name in ("running_mean", "running_var"):
             kept = empty(num_features, device=device, dtype=dtype) if track_running_stats else None
             self.register_buffer(name, kept)
-        count = tensor(0, dtype=int64) if track_running_stats else None
+        count = tensor(0, dtype=int64, device=device) if track_running_stats else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 

@@ -79,9 +79,9 @@ class Parameter(Tensor):
         return out
 
     def __reduce_ex__(self, protocol: SupportsIndex = 2) -> Any:
-        rebuild, (value, requires_grad, cls, attributes) = reduced(self, protocol)
+        rebuild, (value, requires_grad, cls, attributes, place) = reduced(self, protocol)
         kept = {k: v for k, v in attributes.items() if k not in _NOT_COPIED}
-        return rebuild, (value, requires_grad, cls, kept)
+        return rebuild, (value, requires_grad, cls, kept, place)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..dtypes import float32
 from ..errors import ShapeError
+from ..graph.device import ANYWHERE
 from ..tensors.creation import arange, tensor
 from ..tensors.shape import cat, stack
 from ..tensors.tensor import Tensor
@@ -43,9 +44,11 @@ class RotaryEmbedding(Module):
             raise ShapeError(
                 f"RotaryEmbedding takes [*, length, {self.dim}], not shape {list(input.shape)}"
             )
-        pairs = arange(self.dim // 2, dtype=float32)
+        pairs = arange(self.dim // 2, dtype=float32, device=ANYWHERE)
         speed = self.base ** (pairs * (-2 / self.dim))
-        angle = (arange(input.shape[-2], dtype=float32) + offset).unsqueeze(1) * speed
+        angle = (arange(input.shape[-2], dtype=float32, device=ANYWHERE) + offset).unsqueeze(
+            1
+        ) * speed
         cos, sin = angle.cos().to(input.dtype), angle.sin().to(input.dtype)
         if self.interleaved:
             a, b = input[..., 0::2], input[..., 1::2]
@@ -97,8 +100,8 @@ class ALiBi(Module):
         keys = queries if keys is None else keys
         if keys < queries:
             raise ShapeError(f"ALiBi: {queries} queries are more tokens than {keys} keys")
-        at = arange(keys - queries, keys).unsqueeze(1)
-        distance = (at - arange(keys)).abs().to(self.slopes.dtype)
+        at = arange(keys - queries, keys, device=ANYWHERE).unsqueeze(1)
+        distance = (at - arange(keys, device=ANYWHERE)).abs().to(self.slopes.dtype)
         return -self.slopes.reshape(-1, 1, 1) * distance
 
     def extra_repr(self) -> str:

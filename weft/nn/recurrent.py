@@ -156,7 +156,7 @@ class RNNBase(Module):
         """The parts of the first state, ``[layers * directions, samples, features]``."""
         sizes = self._state_sizes(samples)
         if hx is None:
-            return [zeros(*size, dtype=like.dtype) for size in sizes]
+            return [zeros(*size, dtype=like.dtype, device=like.device) for size in sizes]
         parts = [hx] if self.mode != "LSTM" else list(hx)
         name = type(self).__name__
         if len(parts) != len(sizes):
@@ -435,7 +435,10 @@ class RNNCellBase(Module):
         x = input if input.ndim == 2 else input.unsqueeze(0)
         if state is None:
             count = 2 if mode == "LSTM" else 1
-            state = [zeros(x.shape[0], self.hidden_size, dtype=x.dtype) for _ in range(count)]
+            state = [
+                zeros(x.shape[0], self.hidden_size, dtype=x.dtype, device=x.device)
+                for _ in range(count)
+            ]
         else:
             for part in state:
                 self._check("a state", part, (input.ndim,), self.hidden_size)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FREE = {
     *("reshape", "permute", "expand", "slice", "set_slice", "cat", "take", "put", "leaf", "arange"),
-    *("same", "detach", "graft", "over", "cast", "function", "function_output"),
+    *("same", "detach", "graft", "over", "to_device", "cast", "function", "function_output"),
 }
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 
 from ..dtypes import as_dtype, dtype, get_default_dtype
+from ..engine.devices import resolve
 from ..errors import ShapeError
+from ..graph.device import device
 from ..tensors.core import TensorCore, node_of
-from ..tensors.creation import check_device, empty
+from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from .module import Module
 from .parameter import Parameter, _bind
@@ -32,12 +34,13 @@ class _Uninitialized:
     def __new__(
         cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, **options: Any
     ) -> Self:
-        check_device(device)
+        place = resolve(device)
         self = object.__new__(cls)
         state = self.__dict__
         state["_wanted"] = (
             get_default_dtype() if dtype is None else as_dtype(dtype),
             bool(requires_grad),
+            place,
         )
         state.update(options)
         self._base = None  # type: ignore[attr-defined]
@@ -57,23 +60,27 @@ class _Uninitialized:
             return self.__dict__["_wanted"][1]
 
         @property
+        def device(self) -> device:
+            return self.__dict__["_wanted"][2]
+
+        @property
         def is_leaf(self) -> bool:
             return True
 
         def requires_grad_(self, requires_grad: bool = True) -> Self:
-            self.__dict__["_wanted"] = (self.dtype, requires_grad)
+            self.__dict__["_wanted"] = (self.dtype, requires_grad, self.device)
             return self
 
         def is_floating_point(self) -> bool:
             return self.dtype.is_floating_point
 
         def to(self, *args: Any, **kwargs: Any) -> Self:
-            example = empty(0, dtype=self.dtype).to(*args, **kwargs)
-            self.__dict__["_wanted"] = (example.dtype, self.requires_grad)
+            example = empty(0, dtype=self.dtype, device=self.device).to(*args, **kwargs)
+            self.__dict__["_wanted"] = (example.dtype, self.requires_grad, example.device)
             return self
 
         def cpu(self) -> Self:
-            return self
+            return self.to("cpu")
 
         def detach(self) -> Self:
             return self
@@ -84,8 +91,8 @@ class _Uninitialized:
         Args:
             dtype: by default, the one it was made with.
         """
-        wanted, requires_grad = self.__dict__.pop("_wanted")
-        value = empty(shape, device=device, dtype=wanted if dtype is None else dtype)
+        wanted, requires_grad, place = self.__dict__.pop("_wanted")
+        value = empty(shape, device=device or place, dtype=wanted if dtype is None else dtype)
         self.__class__ = self._becomes
         _bind(self, node_of(value), requires_grad)  # type: ignore[arg-type]
 
@@ -93,8 +100,8 @@ class _Uninitialized:
         return f"<{type(self).__name__}>"
 
     def _again(self) -> tuple[Any, ...]:
-        wanted, requires_grad = self.__dict__["_wanted"]
-        return requires_grad, None, wanted
+        wanted, requires_grad, place = self.__dict__["_wanted"]
+        return requires_grad, place, wanted
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         done = memo.get(id(self))
@@ -218,7 +225,7 @@ class LazyModuleMixin(Module):
 def _stand_in(own: Any, saved: Any) -> Any:
     if is_lazy(saved):
         return None
-    value = empty(tuple(saved.shape), dtype=own.dtype)
+    value = empty(tuple(saved.shape), dtype=own.dtype, device=own.device)
     return Parameter(value, own.requires_grad) if isinstance(own, Parameter) else value
 
 

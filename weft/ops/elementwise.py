@@ -458,7 +458,13 @@ def detach(x: Node) -> Node:
 
 
 # The value of the first with the history of the second: an in-place change under no_grad.
-_graft_op = Op("graft", lambda attrs, a, b: a, lambda a, b: a, lambda n, g, want: (None, g))
+_graft_op = Op(
+    "graft",
+    lambda attrs, a, b: a,
+    lambda a, b: a,
+    lambda n, g, want: (None, g),
+    device=lambda name, attrs, types: types[0].device,
+)
 
 
 def graft(value: Node, history: Node) -> Node:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dtypes import dtype, float64, int64
 from ..errors import DTypeError, ShapeError
+from ..graph.device import device
 from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record, record1, type_of
 from .base import Value, broadcast
 
@@ -80,7 +81,7 @@ def expand(x: Node, shape: Shape) -> Node:
 
 def full(kind: TensorType, value: Any) -> Node:
     """A constant tensor; its value is a run-time argument."""
-    return expand(number(value, kind.dtype), kind.shape)
+    return expand(number(value, kind.dtype, kind.device), kind.shape)
 
 
 def zeros(kind: TensorType) -> Node:
@@ -139,7 +140,7 @@ def flip(x: Node, dims: Sequence[int]) -> Node:
 def pad(x: Node, widths: Sequence[tuple[int, int]], value: Value = 0) -> Node:
     """``x`` within a frame of ``value``, ``(before, after)`` elements wide in each dimension."""
     shape = tuple([a + n + b for n, (a, b) in zip(x.type.shape, widths, strict=True)])
-    kind = type_of(shape, x.type.dtype)
+    kind = type_of(shape, x.type.dtype, x.type.device)
     frame = expand(value, shape) if isinstance(value, Node) else full(kind, value)
     cuts = [(a, a + n, 1) for n, (a, _) in zip(x.type.shape, widths, strict=True)]
     return set_slice(frame, x, tuple(cuts))
@@ -193,7 +194,23 @@ def _reference_arange(attrs: tuple[int, dtype], start: Any, step: Any) -> Any:
 _arange = Op("arange", lambda attrs, start, step: type_of((attrs[0],), attrs[1]), _reference_arange)
 
 
-def arange(n: int, to: dtype, start: Any = 0, step: Any = 1) -> Node:
+def arange(n: int, to: dtype, start: Any = 0, step: Any = 1, device: device | None = None) -> Node:
     """``start + step * [0, ..., n-1]``."""
     wide = float64 if to.is_floating_point else int64
-    return record(_arange, (number(start, wide), number(step, wide)), (n, to))
+    return record(_arange, (number(start, wide, device), number(step, wide)), (n, to))
+
+
+# ---- from device to device
+
+_to_device = Op(
+    "to_device",
+    lambda to, x: x,
+    lambda to, x: x,
+    lambda n, g, want: (to_device(g, n.sig.types[0].device),),
+    device=lambda name, to, types: to,
+)
+
+
+def to_device(x: Node, to: device | None) -> Node:
+    """``x`` on another device. What is to be anywhere stays where it is."""
+    return x if to is None or x.type.device is to else record1(_to_device, x, to)

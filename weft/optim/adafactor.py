@@ -80,10 +80,10 @@ class Adafactor(Optimizer):
             g = -p.grad if group["maximize"] else p.grad
             state = self.state[p]
             if not state:
-                state["step"] = tensor(0.0)
+                state["step"] = tensor(0.0, device=p.device)
                 if p.ndim > 1:
-                    state["row_var"] = zeros(_reduced(p, -1), dtype=p.dtype)
-                    state["col_var"] = zeros(_reduced(p, -2), dtype=p.dtype)
+                    state["row_var"] = zeros(_reduced(p, -1), dtype=p.dtype, device=p.device)
+                    state["col_var"] = zeros(_reduced(p, -2), dtype=p.dtype, device=p.device)
                 else:
                     state["variance"] = zeros_like(p)
             step = state["step"].add_(1).double()

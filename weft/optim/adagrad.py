@@ -57,7 +57,7 @@ class Adagrad(Optimizer):
         for p in group["params"]:
             kind = float32 if self.has_master(group, p) else p.dtype
             self.state[p] = {
-                "step": tensor(0.0),
+                "step": tensor(0.0, device=p.device),
                 "sum": full_like(p, group["initial_accumulator_value"], dtype=kind),
             }
 

@@ -53,7 +53,7 @@ class ASGD(Optimizer):
             g = -p.grad if group["maximize"] else p.grad
             state = self.state[p]
             if not state:
-                state["step"] = tensor(0.0)
+                state["step"] = tensor(0.0, device=p.device)
                 state["eta"] = ones_like(state["step"]) * lr
                 state["mu"] = ones_like(state["step"])
                 state["ax"] = zeros_like(p)

@@ -407,7 +407,9 @@ class Optimizer:
                 f"the saved state '{name}' has shape {list(value.shape)}, but its parameter has "
                 f"{list(param.shape)}"
             )
-        return value.to(kind) if value.ndim and value.is_floating_point() else value
+        if not value.ndim:
+            return value
+        return value.to(param.device, kind if value.is_floating_point() else None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {

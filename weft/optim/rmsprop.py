@@ -59,7 +59,7 @@ class RMSprop(Optimizer):
             g = -p.grad if group["maximize"] else p.grad
             state = self.state[p]
             if not state:
-                state["step"] = tensor(0.0)
+                state["step"] = tensor(0.0, device=p.device)
                 state["square_avg"] = zeros_like(p)
                 if momentum > 0:
                     state["momentum_buffer"] = zeros_like(p)

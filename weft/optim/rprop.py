@@ -50,7 +50,7 @@ class Rprop(Optimizer):
             g = -p.grad if group["maximize"] else p.grad
             state = self.state[p]
             if not state:
-                state["step"] = tensor(0.0)
+                state["step"] = tensor(0.0, device=p.device)
                 state["prev"] = zeros_like(p)
                 state["step_size"] = zeros_like(p) + group["lr"]
             state["step"].add_(1)

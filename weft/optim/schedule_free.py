@@ -117,11 +117,11 @@ class AdamWScheduleFree(Optimizer):
             g = -p.grad if group["maximize"] else p.grad
             state = self.state[p]
             if not state:
-                state["step"] = tensor(0.0)
+                state["step"] = tensor(0.0, device=p.device)
                 state["z"] = p.detach().clone()
                 state["exp_avg_sq"] = zeros_like(p)
-                state["lr_max"] = tensor(0.0, dtype=float64)
-                state["weight_sum"] = tensor(0.0, dtype=float64)
+                state["lr_max"] = tensor(0.0, dtype=float64, device=p.device)
+                state["weight_sum"] = tensor(0.0, dtype=float64, device=p.device)
             step = state["step"].add_(1).double()
             lr = group["lr"] * (step / max(group["warmup_steps"], 1)).clamp(max=1.0)
             largest = state["lr_max"].copy_(maximum(state["lr_max"], lr))

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from ..errors import CheckpointError, did_you_mean
-from ..tensors.creation import check_device
 from . import safetensors, torch_files, torch_write
 from .files import PathLike, Source, missing, replacing
 from .shards import is_index, load_shards, save_shards, shards_of
+from .storages import device_for
 from .structure import checked
 
 __all__ = ["load", "save"]
@@ -97,7 +97,7 @@ def load(
         f: the file, or the index of one that is spread over several (``*.index.json``), which is
             also found by the name that was given to :func:`save`. Or a file object.
         map_location: a device; a dict from devices to devices; or a function of the values and the
-            device that the file names. All is loaded to the CPU.
+            device that the file names. By default all is loaded to the CPU.
         pickle_module: PyTorch's; not used.
         weights_only: PyTorch's; it is always so.
         mmap: map the file into memory: values come from the disk when they are used. Their
@@ -109,11 +109,11 @@ def load(
         CheckpointError: if it is cut short, damaged, of another kind, or needs more than tensors
             and plain values, saying which.
         UnsupportedOp: for dtypes and kinds of tensors that weft does not have.
-        DeviceError: for a device other than the CPU.
+        DeviceError: for a device that is not there.
     """
     for device in map_location.values() if isinstance(map_location, Mapping) else (map_location,):
         if not callable(device):
-            check_device(device)
+            device_for(device, "cpu")
     if not isinstance(f, (str, os.PathLike)):
         return _load_object(f, map_location, mmap, encoding)
     path = shards_of(Path(f))
@@ -129,7 +129,7 @@ def _read(file: BinaryIO, name: str, map_location: Any, mmap: bool | None, encod
     source = Source(file, name, mapped=bool(mmap))
     if torch_files.is_torch_file(source):
         return torch_files.read(source, map_location, encoding)
-    return safetensors.Reader(source).read()
+    return safetensors.Reader(source, map_location).read()
 
 
 def _load_object(f: Any, map_location: Any, mmap: bool | None, encoding: str) -> Any:

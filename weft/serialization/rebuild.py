@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +12,11 @@ from ..dtypes import BY_NAME, dtype, uint8
 from ..errors import CheckpointError, UnsupportedOp
 from ..nn.parameter import Parameter
 from ..tensors.core import TensorCore
-from ..tensors.creation import check_device
 from ..tensors.shape import Size
 from ..tensors.tensor import Tensor
 from .numpy_values import numpy_name
 from .pickles import Buffer, Named, Unpickler, plain_key
-from .storages import Place, Storage
+from .storages import Place, Storage, device_for
 
 #: The dtypes of typed storages; those with None are ones that weft does not have.
 STORAGES: dict[str, str] = {
@@ -190,11 +189,10 @@ class Rebuilder:
 
     def _moved(self, storage: AnyStorage, location: str) -> AnyStorage:
         mapped = self._map_location
-        if isinstance(mapped, Mapping):
-            check_device(mapped.get(location))
-        elif not callable(mapped):
-            check_device(mapped)
-        elif isinstance(storage, Storage):
+        if not isinstance(storage, Storage):
+            return storage
+        storage.device = device_for(mapped, location)
+        if callable(mapped):
             try:
                 storage.replace(mapped(storage.flat(), location))
             except Exception as error:  # noqa: BLE001 (whatever it is, it goes on to the user)

@@ -23,7 +23,7 @@ from ..tensors.core import TensorCore
 from ..tensors.interop import host_value
 from ..tensors.tensor import Tensor
 from .files import Array, Source, as_bytes
-from .storages import Budget, Place, Shared, Storage, contiguous
+from .storages import Budget, Place, Shared, Storage, contiguous, device_for
 from .structure import At, Json, decode, encode
 
 _DTYPES = {
@@ -180,6 +180,7 @@ class Reader:
     """An open safetensors file."""
 
     source: Source
+    map_location: Any = None
     ours: Json | None = field(default=None, init=False)  # what save() put into the metadata
 
     def read(self) -> Any:
@@ -225,7 +226,9 @@ class Reader:
         budget = Budget(self.source.size)
         found = {}
         for s in sorted(spans, key=lambda s: s.begin):
-            found[s.name] = Storage(self._array(s, start), BY_NAME[s.dtype], budget), s.shape
+            storage = Storage(self._array(s, start), BY_NAME[s.dtype], budget)
+            storage.device = device_for(self.map_location, "cpu")
+            found[s.name] = storage, s.shape
         return {s.name: found[s.name] for s in spans}
 
     def _damaged(self, what: str) -> CheckpointError:

@@ -6,14 +6,16 @@ A place in a storage is ``(offset, shape, strides)``, in elements, as in PyTorch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..dtypes import dtype, int64
+from ..engine.devices import put, resolve
 from ..errors import CheckpointError
+from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv
 from ..tensors.core import TensorCore, ViewKind, node_of, wrap
@@ -113,12 +115,28 @@ class Budget:
         return self._left >= 0
 
 
+def device_for(map_location: Any, location: str) -> device:
+    """Where values are to be that a file says were on ``location``: the CPU, unless asked for.
+
+    Raises:
+        DeviceError: for a device that is not there.
+    """
+    if isinstance(map_location, Mapping):
+        map_location = map_location.get(location)
+    return CPU if map_location is None or callable(map_location) else resolve(map_location) or CPU
+
+
 class Storage:
-    """Values read from a file, and the tensors that share them."""
+    """Values read from a file, and the tensors that share them.
+
+    Attributes:
+        device: where they are to be.
+    """
 
     def __init__(self, values: Array, kind: dtype, budget: Budget) -> None:
         self.values = values.reshape(-1)
         self.dtype = kind
+        self.device = CPU
         self._budget = budget
         self._root: Any = None
 
@@ -134,7 +152,8 @@ class Storage:
         plain = offset == 0 and math.prod(shape) == size and strides == contiguous(shape)
         if self._root is None:
             node_shape = shape if plain else (size,)
-            node = leaf(self.values.reshape(node_shape), type_of(node_shape, self.dtype))
+            values = put(self.values.reshape(node_shape), self.device)
+            node = leaf(values, type_of(node_shape, self.dtype, self.device))
             self._root = wrap(node)
             if plain:
                 return self._root  # type: ignore[no-any-return]
@@ -142,7 +161,7 @@ class Storage:
         if plain:
             return flat.view(shape)  # type: ignore[no-any-return]
         if 0 in shape:
-            return empty(shape, dtype=self.dtype)
+            return empty(shape, dtype=self.dtype, device=self.device)
         view = _cut(flat, place)
         return self._strided(flat, place) if view is None else view
 

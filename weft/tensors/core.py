@@ -19,7 +19,7 @@ import numpy as np
 
 from ..config import MAX_PENDING_NODES
 from ..engine.realize import CHANGES, Change, realize_if_large
-from ..errors import DTypeError, GradientError, ShapeError
+from ..errors import DeviceError, DTypeError, GradientError, ShapeError
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import LEAF, PENDING, Node, Shape, TensorType, leaf
 from ..ops import elementwise as ew
@@ -31,6 +31,7 @@ from ..ops.movement import (
     reshape,
     set_slice,
     slice_,
+    to_device,
 )
 
 if TYPE_CHECKING:
@@ -305,7 +306,14 @@ def _fitted(new: Node, kind: TensorType) -> Node:
             f"the result of an in-place op is {new.type.dtype}, which does not fit into a tensor "
             f"of {kind.dtype}: write x = x + y in place of x += y, or convert x first"
         )
-    return ew.cast(new, kind.dtype)
+    if kind.device is None:
+        return ew.cast(new, kind.dtype)
+    if new.type.device is not None and new.type.device is not kind.device:
+        raise DeviceError(
+            f"the result of an in-place op is on {new.type.device}, which does not fit a tensor on "
+            f"{kind.device}: move the other operand, for example x.to('{kind.device}')"
+        )
+    return to_device(ew.cast(new, kind.dtype), kind.device)
 
 
 # ---- from nodes to Tensors and back

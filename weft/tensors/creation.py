@@ -18,8 +18,11 @@ from ..dtypes import (
     of_number,
     promote,
 )
-from ..engine.realize import realize_if_large
-from ..errors import DeviceError, DTypeError, GradientError, ShapeError
+from ..engine.devices import put, resolve
+from ..engine.realize import computed, realize_if_large
+from ..errors import DTypeError, GradientError, ShapeError
+from ..graph.device import CPU, device
+from ..graph.modes import grad_enabled
 from ..graph.node import Fresh, Node, leaf, type_of
 from ..ops import elementwise as ew, movement as mv
 from .core import TensorCore, is_number, leaf_for, node_of, wrap
@@ -29,28 +32,27 @@ from .shape import sizes_of
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-# ---- devices
+# ---- from device to device
 
 
-def check_device(device: Any) -> None:
-    """Accepts the CPU.
-
-    Raises:
-        DeviceError: for any other device.
-    """
-    if device is None or str(device) in ("cpu", "cpu:0"):
-        return
-    raise DeviceError(
-        f"device '{device}' is not available: this version of weft computes on the CPU only. "
-        "Leave device= away, or write device='cpu'"
-    )
+def moved(node: Node, to: device | None) -> Node:
+    """The value on another device; a value that is there already starts on its way now."""
+    if to is None or node.type.device is to:
+        return node
+    if node.value is None or (node.tracks and grad_enabled()):
+        return mv.to_device(node, to)
+    kind = type_of(node.type.shape, node.type.dtype, to)
+    return leaf(put(computed(node), to), kind)
 
 
 # ---- from data
 
 
-def as_leaf(array: Any) -> Node:
+def as_leaf(array: Any, device: device | None = None) -> Node:
     """A NumPy array as a leaf. The array is taken over: it must be nobody else's.
+
+    Args:
+        device: where it is to be; None for a constant, which goes where it is used.
 
     Raises:
         DTypeError: for a dtype that weft does not have.
@@ -70,7 +72,7 @@ def as_leaf(array: Any) -> Node:
             ) from None
         found, array = wide, array.astype(np.int64)
     Fresh.bytes += array.nbytes
-    node = leaf(array, type_of(array.shape, found))
+    node = leaf(put(array, device), type_of(array.shape, found, device))
     realize_if_large()
     return node
 
@@ -141,11 +143,11 @@ def tensor(
         ShapeError: for ragged sequences.
         TypeError: for anything but numbers.
         DTypeError: for a number beyond the range of an integer dtype.
-        DeviceError: for a device other than the CPU.
+        DeviceError: for a device that is not there.
     """
-    check_device(device)
     if isinstance(data, TensorCore):
-        node = ew.detach(node_of(data))
+        node = node_of(data)
+        node = moved(ew.detach(node), node.type.device if device is None else resolve(device))
         return finished(node if dtype is None else ew.cast(node, as_dtype(dtype)), requires_grad)
     if hasattr(data, "__array__") and not isinstance(data, (np.ndarray, np.generic)):
         data = np.asarray(data)
@@ -159,7 +161,7 @@ def tensor(
         to = _dtype_for(data, array)
     if to is not None:
         array = _converted(array, to)
-    return finished(as_leaf(array), requires_grad)
+    return finished(as_leaf(array, resolve(device)), requires_grad)
 
 
 def check_fits(value: Any, to: dtype) -> None:
@@ -211,9 +213,12 @@ def require_grad(x: Tensor) -> None:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a Tensor; a Tensor of that dtype already is returned as it is."""
     if isinstance(data, TensorCore):
-        check_device(device)
-        same = dtype is None or as_dtype(dtype) is node_of(data).type.dtype
-        return data if same else wrap(ew.cast(node_of(data), as_dtype(dtype)))  # type: ignore[return-value]
+        before = node = node_of(data)
+        if device is not None:
+            node = moved(node, resolve(device))
+        if dtype is not None:
+            node = ew.cast(node, as_dtype(dtype))
+        return data if node is before else wrap(node)  # type: ignore[return-value]
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -225,7 +230,7 @@ def from_numpy(array: Any) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes a NumPy array, not {type(array).__name__}")
-    return wrap(as_leaf(array.copy()))
+    return wrap(as_leaf(array.copy(), CPU))
 
 
 # ---- from sizes
@@ -234,10 +239,10 @@ def from_numpy(array: Any) -> Tensor:
 def _filled(
     shape: Sequence[int], value: Any, to: dtype, device: Any, requires_grad: bool
 ) -> Tensor:
-    check_device(device)
     if any(n < 0 for n in shape):
         raise ShapeError(f"a tensor cannot have a negative size: {list(shape)}")
-    return finished(mv.full(type_of(tuple(shape), to), value), requires_grad)
+    kind = type_of(tuple(shape), to, resolve(device))
+    return finished(mv.full(kind, value), requires_grad)
 
 
 def _or_default(d: Any) -> dtype:
@@ -318,7 +323,7 @@ def full_like(
     kind = node_of(input).type
     to = kind.dtype if dtype is None else as_dtype(dtype)
     check_fits(fill_value, to)
-    return _filled(kind.shape, fill_value, to, device, requires_grad)
+    return _filled(kind.shape, fill_value, to, device or kind.device, requires_grad)
 
 
 def eye(
@@ -330,11 +335,10 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal of ``[n, m]``, zeros elsewhere."""
-    check_device(device)
     m = n if m is None else m
     if n < 0 or m < 0:
         raise ShapeError(f"eye: sizes must not be negative: {[n, m]}")
-    row = mv.reshape(mv.arange(n, int64), (n, 1))
+    row = mv.reshape(mv.arange(n, int64, device=resolve(device)), (n, 1))
     return finished(ew.cast(ew.eq(row, mv.arange(m, int64)), _or_default(dtype)), requires_grad)
 
 
@@ -352,7 +356,6 @@ def arange(
     Raises:
         ValueError: if ``step`` is 0 or leads away from ``end``.
     """
-    check_device(device)
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, TensorCore) else v for v in (start, end, step))  # type: ignore[attr-defined]
@@ -363,7 +366,7 @@ def arange(
     if to is int64 and not whole:  # as PyTorch: the numbers are cut down first
         start, end, step, whole = int(start), int(end), int(step), True
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
-    return finished(mv.arange(count, to, start, step), requires_grad)
+    return finished(mv.arange(count, to, start, step, resolve(device)), requires_grad)
 
 
 def linspace(
@@ -380,7 +383,6 @@ def linspace(
     Raises:
         ValueError: if ``steps`` is negative.
     """
-    check_device(device)
     if steps < 0:
         raise ValueError(f"linspace: steps must not be negative: {steps}")
     to = _or_default(dtype)
@@ -392,7 +394,7 @@ def linspace(
     values = np.where(
         (k < steps // 2) | (steps == 1), start + step * k, end - step * (steps - 1 - k)
     )
-    return finished(as_leaf(values.astype(to.numpy)), requires_grad)
+    return finished(as_leaf(values.astype(to.numpy), resolve(device)), requires_grad)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

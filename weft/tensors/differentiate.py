@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..errors import GradientError, ShapeError
+from ..errors import DeviceError, GradientError, ShapeError
 from ..gradient import Found, add_hook, gradients, remove_hook
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
@@ -246,7 +246,12 @@ def set_grad(self: TensorCore, value: Any) -> None:
         if not isinstance(value, TensorCore):
             raise not_a_tensor(value, ".grad takes a Tensor or None")
         mine, new = node_of(self).type, node_of(value).type
-        if new is not mine:
+        if new.device is not mine.device and None not in (new.device, mine.device):
+            raise DeviceError(
+                f".grad of a tensor on {mine.device} cannot be on {new.device}: write "
+                f"grad.to('{mine.device}')"
+            )
+        if new.shape != mine.shape or new.dtype is not mine.dtype:
             raise ShapeError(
                 f".grad of a tensor of {mine.dtype} and shape {list(mine.shape)} cannot be "
                 f"{new.dtype} and shape {list(new.shape)}"

@@ -391,7 +391,7 @@ def _float_test(call: Callable[[Node], Node], doc: str) -> Unary:
     def function(input: Tensor) -> Tensor:
         x = node_of(input)
         if not x.type.dtype.is_floating_point:
-            return wrap(full(type_of(x.type.shape, bool_), False))
+            return wrap(full(type_of(x.type.shape, bool_, x.type.device), False))
         return wrap(call(x))
 
     function.__name__ = function.__qualname__ = call.__name__

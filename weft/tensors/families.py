@@ -5,7 +5,16 @@ A table as in ``tensor.py``: each line says in which file a method is defined.
 
 from __future__ import annotations
 
-from . import decompositions as de, joining, placing, products, searching, special, statistics
+from . import (
+    decompositions as de,
+    devices,
+    joining,
+    placing,
+    products,
+    searching,
+    special,
+    statistics,
+)
 from .core import TensorCore
 from .inplace import in_place
 
@@ -19,6 +28,13 @@ class FamilyMethods(TensorCore):
 
     tensor_split, hsplit, vsplit = joining.tensor_split, joining.hsplit, joining.vsplit
     dsplit, flipud, fliplr, rot90 = joining.dsplit, joining.flipud, joining.fliplr, joining.rot90
+
+    # ---- devices (devices.py)
+
+    device, is_cuda = property(devices.device_of), property(devices.is_cuda)
+    is_cpu = property(devices.is_cpu)
+    cpu, cuda, get_device = devices.cpu, devices.cuda, devices.get_device
+    is_pinned, pin_memory = devices.is_pinned, devices.pin_memory
 
     # ---- products (products.py)
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..dtypes import bool_, int64, uint8
 from ..engine.realize import value_of
 from ..errors import DTypeError, IndexOutOfRange, ShapeError, UnsupportedOp
+from ..graph.device import CPU, device
 from ..graph.modes import grad_enabled
 from ..graph.node import Node, number, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv
@@ -169,11 +170,15 @@ class _Index:
         target = tuple(self.shape)
         return y if y._node.type.shape == target else y._view(RESHAPE, target)
 
-    def front(self) -> tuple[tuple[int, ...], list[Node]]:
-        """The order that brings the indexed dimensions to the front, and their indices."""
+    def front(self, device: device | None) -> tuple[tuple[int, ...], list[Node]]:
+        """The order that brings the indexed dimensions to the front, and their indices.
+
+        Indices may be on the CPU, wherever what they index is: as in PyTorch.
+        """
         dims = list(self.arrays)
         order = (*dims, *[d for d in range(len(self.shape)) if d not in self.arrays])
-        return order, list(self.arrays.values())
+        indices = list(self.arrays.values())
+        return order, [mv.to_device(i, device) if i.type.device is CPU else i for i in indices]
 
     def place(self) -> int:
         """Where the indices' dimensions go: where they were if adjacent, else to the front."""
@@ -201,7 +206,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     y = parts.view(x)
     if not parts.arrays:
         return y
-    order, indices = parts.front()
+    order, indices = parts.front(kind.device)
     taken = ix.take(mv.permute(node_of(y), order), indices)
     ndim = broadcast("indexing", *[i.type.shape for i in indices])
     return wrap(mv.permute(taken, _moved(taken.type.ndim, len(ndim), parts.place())))
@@ -248,7 +253,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 
 def _put(target: Node, parts: _Index, value: Node, how: Any) -> Node:
-    order, indices = parts.front()
+    order, indices = parts.front(target.type.device)
     front = mv.permute(target, order)
     block = broadcast("indexing", *[i.type.shape for i in indices])
     region = block + front.type.shape[len(indices) :]
@@ -277,12 +282,16 @@ def fit(value: Node, shape: tuple[int, ...]) -> Node:
 
 
 def copy_into(target: Tensor, value: Node) -> Tensor:
-    """Gives ``target`` the values of ``value``, broadcast; its old ones get a gradient of zero."""
+    """Gives ``target`` the values of ``value``, broadcast; its old ones get a gradient of zero.
+
+    The values may come from another device.
+    """
     node = node_of(target)
     value = fit(ew.cast(value, node.type.dtype), node.type.shape)
+    new = mv.to_device(value, node.type.device)
     if grad_enabled() and node.tracks:
-        return target._rebind(ew.over(value, node))
-    return target._rebind(ew.same(value))
+        return target._rebind(ew.over(new, node))
+    return target._rebind(ew.same(value) if new is value else new)
 
 
 # ---- functions
@@ -327,7 +336,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     x, i = _vector(node_of(input)), node_of(index)
     d = normal_dim("gather", dim, x.type.ndim)
     if i.type.size == 0:
-        return wrap(mv.full(type_of(i.type.shape, x.type.dtype), 0))
+        return wrap(mv.full(type_of(i.type.shape, x.type.dtype, x.type.device), 0))
     taken = take_along(x, _check_gather("gather", x.type.shape, _vector(i), d), d)
     return wrap(mv.reshape(taken, i.type.shape))
 
@@ -419,7 +428,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of the nonzero elements: one row each, or one tensor per dimension."""
     ndim = node_of(input).type.ndim
+    place = node_of(input).type.device
     found = np.nonzero(np.atleast_1d(value_of(node_of(input))))
     if as_tuple:
-        return tuple([wrap(as_leaf(p)) for p in found])
-    return wrap(as_leaf(np.stack(found, axis=1)[:, :ndim]))
+        return tuple([wrap(as_leaf(p, place)) for p in found])
+    return wrap(as_leaf(np.stack(found, axis=1)[:, :ndim], place))

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
-from ..engine.realize import realize_pending, value_of
+from ..engine.devices import resolve
+from ..engine.realize import computed, realize_pending, value_of
 from ..engine.reference import Failure
 from ..errors import DeviceError, DTypeError, GradientError
+from ..graph.device import CPU, device
 from ..graph.node import LEAF
 from ..ops import elementwise as ew
 from .core import TensorCore, node_of, wrap
-from .creation import as_leaf, check_device, finished, require_grad
+from .creation import as_leaf, finished, moved, require_grad
 from .memory import memory_format, preserve_format
 
 if TYPE_CHECKING:
@@ -107,28 +109,31 @@ def dlpack(self: Tensor, **options: Any) -> Any:
 
 
 def dlpack_device(self: Tensor) -> tuple[int, int]:
-    """DLPack's name of the CPU."""
+    """DLPack's name of the CPU, where the capsule's copy is."""
     return (1, 0)
 
 
 def from_dlpack(source: Any) -> Tensor:
     """A Tensor with a copy of what another library's array holds."""
-    return wrap(as_leaf(np.array(np.from_dlpack(source))))
+    return wrap(as_leaf(np.array(np.from_dlpack(source)), CPU))
 
 
 def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Another dtype or device: ``x.to(dtype)``, ``x.to("cpu")``, ``x.to(other)``.
 
-    Returns the tensor itself if nothing changes.
+    Returns the tensor itself if nothing changes. The device works on while a copy to it, or the
+    computing of what is copied, goes on, ``non_blocking`` or not.
 
     Raises:
-        DeviceError: for a device other than the CPU.
+        DeviceError: for a device that is not there, saying what to install.
     """
     want: dtype | None = None
+    place: device | None = None
     values = [*args, *(kwargs[k] for k in ("dtype", "device", "other") if k in kwargs)]
     for value in values:
         if isinstance(value, TensorCore):
-            want = node_of(value).type.dtype
+            kind = node_of(value).type
+            want, place = kind.dtype, kind.device or CPU
         elif isinstance(value, bool) or value is None:  # non_blocking, copy
             continue
         elif isinstance(value, dtype) or value in {bool, int, float}:
@@ -136,16 +141,23 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif isinstance(value, str) and value in BY_NAME:
             raise DeviceError(f"'{value}' is not a device; for the dtype write x.to(weft.{value})")
         else:
-            check_device(value)
-    node = node_of(input)
-    if want is not None and want is not node.type.dtype:
-        return wrap(ew.cast(node, want))
+            place = resolve(value)
+    before = node = node_of(input)
+    if want is not None and want.itemsize < node.type.dtype.itemsize:
+        node = ew.cast(node, want)  # before it travels
+    node = moved(node, place)
+    if want is not None:
+        node = ew.cast(node, want)
+    if node is not before:
+        return wrap(node)
     return wrap(ew.same(node)) if kwargs.get("copy") else input
 
 
-def rebuilt(value: Any, requires_grad: bool, cls: type, attributes: Any) -> Any:
+def rebuilt(
+    value: Any, requires_grad: bool, cls: type, attributes: Any, place: device = CPU
+) -> Any:
     """Undoes :func:`reduced`."""
-    x = finished(as_leaf(value), requires_grad)
+    x = finished(as_leaf(value, place), requires_grad)
     if type(x) is not cls:
         like: Any = object.__new__(cls)
         like._node, like._base, like._version = x._node, None, 0
@@ -167,7 +179,7 @@ def reduced(self: Tensor, protocol: SupportsIndex = 2) -> Any:
         )
     attributes = {k: v for k, v in self.__dict__.items() if k != "_hooks"}
     value = np.array(host_value(self))
-    return rebuilt, (value, bool(node.tracks), type(self), attributes)
+    return rebuilt, (value, bool(node.tracks), type(self), attributes, node.type.device or CPU)
 
 
 def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -179,8 +191,8 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     done = memo.get(id(self))
     if done is not None:
         return done  # type: ignore[no-any-return]
-    make, (value, grad, cls, attributes) = reduced(self)
-    out = make(value, grad, cls, {})
+    make, (value, grad, cls, attributes, place) = reduced(self)
+    out = make(value, grad, cls, {}, place)
     memo[id(self)] = out
     out.__dict__.update(copy.deepcopy(attributes, memo))
     return out  # type: ignore[no-any-return]
@@ -195,7 +207,7 @@ def realize(*tensors: Tensor) -> None:
     nodes = [node_of(x) for x in tensors]  # now: a change in place that fails is undone
     realize_pending()
     for node in nodes:
-        value_of(node)
+        computed(node)
 
 
 def is_lost(x: TensorCore) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dtypes import promote
 from ..errors import ShapeError
+from ..graph.device import CPU
 from ..graph.node import type_of
 from ..ops import movement as mv
 from ..ops.base import broadcast, normal_dim
@@ -101,7 +102,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     """
     blocks = [node_of(_with_2(x)) for x in tensors]
     if not blocks:
-        return wrap(as_leaf(np.zeros((1, 0), np.float32)))
+        return wrap(as_leaf(np.zeros((1, 0), np.float32), CPU))
     kind = blocks[0].type.dtype
     for block in blocks:
         if block.type.ndim > 2:
@@ -220,7 +221,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if len(shape) != 1:
         raise ShapeError(f"combinations takes a vector, not shape {list(shape)}")
     if r == 0:
-        return wrap(mv.full(type_of((0,), node_of(input).type.dtype), 0))
+        kind = node_of(input).type
+        return wrap(mv.full(type_of((0,), kind.dtype, kind.device), 0))
     choose = combinations_with_replacement if with_replacement else choices
     places = np.array(list(choose(range(shape[0]), r)), np.int64).reshape(-1, r)
     return reshape(index_select(input, 0, wrap(as_leaf(places.reshape(-1)))), places.shape)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import bool_, dtype, int64
+from ..engine.devices import resolve
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
 from .core import node_of, wrap
-from .creation import as_leaf, check_device, finished
+from .creation import as_leaf, finished
 from .elementwise import operand
 from .indexing import _check_gather, _vector, gather, scatter, scatter_add
 from .shape import cut, diagonal, reshape, select
@@ -72,10 +73,10 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 def _triangle_places(
     name: str, found: Any, row: int, col: int, to: dtype | None, device: Any
 ) -> Tensor:
-    check_device(device)
     if row < 0 or col < 0:
         raise ShapeError(f"{name}: sizes must not be negative: {[row, col]}")
-    return finished(as_leaf(np.stack(found).astype((to or int64).numpy)), False)
+    places = np.stack(found).astype((to or int64).numpy)
+    return finished(as_leaf(places, resolve(device)), False)
 
 
 def tril_indices(

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import as_dtype, dtype, float32, get_default_dtype, int64
+from ..engine.devices import resolve
 from ..errors import DTypeError, ShapeError
+from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, number, type_of
 from ..ops import elementwise as ew, random as rnd
 from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
-from .creation import check_device, finished
+from .creation import finished
 from .indexing import copy_into
 from .shape import sizes_of
 
@@ -38,7 +40,7 @@ class Generator:
     """A stream of random numbers: a seed, and the number of draws so far."""
 
     def __init__(self, device: Any = "cpu") -> None:
-        check_device(device)
+        self.device = resolve(device)
         self._seed = _entropy()
         self._draws = 0
 
@@ -59,7 +61,8 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """Seed and position, as an int64 tensor."""
-        return wrap(leaf(np.array([self._seed, self._draws], np.int64), _key_type))
+        state = np.array([self._seed, self._draws], np.int64)
+        return wrap(leaf(state, type_of((2,), int64, CPU)))
 
     def set_state(self, state: Tensor) -> Generator:
         """Goes to the position that :meth:`get_state` gave.
@@ -73,11 +76,11 @@ class Generator:
         self._seed, self._draws = values
         return self
 
-    def next_key(self) -> Node:
-        """The key of the next draw."""
+    def next_key(self, device: device | None = None) -> Node:
+        """The key of the next draw. What is drawn with it is on ``device``, if one is given."""
         key = np.array([self._seed, self._draws], np.int64)
         self._draws += 1
-        return leaf(key, _key_type)
+        return leaf(key, _key_type if device is None else type_of((2,), int64, device))
 
 
 default_generator = Generator()
@@ -99,8 +102,8 @@ def scoped_generator(generator: Generator) -> Iterator[None]:
         _scoped.reset(token)
 
 
-def key_for(generator: Generator | None) -> Node:
-    return (generator or current_generator()).next_key()
+def key_for(generator: Generator | None, device: device | None = None) -> Node:
+    return (generator or current_generator()).next_key(device)
 
 
 def manual_seed(seed: int) -> Generator:
@@ -143,9 +146,9 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [0, 1)."""
-    check_device(device)
+    place = resolve(device)
     shape = _checked("rand", sizes_of("rand", size))
-    node = rnd.random_uniform(key_for(generator), shape, _floating("rand", dtype))
+    node = rnd.random_uniform(key_for(generator, place), shape, _floating("rand", dtype))
     return finished(node, requires_grad)
 
 
@@ -157,9 +160,9 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
-    check_device(device)
+    place = resolve(device)
     shape = _checked("randn", sizes_of("randn", size))
-    node = rnd.random_normal(key_for(generator), shape, _floating("randn", dtype))
+    node = rnd.random_normal(key_for(generator, place), shape, _floating("randn", dtype))
     return finished(node, requires_grad)
 
 
@@ -190,14 +193,15 @@ def randint(
     Raises:
         ValueError: if there are none.
     """
-    check_device(device)
+    place = resolve(device)
     if size is None or isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
     if high <= low:
         raise ValueError(f"randint: there is no integer from {low} up to but without {high}")
     shape = _checked("randint", sizes_of("randint", (size,)))
     to = int64 if dtype is None else as_dtype(dtype)
-    return finished(ew.cast(_integers(key_for(generator), shape, low, high), to), requires_grad)
+    drawn = _integers(key_for(generator, place), shape, low, high)
+    return finished(ew.cast(drawn, to), requires_grad)
 
 
 def randperm(
@@ -209,8 +213,7 @@ def randperm(
     requires_grad: bool = False,
 ) -> Tensor:
     """``0, ..., n-1`` in random order."""
-    check_device(device)
-    order = argsort(rnd.random_bits(key_for(generator), (n,)), 0)
+    order = argsort(rnd.random_bits(key_for(generator, resolve(device)), (n,)), 0)
     return finished(ew.cast(order, int64 if dtype is None else as_dtype(dtype)), requires_grad)
 
 
@@ -220,7 +223,7 @@ def rand_like(
     """Uniform in [0, 1), in the shape and dtype of ``input``."""
     kind = node_of(input).type
     to = kind.dtype if dtype is None else dtype
-    return rand(kind.shape, dtype=to, device=device, requires_grad=requires_grad)
+    return rand(kind.shape, dtype=to, device=device or kind.device, requires_grad=requires_grad)
 
 
 def randn_like(
@@ -229,7 +232,7 @@ def randn_like(
     """Normal, in the shape and dtype of ``input``."""
     kind = node_of(input).type
     to = kind.dtype if dtype is None else dtype
-    return randn(kind.shape, dtype=to, device=device, requires_grad=requires_grad)
+    return randn(kind.shape, dtype=to, device=device or kind.device, requires_grad=requires_grad)
 
 
 def randint_like(
@@ -240,16 +243,18 @@ def randint_like(
     if high is None:
         low, high = 0, low
     to = kind.dtype if dtype is None else dtype
-    return randint(low, high, kind.shape, dtype=to, device=device)
+    return randint(low, high, kind.shape, dtype=to, device=device or kind.device)
 
 
 def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
+    given = next((x for x in (mean, std) if isinstance(x, TensorCore)), None)
     if size is None:
-        size = next((x.shape for x in (mean, std) if isinstance(x, TensorCore)), ())  # type: ignore[attr-defined]
-    out: Tensor = randn(tuple(size), generator=generator) * std + mean
+        size = () if given is None else node_of(given).type.shape
+    place = None if given is None else node_of(given).type.device
+    out: Tensor = randn(tuple(size), generator=generator, device=place) * std + mean
     return out
 
 
@@ -282,7 +287,8 @@ def multinomial(
     weights = input if input.is_floating_point() else input.float()
     if replacement:
         total = weights.cumsum(-1)
-        u = rand(*input.shape[:-1], num_samples, generator=generator, dtype=weights.dtype)
+        shape = (*input.shape[:-1], num_samples)
+        u = rand(shape, generator=generator, dtype=weights.dtype, device=weights.device)
         level = (u * total[..., -1:]).unsqueeze(-1)
         passed: Tensor = total.unsqueeze(-2) <= level
         return passed.sum(-1).clamp(max=n - 1)
@@ -291,7 +297,8 @@ def multinomial(
             f"multinomial: {num_samples} draws without replacement from {n} places; pass "
             "replacement=True to draw a place more than once"
         )
-    race = (1 - rand(input.shape, generator=generator, dtype=weights.dtype)).log() / weights
+    drawn = rand(input.shape, generator=generator, dtype=weights.dtype, device=weights.device)
+    race = (1 - drawn).log() / weights
     return race.nan_to_num(nan=-float("inf"), neginf=-float("inf")).topk(num_samples, -1)[1]
 
 

@@ -176,7 +176,8 @@ def _extreme(
             return pairwise(input, dim)
         d = normal_dim(name, dim, x.type.ndim)
         if x.type.ndim == 0:
-            return ValuesIndices(wrap(ew.same(x)), wrap(full(type_of((), int64), 0)))
+            place = full(type_of((), int64, x.type.device), 0)
+            return ValuesIndices(wrap(ew.same(x)), wrap(place))
         if x.type.shape[d] == 0:
             raise ShapeError(
                 f"{name} of no elements: shape {list(x.type.shape)} is empty in dimension {d}"
@@ -241,7 +242,7 @@ def _truth(name: str, reduce: Callable[..., Node], doc: str) -> Callable[..., Te
         mask = x if x.type.dtype is bool_ else ew.ne(x, 0)
         if any_empty(x, dims):
             kind = rd.sum_(ew.cast(mask, int64), dims, keepdim).type
-            out = full(type_of(kind.shape, bool_), name == "all")
+            out = full(type_of(kind.shape, bool_, kind.device), name == "all")
         else:
             out = reduce(mask, dims, keepdim)
         return wrap(ew.cast(out, uint8) if x.type.dtype is uint8 else out)
@@ -300,7 +301,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     x = node_of(input)
     d = normal_dim("argsort", dim, x.type.ndim)
     if x.type.ndim == 0:
-        return wrap(full(type_of((), int64), 0))
+        return wrap(full(type_of((), int64, x.type.device), 0))
     return wrap(rd.argsort(x, d, descending))
 
 

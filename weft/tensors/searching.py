@@ -139,10 +139,11 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if array.size and array.min() < 0:
         raise ValueError(f"bincount takes no negative integers, but {array.min()} is among them")
     if weights is None:
-        return wrap(as_leaf(np.bincount(array, minlength=minlength)))
+        return wrap(as_leaf(np.bincount(array, minlength=minlength), x.type.device))
     w = np.asarray(value_of(node_of(weights)))
     counts = np.bincount(array, w, minlength)
-    return wrap(as_leaf(counts.astype(np.float32 if w.dtype == np.float32 else np.float64)))
+    kind = np.float32 if w.dtype == np.float32 else np.float64
+    return wrap(as_leaf(counts.astype(kind), x.type.device))
 
 
 def repeat_interleave(
@@ -161,7 +162,8 @@ def repeat_interleave(
         ValueError: for negative repeats.
     """
     if repeats is None:
-        return wrap(as_leaf(_repeated_places(input, node_of(input).type.size, output_size)))
+        places = _repeated_places(input, node_of(input).type.size, output_size)
+        return wrap(as_leaf(places, node_of(input).type.device))
     x = reshape(input, -1) if dim is None or node_of(input).type.ndim == 0 else input
     d = normal_dim("repeat_interleave", 0 if dim is None else dim, node_of(x).type.ndim)
     shape = node_of(x).type.shape
@@ -205,13 +207,14 @@ def _rows(name: str, input: Tensor, dim: int | None) -> tuple[Any, int]:
 def _results(input: Tensor, values: Any, dim: int | None, d: int, inverse: Any, counts: Any) -> Any:
     if dim is not None and values.ndim:
         values = np.moveaxis(values, 0, d)
-    node = ew.cast(as_leaf(np.ascontiguousarray(values)), node_of(input).type.dtype)
+    place = node_of(input).type.device
+    node = ew.cast(as_leaf(np.ascontiguousarray(values), place), node_of(input).type.dtype)
     out = [wrap(node)]
     if inverse is not None:
         shape = node_of(input).type.shape if dim is None else (-1,)
-        out.append(wrap(as_leaf(inverse.reshape(shape).astype(np.int64))))
+        out.append(wrap(as_leaf(inverse.reshape(shape).astype(np.int64), place)))
     if counts is not None:
-        out.append(wrap(as_leaf(counts.astype(np.int64))))
+        out.append(wrap(as_leaf(counts.astype(np.int64), place)))
     return out[0] if len(out) == 1 else tuple(out)
 
 

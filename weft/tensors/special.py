@@ -199,7 +199,8 @@ def isneginf(input: Tensor) -> Tensor:
 
 def isreal(input: Tensor) -> Tensor:
     """True: there are no complex dtypes."""
-    return wrap(mv.full(type_of(node_of(input).type.shape, bool_), True))
+    kind = node_of(input).type
+    return wrap(mv.full(type_of(kind.shape, bool_, kind.device), True))
 
 
 # ---- functions of two arguments

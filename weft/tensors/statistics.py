@@ -105,7 +105,7 @@ def _median(name: str, skip_nan: bool) -> Callable[..., Any]:
             return _picked(name, input, dim, keepdim, rule)
         x = node_of(input)
         if x.type.size == 0:
-            return wrap(mv.full(type_of((), x.type.dtype), float("nan")))
+            return wrap(mv.full(type_of((), x.type.dtype, x.type.device), float("nan")))
         return _picked(name, wrap(mv.reshape(x, (x.type.size,))), 0, False, rule).values
 
     function.__name__ = function.__qualname__ = name

@@ -147,21 +147,6 @@ class Tensor(FamilyMethods):
         """Bytes of all elements."""
         return self.numel() * self.dtype.itemsize
 
-    @property
-    def device(self) -> str:
-        """Where the values are: "cpu"."""
-        return "cpu"
-
-    @property
-    def is_cuda(self) -> bool:
-        """Is it on a CUDA device?"""
-        return False
-
-    @property
-    def is_cpu(self) -> bool:
-        """Is it on the CPU?"""
-        return True
-
     def is_floating_point(self) -> bool:
         """Is the dtype a floating one?"""
         return self.dtype.is_floating_point
@@ -393,15 +378,6 @@ class Tensor(FamilyMethods):
         """True where not zero."""
         return self.to(dtypes.bool_)
 
-    def cpu(self) -> Tensor:
-        """This tensor: it is on the CPU."""
-        return self
-
-    def cuda(self, device: Any = None, non_blocking: Any = False) -> Tensor:
-        """Raises DeviceError: this version has no CUDA backend."""
-        creation.check_device("cuda" if device is None else f"cuda:{device}")
-        return self
-
     # ---- like this one (creation.py)
 
     def new_tensor(
@@ -409,28 +385,45 @@ class Tensor(FamilyMethods):
     ) -> Tensor:
         """``weft.tensor(data)`` in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
+        return creation.tensor(
+            data,
+            dtype=kind,
+            device=self.device if device is None else device,
+            requires_grad=requires_grad,
+        )
 
     def new_zeros(
         self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Tensor:
         """Zeros in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.zeros(*size, dtype=kind, device=device, requires_grad=requires_grad)
+        return creation.zeros(
+            *size,
+            dtype=kind,
+            device=self.device if device is None else device,
+            requires_grad=requires_grad,
+        )
 
     def new_ones(
         self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Tensor:
         """Ones in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.ones(*size, dtype=kind, device=device, requires_grad=requires_grad)
+        return creation.ones(
+            *size,
+            dtype=kind,
+            device=self.device if device is None else device,
+            requires_grad=requires_grad,
+        )
 
     def new_full(
         self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None
     ) -> Tensor:
         """``fill_value`` in this tensor's dtype."""
         kind = self.dtype if dtype is None else dtype
-        return creation.full(size, fill_value, dtype=kind, device=device)
+        return creation.full(
+            size, fill_value, dtype=kind, device=self.device if device is None else device
+        )
 
     new_empty = new_zeros
 

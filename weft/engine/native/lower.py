@@ -13,7 +13,7 @@ from . import operations
 from .views import MOVES, Shape, View, dense_strides
 
 #: Ops whose value is that of their first input.
-_IDENTITIES = ("same", "detach", "graft", "over")
+_IDENTITIES = ("same", "detach", "graft", "over", "to_device")
 
 
 #: Kinds of steps that can join in a loop.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...dtypes import float32, int64
 from ...errors import DTypeError, ShapeError
+from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, index as ix, movement as mv
 from ...ops.reduce import argmax, sum_
@@ -60,9 +61,9 @@ def _mean_along(x: Node, dim: int, count: int) -> Node:
     if count and size % count == 0:
         return ew.div(sum_along(x, dim, size // count, size // count, count), size // count)
     places = _places(size, count)
-    lengths = tensor([b - a for a, b in _bounds(size, count)], dtype=int64)
+    lengths = tensor([b - a for a, b in _bounds(size, count)], dtype=int64, device=ANYWHERE)
     # A window's repeated elements are left out, rather than weighted with zero: they may be NaN.
-    inside = arange(places.type.shape[1]) < lengths.unsqueeze(1)
+    inside = arange(places.type.shape[1], device=ANYWHERE) < lengths.unsqueeze(1)
     order = (dim, *[k for k in x.type.dims if k != dim])
     rows = ix.take(mv.permute(x, order), [places], wrap=False)
     rest = (1,) * (x.type.ndim - 1)
@@ -219,11 +220,11 @@ def ratios(output_ratio: Any, dims: int) -> tuple[float, ...]:
 def _starts(sample: Tensor, size: int, count: int, kernel: int) -> Tensor:
     """Where the windows of one dimension start, ``[rows, count]``; the last ends at the end."""
     sample = sample.reshape(-1, 1)
-    last = full((sample.shape[0], 1), size - kernel, dtype=int64)
+    last = full((sample.shape[0], 1), size - kernel, dtype=int64, device=ANYWHERE)
     if count == 1:
         return last
     step = (size - kernel) / (count - 1)
-    moved = ((arange(count - 1, dtype=sample.dtype) + sample) * step).to(int64)
+    moved = ((arange(count - 1, dtype=sample.dtype, device=ANYWHERE) + sample) * step).to(int64)
     return cat([moved - (sample * step).to(int64), last], 1)
 
 
@@ -231,7 +232,7 @@ def _samples(name: str, x: Node, given: Tensor | None) -> Tensor:
     dims = x.type.ndim - 2
     shape = (*x.type.shape[:2], dims)
     if given is None:
-        return rand(shape, dtype=x.type.dtype)
+        return rand(shape, dtype=x.type.dtype, device=ANYWHERE)
     if given.ndim != 3 or tuple(given.shape) != shape:
         raise ShapeError(
             f"{name}: _random_samples must be of shape {list(shape)}, not {list(given.shape)}"
@@ -274,7 +275,7 @@ def _fractional_max_pool(
     places = []
     for d, column in enumerate(columns):
         starts = _starts(chances[..., column], sizes[d], counts[d], kernel[d])
-        places.append(node_of(starts.unsqueeze(-1) + arange(kernel[d])))
+        places.append(node_of(starts.unsqueeze(-1) + arange(kernel[d], device=ANYWHERE)))
     return _result(_largest(x, places), added, return_indices)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...dtypes import float32, int64
 from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...graph.device import ANYWHERE
 from ...graph.node import Node
 from ...ops import elementwise as ew, index as ix, movement as mv
 from ...tensors.core import node_of, wrap
@@ -210,13 +211,13 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         shape = [1] * dims
         shape[d] = sizes[2 + d]
         columns.append(axes[d].reshape(shape).expand(*sizes[2:]).reshape(-1))
-    columns.append(ones(columns[0].shape[0], dtype=kind))
+    columns.append(ones(columns[0].shape[0], dtype=kind, device=ANYWHERE))
     return (stack(columns, 1) @ theta.mT).reshape(sizes[0], *sizes[2:], dims)
 
 
 def _steps(count: int, align_corners: bool, kind: Any) -> Tensor:
     """The middles of ``count`` elements between -1 and 1."""
     if count == 1:
-        return zeros(1, dtype=kind)
-    places = arange(count, dtype=kind) * (2 / (count - 1)) - 1
+        return zeros(1, dtype=kind, device=ANYWHERE)
+    places = arange(count, dtype=kind, device=ANYWHERE) * (2 / (count - 1)) - 1
     return places if align_corners else places * ((count - 1) / count)

@@ -15,7 +15,7 @@ from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
 from ...tensors.core import node_of, wrap
-from ...tensors.creation import from_numpy
+from ...tensors.creation import as_leaf
 from ...tensors.statistics import part
 from ...tensors.tensor import Tensor
 from .loss_parts import reduced, reduction_of
@@ -124,7 +124,7 @@ def _labels(
 
 
 def _constant(values: Any) -> Node:
-    return node_of(from_numpy(np.asarray(values)))
+    return as_leaf(np.asarray(values))
 
 
 def _alignments(x: Node, labels: list[list[int]], times: list[int], blank: int) -> Node:

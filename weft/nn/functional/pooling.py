@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...dtypes import float32, int64
 from ...errors import DTypeError, ShapeError
+from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape, number
 from ...ops import contract, elementwise as ew, index as ix, movement as mv
 from ...ops.contract import Pool, Window, windows
@@ -295,14 +296,14 @@ def sum_along(x: Node, dim: int, kernel: int, step: int, count: int) -> Node:
 
 def _divisors(at: _Geometry, sizes: Shape, counts: list[int], include_pad: bool) -> Tensor:
     """How many elements each window has, for each dimension; their product is the window's."""
-    found = tensor(1)
+    found = tensor(1, device=ANYWHERE)
     for d, (size, count) in enumerate(zip(sizes, counts, strict=True)):
         first, last = (-at.padding[d], size + at.padding[d]) if include_pad else (0, size)
         lengths = []
         for k in range(count):
             start = k * at.stride[d] - at.padding[d]
             lengths.append(min(start + at.kernel[d], last) - max(start, first))
-        found = found.unsqueeze(-1) * tensor(lengths)
+        found = found.unsqueeze(-1) * tensor(lengths, device=ANYWHERE)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ...dtypes import dtype, float32, float64, int64
 from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, index as ix, movement as mv
 from ...ops.reduce import sum_
@@ -42,7 +43,7 @@ class Axis(NamedTuple):
 
     def sources(self, kind: dtype) -> Tensor:
         """Where the samples lie in the input."""
-        places = arange(self.wanted, dtype=kind)
+        places = arange(self.wanted, dtype=kind, device=ANYWHERE)
         return places * self.step if self.align_corners else (places + 0.5) * self.step - 0.5
 
 
@@ -79,7 +80,7 @@ def _linear(axis: Axis, kind: dtype) -> Tables:
 def _cubic(axis: Axis, kind: dtype) -> Tables:
     source = axis.sources(kind)
     first = source.floor()
-    places = first.unsqueeze(1).to(int64) + arange(-1, 3)
+    places = first.unsqueeze(1).to(int64) + arange(-1, 3, device=ANYWHERE)
     return places.clamp(0, axis.size - 1), cubic_weights(source - first)
 
 
@@ -98,10 +99,10 @@ def _filtered(filter: Callable[[Tensor], Tensor], reach: float) -> Callable[[Axi
     def tables(axis: Axis, kind: dtype) -> Tables:
         scale = max(axis.step, 1.0)
         support = reach * scale
-        centre = ((arange(axis.wanted, dtype=kind) + 0.5) * axis.step).unsqueeze(1)
+        centre = ((arange(axis.wanted, dtype=kind, device=ANYWHERE) + 0.5) * axis.step).unsqueeze(1)
         first = (centre - support + 0.5).clamp(min=0).to(int64)
         last = (centre + support + 0.5).to(int64).clamp(max=axis.size) - 1
-        places = first + arange(ceil(support) * 2 + 1)
+        places = first + arange(ceil(support) * 2 + 1, device=ANYWHERE)
         distance = (places.to(kind) - centre + 0.5).abs() / scale
         weights = where(places <= last, filter(distance), 0.0)
         return places.minimum(last), weights / weights.sum(1, keepdim=True)
@@ -140,7 +141,7 @@ def _nearest(input: Tensor, axes: list[Axis], exact: bool) -> Tensor:
                 input = input.unsqueeze(d + 1).expand(*shape[: d + 1], times, *shape[d + 1 :])
                 input = input.reshape(*shape[:d], axis.wanted, *shape[d + 1 :])
             continue
-        places = arange(axis.wanted, dtype=float32) + (0.5 if exact else 0.0)
+        places = arange(axis.wanted, dtype=float32, device=ANYWHERE) + (0.5 if exact else 0.0)
         index = (places * axis.step).to(int64).clamp(max=axis.size - 1)
         input = index_select(input, d, index)
     return input

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...autograd.modes import no_grad
-from ...tensors.creation import eye, from_numpy, zeros
+from ...graph.device import ANYWHERE
+from ...tensors.creation import eye, from_numpy, zeros, zeros_like
 from ...tensors.decompositions import matrix_exp, qr, solve, solve_triangular
 from ...tensors.random import randn
 from ...tensors.shape import cat
@@ -33,10 +34,10 @@ def _product_of_reflections(v: Tensor) -> Tensor:
     "Accumulating Householder transformations, revisited", 2006).
     """
     n, k = v.shape[-2:]
-    one = eye(n, k, dtype=v.dtype)
+    one = eye(n, k, dtype=v.dtype, device=ANYWHERE)
     v = v.tril(-1) + one
     products = v.mT @ v
-    middle = products.triu(1) + products * eye(k, dtype=v.dtype) / 2
+    middle = products.triu(1) + products * eye(k, dtype=v.dtype, device=ANYWHERE) / 2
     return one - v @ solve_triangular(middle, v[..., :k, :].mT, upper=True)
 
 
@@ -62,12 +63,12 @@ class _Orthogonal(Module):
         n, k = x.shape[-2:]
         x = x.tril()
         if n != k:
-            x = cat([x, zeros(*x.shape[:-1], n - k, dtype=x.dtype)], dim=-1)
+            x = cat([x, zeros(*x.shape[:-1], n - k, dtype=x.dtype, device=x.device)], dim=-1)
         a = x - x.mT
         if self.orthogonal_map == "matrix_exp":
             q = matrix_exp(a)
         else:
-            one = eye(n, dtype=a.dtype)
+            one = eye(n, dtype=a.dtype, device=ANYWHERE)
             q = solve(one - a / 2, one + a / 2)
         return q[..., :k]
 
@@ -86,7 +87,7 @@ class _Orthogonal(Module):
         with no_grad():
             if self.has_base:
                 self.base = _completed(q)
-                return zeros(*Q.shape, dtype=Q.dtype) - eye(*Q.shape[-2:], dtype=Q.dtype)
+                return zeros_like(Q) - eye(*Q.shape[-2:], dtype=Q.dtype, device=Q.device)
             if self.orthogonal_map != "householder":
                 raise NotImplementedError(
                     "It is not possible to assign to the matrix exponential or the Cayley "
@@ -102,14 +103,15 @@ def _completed(q: Tensor) -> Tensor:
     if n == k and _is_orthogonal(q):
         return q.clone()
     if n != k:
-        q = cat([q, randn(*q.shape[:-1], n - k, dtype=q.dtype)], dim=-1)
+        more = randn(*q.shape[:-1], n - k, dtype=q.dtype, device=q.device)
+        q = cat([q, more], dim=-1)
     whole, r = qr(q)
     return whole * r.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 
 def _is_orthogonal(q: Tensor) -> bool:
     tolerance = 10 * q.shape[-2] * float(np.finfo(q.dtype.numpy).eps)
-    return (q.mT @ q).allclose(eye(q.shape[-1], dtype=q.dtype), atol=tolerance)
+    return (q.mT @ q).allclose(eye(q.shape[-1], dtype=q.dtype, device=ANYWHERE), atol=tolerance)
 
 
 def _reflections_of(q: Tensor) -> Tensor:
@@ -119,7 +121,7 @@ def _reflections_of(q: Tensor) -> Tensor:
     places = np.arange(v.shape[-1])
     signs = np.sign(v[..., places, places])
     v[..., places, places] = np.where(scale == 0, -signs, signs)  # 0: no reflection was needed
-    return from_numpy(v)
+    return from_numpy(v).to(q.device)
 
 
 def orthogonal(

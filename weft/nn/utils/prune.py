@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
 from ...errors import ShapeError, did_you_mean
+from ...graph.device import ANYWHERE
 from ...tensors.creation import ones_like, zeros_like
 from ...tensors.random import rand, rand_like
 from ...tensors.tensor import Tensor
@@ -327,7 +328,7 @@ class RandomStructured(_Structured):
     """
 
     def _scores(self, t: Tensor, dim: int) -> Tensor:
-        return rand(t.shape[dim])
+        return rand(t.shape[dim], device=ANYWHERE)
 
 
 class LnStructured(_Structured):

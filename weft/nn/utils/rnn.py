@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ...errors import ShapeError
+from ...graph.device import ANYWHERE
 from ...tensors.creation import full, tensor
 from ...tensors.shape import cat, stack
 from ...tensors.tensor import Tensor
@@ -79,7 +80,7 @@ class PackedSequence(_Fields):
     @property
     def is_cuda(self) -> bool:
         """Is the data on a CUDA device?"""
-        return self.data.is_cuda
+        return bool(self.data.is_cuda)
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
@@ -128,8 +129,8 @@ def pack_padded_sequence(
     counts = (ranked[:, None] > np.arange(ranked[0])).sum(0)
     flat = x.flatten(0, 1)
     rows = np.concatenate([t * samples + np.array(order[:n]) for t, n in enumerate(counts)])
-    indices = None if enforce_sorted else tensor(order)
-    return PackedSequence(flat[tensor(rows)], tensor(counts), indices)
+    indices = None if enforce_sorted else tensor(order, device=x.device)
+    return PackedSequence(flat[tensor(rows, device=ANYWHERE)], tensor(counts), indices)
 
 
 def pad_packed_sequence(
@@ -166,8 +167,8 @@ def pad_packed_sequence(
     places = np.full((steps, counts[0]), starts[-1])
     for t, n in enumerate(counts):
         places[t, :n] = starts[t] + np.arange(n)
-    padding = full((1, *data.shape[1:]), padding_value, dtype=data.dtype)
-    out: Tensor = cat([data, padding], 0)[tensor(places[:, order])]
+    padding = full((1, *data.shape[1:]), padding_value, dtype=data.dtype, device=ANYWHERE)
+    out: Tensor = cat([data, padding], 0)[tensor(places[:, order], device=ANYWHERE)]
     lengths = (counts[None] > np.arange(counts[0])[:, None]).sum(1)[order]
     return (out.transpose(0, 1) if batch_first else out), tensor(lengths)
 
@@ -195,7 +196,9 @@ def pad_sequence(
     steps = max(x.shape[0] for x in items)
     padded = []
     for x in items:
-        gap = full((steps - x.shape[0], *x.shape[1:]), padding_value, dtype=x.dtype)
+        gap = full(
+            (steps - x.shape[0], *x.shape[1:]), padding_value, dtype=x.dtype, device=ANYWHERE
+        )
         padded.append(cat([x, gap] if padding_side == "right" else [gap, x], 0))
     return stack(padded, 0 if batch_first else 1)
 

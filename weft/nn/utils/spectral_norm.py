@@ -30,7 +30,7 @@ def unit(x: Tensor, eps: float) -> Tensor:
 
 def random_unit(like: Tensor, size: int, eps: float) -> Tensor:
     """A random direction in the dtype of ``like``."""
-    return unit(randn(size, dtype=like.dtype), eps)
+    return unit(randn(size, dtype=like.dtype, device=like.device), eps)
 
 
 def rows_dim(module: Module) -> int:

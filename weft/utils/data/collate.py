@@ -12,6 +12,7 @@ import numpy as np
 
 from ...dtypes import float64
 from ...errors import ShapeError
+from ...graph.device import CPU
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import as_leaf, as_tensor, from_numpy, tensor
 from ...tensors.interop import host_value
@@ -96,7 +97,7 @@ def _stacked(arrays: Sequence[Any]) -> Tensor:
     if all(x.dtype == dtype for x in arrays) and (make := allocate.get(None)) is not None:
         memory = make(prod(shape) * dtype.itemsize)
     out = None if memory is None else memory.view(dtype).reshape(shape)
-    return wrap(as_leaf(np.stack(arrays, out=out)))
+    return wrap(as_leaf(np.stack(arrays, out=out), CPU))
 
 
 def _numbers(batch: Sequence[Any]) -> Tensor:

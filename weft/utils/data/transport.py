@@ -25,6 +25,7 @@ from weakref import finalize, ref
 
 import numpy as np
 
+from ...graph.device import CPU
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import as_leaf
 from ...tensors.interop import host_value
@@ -223,7 +224,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _tensor(array: Any) -> Tensor:
-    return wrap(as_leaf(array))
+    return wrap(as_leaf(array, CPU))
 
 
 # ---- the receiver's side

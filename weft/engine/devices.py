@@ -1,0 +1,69 @@
+"""Which devices there are, and how values come to them and back.
+
+A value is a NumPy array, or on another device than "cpu" a ``jax.Array``. JAX is imported when such
+a device is first asked for, and never otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph.device import ANYWHERE, CPU, default_device, device
+from .reference import Failure
+
+
+class Accelerated:
+    """Has this process had a device other than the CPU? While not, nobody need ask where."""
+
+    ever = False
+
+
+def resolve(to: Any) -> device | None:
+    """The device that is meant: a name, an index of GPUs, None for the default.
+
+    Raises:
+        DeviceError: if there is no such device, saying what to install.
+    """
+    if to is ANYWHERE:
+        return None
+    if to is None:
+        found = default_device()
+    else:
+        found = to if isinstance(to, device) else device(to)
+    if found is CPU:
+        return found
+    from .xla.platform import concrete
+
+    found = concrete(found)
+    Accelerated.ever = True
+    return found
+
+
+def put(value: Any, to: device | None) -> Any:
+    """A value on a device; without waiting, where the device allows it."""
+    if to is None or to is CPU:
+        return value if is_host(value) else host(value)
+    from .xla.platform import put as put_there
+
+    return put_there(value, to)
+
+
+def is_host(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic, Failure))
+
+
+def host(value: Any) -> Any:
+    """A value as a NumPy array that is not to be written to; waits for it.
+
+    Raises:
+        the error that a run on its device met.
+    """
+    if is_host(value):
+        return np.asarray(value)
+    from .xla.faults import raise_faults
+
+    array = np.asarray(value)
+    raise_faults()
+    return array

@@ -1,0 +1,170 @@
+"""Lowering of matrix products, convolutions and maximum pooling."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ...graph.node import Shape, Signature
+from ..native.window import Window, out_sizes
+from .rules import Rule, Setting, Value, with_attrs
+
+_PRECISIONS = {
+    "highest": lax.Precision.HIGHEST,
+    "high": lax.Precision.HIGH,
+    "medium": lax.Precision.DEFAULT,
+}
+
+
+def _accumulator(x: Value) -> Any:
+    """16-bit floats are summed up in float32."""
+    return jnp.float32 if x.dtype.itemsize == 2 and jnp.issubdtype(x.dtype, jnp.floating) else None
+
+
+def _matmul(sig: Signature, setting: Setting, a: Value, b: Value) -> Value:
+    return jnp.matmul(
+        a,
+        b,
+        precision=_PRECISIONS[setting.precision.matmul],
+        preferred_element_type=_accumulator(a),
+    )
+
+
+# ---- convolution: its gradients are its transposes, for which JAX has XLA's best form
+
+
+def _conv(w: Window, setting: Setting, x: Value, weight: Value) -> Value:
+    return lax.conv_general_dilated(
+        x,
+        weight,
+        window_strides=w.stride,
+        padding=w.padding,
+        rhs_dilation=w.dilation,
+        feature_group_count=w.groups,
+        precision=_PRECISIONS[setting.precision.conv],
+    )
+
+
+def _conv_rule(sig: Signature, setting: Setting, x: Value, weight: Value) -> Value:
+    return _conv(sig.attrs, setting, x, weight)
+
+
+def _conv_input(sig: Signature, setting: Setting, g: Value, weight: Value) -> Value:
+    w = sig.attrs[0]
+    like = jax.ShapeDtypeStruct(sig.type.shape, g.dtype)
+    (out,) = jax.linear_transpose(lambda x: _conv(w, setting, x, weight), like)(
+        _fitted(w, g, like, weight.shape)
+    )
+    return out
+
+
+def _conv_weight(sig: Signature, setting: Setting, x: Value, g: Value) -> Value:
+    w = sig.attrs[0]
+    like = jax.ShapeDtypeStruct(sig.type.shape, x.dtype)
+    (out,) = jax.linear_transpose(lambda weight: _conv(w, setting, x, weight), like)(
+        _fitted(w, g, x, like.shape)
+    )
+    return out
+
+
+def _fitted(w: Window, g: Value, x: Any, kernel: Shape) -> Value:
+    """The gradient of all windows that fit ``x``; those that ``g`` does not have count nothing."""
+    full = out_sizes(w, x.shape[2:], kernel[2:])
+    if full == g.shape[2:]:
+        return g
+    more = [(0, n - m, 0) for n, m in zip(full, g.shape[2:], strict=True)]
+    return lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), (0, 0, 0), *more])
+
+
+# ---- maximum over windows
+
+
+def _lowest(kind: Any) -> Any:
+    if jnp.issubdtype(kind, jnp.floating):
+        return jnp.asarray(-jnp.inf, kind)
+    return jnp.asarray(jnp.iinfo(kind).min, kind)
+
+
+def _pad(x: Value, p: Any, value: Any) -> Value:
+    return lax.pad(x, value, [(0, 0, 0), (0, 0, 0), *[(a, b, 0) for a, b in p.window.padding]])
+
+
+def _max_pool(p: Any, x: Value) -> Value:
+    w = p.window
+    return lax.reduce_window(
+        x,
+        _lowest(x.dtype),
+        lax.max,
+        window_dimensions=(1, 1, *p.kernel),
+        window_strides=(1, 1, *w.stride),
+        padding=((0, 0), (0, 0), *w.padding),
+        window_dilation=(1, 1, *w.dilation),
+    )
+
+
+def _taps(p: Any, sizes: Shape) -> list[tuple[Shape, Shape, Shape]]:
+    """For each place in the kernel: start, limit and stride of what it meets of a padded input."""
+    w = p.window
+    out = out_sizes(w, sizes, p.kernel)
+    taps = []
+    for place in product(*map(range, p.kernel)):
+        start = tuple([k * d for k, d in zip(place, w.dilation, strict=True)])
+        limit = tuple([a + (n - 1) * s + 1 for a, n, s in zip(start, out, w.stride, strict=True)])
+        taps.append((start, limit, w.stride))
+    return taps
+
+
+def _tap(x: Value, tap: tuple[Shape, Shape, Shape]) -> Value:
+    start, limit, stride = tap
+    return lax.slice(x, (0, 0, *start), (*x.shape[:2], *limit), (1, 1, *stride))
+
+
+def _winners(p: Any, x: Value) -> tuple[Value, list[tuple[Shape, Shape, Shape]]]:
+    """Which place of each window holds its first maximum (a NaN counts as one)."""
+    taps = _taps(p, x.shape[2:])
+    x = _pad(x, p, _lowest(x.dtype))
+    best = _tap(x, taps[0])
+    winner = jnp.zeros(best.shape, jnp.int32)
+    for k, tap in enumerate(taps[1:], 1):
+        here = _tap(x, tap)
+        better = (here > best) | jnp.isnan(here)
+        winner = jnp.where(better, k, winner)
+        best = jnp.where(better, here, best)
+    return winner, taps
+
+
+def _max_pool_take(p: Any, x: Value, values: Value) -> Value:
+    winner, taps = _winners(p, x)
+    values = _pad(values, p, jnp.zeros((), values.dtype))
+    out = jnp.zeros(winner.shape, values.dtype)
+    for k, tap in enumerate(taps):
+        out = jnp.where(winner == k, _tap(values, tap), out)
+    return out
+
+
+def _max_pool_put(p: Any, x: Value, g: Value) -> Value:
+    winner, taps = _winners(p, x)
+    zero = jnp.zeros((), g.dtype)
+    back: Any = 0
+    padded = [n + a + b for n, (a, b) in zip(x.shape[2:], p.window.padding, strict=True)]
+    for k, (start, limit, stride) in enumerate(taps):
+        frame = [(a, n - b, s - 1) for a, b, n, s in zip(start, limit, padded, stride, strict=True)]
+        part = jnp.where(winner == k, g, zero)
+        back = back + lax.pad(part, zero, [(0, 0, 0), (0, 0, 0), *frame])
+    inner = [(a, n - b) for n, (a, b) in zip(padded, p.window.padding, strict=True)]
+    return back[(slice(None), slice(None), *[slice(a, b) for a, b in inner])]
+
+
+RULES: dict[str, Rule] = {
+    "matmul": _matmul,
+    "conv": _conv_rule,
+    "conv_input": _conv_input,
+    "conv_weight": _conv_weight,
+    "max_pool": with_attrs(_max_pool),
+    "max_pool_take": with_attrs(_max_pool_take),
+    "max_pool_put": with_attrs(_max_pool_put),
+}

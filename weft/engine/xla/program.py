@@ -1,0 +1,239 @@
+"""Programs that run, or partly run, on other devices than the CPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from sys import getrefcount
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...graph.device import CPU, device
+from ...graph.liveness import Work
+from ...graph.node import Node, Signature
+from .. import precision
+from ..devices import host, put
+from ..reference import Failure, Outcome, Program
+from . import platform
+from .faults import Watch, watch
+from .lowering import RULES, WORDS, can_fail, lower
+from .partition import Part, partition, sources
+from .rules import Checked, Setting
+
+#: The first failure of a part: its place in the order, and what it is.
+First = tuple[int, Failure] | None
+Watched = Callable[[], list[Any] | None]
+
+
+class Placed:
+    """A plan for all graphs of one structure of which something is not for the CPU."""
+
+    def __init__(self, work: Work, changes: Sequence[Any], watched: Watched) -> None:
+        """
+        Args:
+            changes: in place, since the last run; their ``before`` may be needed to undo them.
+            watched: gives the list in which programs that run are to be noted, or None.
+        """
+        self.size = len(work.order)
+        self._stored = [node.mark for node in work.stored]
+        self._parts = [
+            OnCPU(part, work) if part.device is CPU else Compiled(part, work, changes, watched)
+            for part in partition(work, RULES.__contains__)
+        ]
+
+    def run(self, work: Work) -> Outcome:
+        """The stored values, most of them still being computed, and the first failure."""
+        values = [leaf.value for leaf in work.leaves] + [None] * len(work.order)
+        failures = [part.run(values, work) for part in self._parts]
+        first = min([f for f in failures if f is not None], default=None, key=lambda f: f[0])
+        return [values[place] for place in self._stored], first
+
+
+class OnCPU:
+    """A part that the reference interpreter runs."""
+
+    def __init__(self, part: Part, work: Work) -> None:
+        self._part = part
+        nodes = [*work.leaves, *work.order]
+        inside = {place: k for k, place in enumerate([*part.inputs, *part.places])}
+        sub = Work()
+        sub.leaves = [nodes[p] for p in part.inputs]
+        sub.order = [nodes[p] for p in part.places]
+        sub.stored = [nodes[p] for p in part.outputs]
+        try:
+            for node in sub.order:  # what is history only is not there: any value will do
+                for other in node.inputs[len(sources(node)) :]:
+                    other.mark = 0
+            for place, k in inside.items():
+                nodes[place].mark = k
+            self._program = Program(sub)
+        finally:
+            for place, node in enumerate(nodes):
+                node.mark = place
+
+    def run(self, values: list[Any], work: Work) -> First:
+        part, first = self._part, len(work.leaves)
+        inputs = [values[p] for p in part.inputs]
+        inputs = [v if v.__class__ is Failure else host(v) for v in inputs]
+        order = [work.order[p - first] for p in part.places]
+        outcome, failure = self._program.run(inputs, order)
+        for place, value in zip(part.outputs, outcome, strict=True):
+            values[place] = value
+        return None if failure is None else (part.places[failure[0]] - first, failure[1])
+
+
+Step = tuple[Signature, tuple[int, ...], int]  # places of the inputs, place of the result
+#: What ``jax.jit`` has made, the places that it gives, and those of ops that can fail.
+Jitted = tuple[Callable[..., Any], list[int], list[int]]
+
+
+class Compiled:
+    """A part that XLA compiles as one program."""
+
+    def __init__(self, part: Part, work: Work, changes: Sequence[Any], watched: Watched) -> None:
+        nodes = [*work.leaves, *work.order]
+        self._part, self._changes, self._watched = part, changes, watched
+        self._steps: list[Step] = [
+            (nodes[p].sig, tuple([i.mark for i in sources(nodes[p])]), p) for p in part.places
+        ]
+        self._far = [
+            k for k, p in enumerate(part.inputs) if nodes[p].type.device is not part.device
+        ]
+        self._donatable = _donatable(part, nodes, len(work.leaves))
+        self._uses = Counter(i.mark for node in work.order for i in node.inputs)
+        self._jitted: dict[Any, Jitted] = {}
+        #: The latest call, for explain.
+        self.latest: tuple[Callable[..., Any], Sequence[Any]] | None = None
+
+    @property
+    def device(self) -> device:
+        return self._part.device
+
+    @property
+    def ops(self) -> list[Signature]:
+        return [sig for sig, _, _ in self._steps]
+
+    def run(self, values: list[Any], work: Work) -> First:
+        arguments = [values[p] for p in self._part.inputs]
+        for k in self._far:  # (NumPy's values go along by themselves)
+            if isinstance(arguments[k], jax.Array):
+                arguments[k] = put(arguments[k], self.device)
+        bad = {
+            p: value
+            for p, value in zip(self._part.inputs, arguments, strict=True)
+            if value.__class__ is Failure
+        }
+        arguments = [None if value.__class__ is Failure else value for value in arguments]
+        given = () if bad else tuple(self._given(work, values, arguments))
+        call, places, fallible = self._program(given, frozenset(bad))
+        if (watched := self._watched()) is not None:
+            self.latest = call, [_like(a) for a in arguments]
+            watched.append(self)
+        with platform.wide():
+            out, failed, wrong = call(platform.token(self.device), *arguments)
+        for k in given:  # nobody has these, unless it be to undo a change, after Ctrl-C
+            work.leaves[self._part.inputs[k]].value = _GIVEN_AWAY
+        for place, value in zip(places, out, strict=True):
+            values[place] = value
+        first = len(work.leaves)
+        if fallible:
+            nodes = [work.order[p - first] for p in fallible]
+            watch(Watch(failed, wrong, [(n.sig, n.where, WORDS[n.sig.op.name]) for n in nodes]))
+        return self._lost(values, bad, first) if bad else None
+
+    def _lost(self, values: list[Any], bad: dict[int, Any], first: int) -> First:
+        """Carries failures along."""
+        found: First = None
+        for _, inputs, place in self._steps:
+            source = next((p for p in inputs if p in bad), None)
+            if source is not None:
+                bad[place] = values[place] = bad[source]
+                found = found or (place - first, bad[place])
+        return found
+
+    def _given(self, work: Work, values: list[Any], arguments: list[Any]) -> Iterator[int]:
+        """Inputs that nobody will read again: XLA may write results into their memory."""
+        kept: set[int] = set()
+        for node in work.history:
+            kept |= {
+                source.mark
+                for k, source in enumerate(node.inputs)
+                if source is not None and (source.tracks or k in node.sig.needs)
+            }
+        changed: Counter[int] | None = None
+        for k in self._donatable:
+            place = self._part.inputs[k]
+            leaf, value = work.leaves[place], arguments[k]
+            # The value is in the leaf and in two lists here; the leaf in its list, in the inputs
+            # of nodes, and in the means to undo changes. Whatever more there is, somebody has it.
+            # (2: the local variable and the argument)
+            if place in kept or not isinstance(value, jax.Array) or getrefcount(value) > 3 + 2:
+                continue
+            if changed is None:
+                changed = Counter(id(change.before) for change in self._changes)
+            if getrefcount(leaf) <= 1 + self._uses[place] + changed[id(leaf)] + 2:
+                yield k
+
+    def _program(self, given: tuple[int, ...], bad: frozenset[int]) -> Jitted:
+        setting = Setting(platform.device_of_jax(self.device).platform, precision.get_precision())
+        key = setting, given, bad
+        found = self._jitted.get(key)
+        if found is None:
+            found = self._jitted[key] = self._built(setting, given, bad)
+        return found
+
+    def _built(self, setting: Setting, given: tuple[int, ...], bad: frozenset[int]) -> Jitted:
+        steps, lost = [], set(bad)
+        for step in self._steps:
+            if lost.intersection(step[1]):
+                lost.add(step[2])
+            else:
+                steps.append(step)
+        inputs = self._part.inputs
+        outputs = [p for p in self._part.outputs if p not in lost]
+
+        def weft_graph(token: Any, *arguments: Any) -> Any:
+            values = dict(zip(inputs, arguments, strict=True))
+            failed, wrong = [], []
+            for sig, sources_of, place in steps:
+                found = lower(sig, setting, *[jnp.asarray(values[p]) for p in sources_of])
+                if isinstance(found, Checked):
+                    failed.append(found.failed)
+                    wrong.append(jnp.asarray(found.wrong, jnp.float64))
+                    found = found.value
+                values[place] = found
+            return [values[p] for p in outputs], _stacked(failed), _stacked(wrong)
+
+        call = jax.jit(weft_graph, donate_argnums=[k + 1 for k in given], keep_unused=True)
+        return call, outputs, [place for sig, _, place in steps if can_fail(sig)]
+
+
+_GIVEN_AWAY = Failure(RuntimeError, "its memory was given to a run that was interrupted")
+
+
+def _stacked(values: list[Any]) -> Any:
+    return jnp.stack(values) if values else None
+
+
+def _like(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, jax.Array):
+        return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)
+    return jax.ShapeDtypeStruct(value.shape, value.dtype)
+
+
+def _donatable(part: Part, nodes: list[Node], first: int) -> list[int]:
+    """Leaves with the type of a result, as many as there are results of that type."""
+    results = Counter((nodes[p].type.shape, nodes[p].type.dtype) for p in part.outputs)
+    found = []
+    for k, place in enumerate(part.inputs):
+        kind = nodes[place].type
+        if place >= first or place in part.shared or kind.device is not part.device:
+            continue
+        if results[kind.shape, kind.dtype] > 0:
+            results[kind.shape, kind.dtype] -= 1
+            found.append(k)
+    return found
