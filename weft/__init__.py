@@ -406,7 +406,7 @@ if TYPE_CHECKING:
         threshold_,
     )
 
-_SUBPACKAGES = ("autograd", "func", "linalg", "models", "nn", "optim", "utils")
+_SUBPACKAGES = ("autograd", "func", "linalg", "models", "nn", "optim", "train", "utils")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (
     "celu",

@@ -1,0 +1,243 @@
+"""A run that is broken off and resumed reaches the weights of an unbroken one, bit for bit."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from saved_states import same
+from train_runs import Parts, StopAt, dataset, loader
+
+import weft
+import weft.nn.functional as F
+from weft import nn, optim
+from weft.errors import CheckpointError
+from weft.utils.data import DataLoader, Dataset
+
+LAST = "last.safetensors"
+
+
+class Noisy(Dataset[Any]):
+    """Samples that are changed at random as they are taken, by all three kinds of numbers."""
+
+    def __init__(self) -> None:
+        self.x, self.y = dataset(70)[:]
+
+    def __len__(self) -> int:
+        return 70
+
+    def __getitem__(self, k: int) -> Any:
+        noise = random.random() + np.random.rand() + weft.rand(4) * 0.1  # noqa: NPY002
+        return self.x[k] + noise, self.y[k]
+
+
+class Stateful:
+    """Batches in an order of their own, that say how far they are."""
+
+    def __init__(self) -> None:
+        self.x, self.y = dataset(72)[:]
+        self.passes, self.at, self.skipped = 0, 0, 0
+        self.resumed = False
+
+    def __iter__(self) -> Any:
+        if not self.resumed:
+            self.at = 0
+        self.resumed = False
+        order = np.random.default_rng(self.passes).permutation(72)
+        while self.at < 9:
+            k = weft.tensor(order[self.at * 8 : self.at * 8 + 8])
+            self.at += 1
+            yield self.x[k], self.y[k]
+        self.passes += 1
+        self.at = 0
+
+    def __len__(self) -> int:
+        return 9
+
+    def state_dict(self) -> dict[str, int]:
+        return {"passes": self.passes, "at": self.at}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.passes, self.at = state["passes"], state["at"]
+        self.resumed = True
+
+
+def data_of(kind: str) -> Any:
+    return {
+        "shuffled": lambda: loader(),
+        "own generator": lambda: loader(generator=weft.Generator().manual_seed(5)),
+        "noisy": lambda: DataLoader(Noisy(), 8, shuffle=True),
+        "in order": lambda: loader(shuffle=False),
+        "a list": lambda: [b for b in loader(shuffle=False)],  # noqa: C416 (a list, no loader)
+        "stateful": Stateful,
+    }[kind]()
+
+
+def made(kind: str) -> Parts:
+    parts = Parts()
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    parts.data = data_of(kind)
+    return parts
+
+
+KINDS = ["shuffled", "own generator", "noisy", "in order", "a list", "stateful"]
+
+
+@pytest.mark.parametrize("step", [4, 9, 13, 26])
+@pytest.mark.parametrize("kind", KINDS)
+def test_resumed_in_the_middle_of_an_epoch(kind: str, step: int, tmp_path: Path) -> None:
+    unbroken = made(kind)
+    whole = unbroken.fit(validation=loader(20), folder=tmp_path / "a")
+    first = made(kind)
+    broken = first.fit(validation=loader(20), folder=tmp_path / "b", callbacks=[StopAt(step)])
+    assert broken.stopped == "here"
+    assert not same(first.weights(), unbroken.weights())
+    weft.manual_seed(99)  # another process, where all is different
+    random.seed(99)
+    second = made(kind)
+    weft.rand(7)
+    with weft.no_grad():
+        for p in second.model.parameters():
+            p.add_(1)
+    history = second.fit(validation=loader(20), folder=tmp_path / "b", resume=True)
+    assert same(second.weights(), unbroken.weights())
+    assert same(second.optimizer.state_dict(), unbroken.optimizer.state_dict())
+    assert second.scheduler.state_dict() == unbroken.scheduler.state_dict()
+    assert history.losses.points == whole.losses.points
+    times = ("seconds", "samples_per_second")
+    assert [{k: v for k, v in row.items() if k not in times} for row in history.rows] == [
+        {k: v for k, v in row.items() if k not in times} for row in whole.rows
+    ]
+    best = [weft.load(tmp_path / k / "best.safetensors") for k in "ab"]
+    assert same(*best)
+
+
+def test_resumed_again_and_again(tmp_path: Path) -> None:
+    unbroken = Parts()
+    unbroken.fit(accumulate=2)
+    steps = 0
+    while True:
+        steps += 4
+        parts = Parts()
+        history = parts.fit(accumulate=2, folder=tmp_path, resume=True, callbacks=[StopAt(steps)])
+        if history.stopped == "done":
+            break
+    assert steps == 16
+    assert same(parts.weights(), unbroken.weights())
+
+
+def test_more_epochs_later(tmp_path: Path) -> None:
+    unbroken = Parts()
+    unbroken.fit(epochs=4)
+    Parts().fit(epochs=2, folder=tmp_path)
+    parts = Parts()
+    history = parts.fit(epochs=4, folder=tmp_path, resume=True)
+    assert same(parts.weights(), unbroken.weights())
+    assert len(history.rows) == 4
+
+
+def test_a_run_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
+    first = Parts()
+    first.fit(folder=tmp_path)
+    parts = Parts()
+    history = parts.fit(folder=tmp_path, resume=True)
+    assert len(history.rows) == 3
+    assert history.stopped == "done"
+    assert same(parts.weights(), first.weights())
+
+
+def test_without_a_checkpoint_it_begins(tmp_path: Path) -> None:
+    assert len(Parts().fit(folder=tmp_path / "new", resume=True).rows) == 3
+
+
+def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path)
+    history = Parts().fit(folder=tmp_path, epochs=1)
+    assert len(history.rows) == 1
+    assert len((tmp_path / "log.csv").read_text("utf-8").splitlines()) == 2
+
+
+def test_saved_every_few_steps(tmp_path: Path) -> None:
+    seen = []
+
+    class Look(weft.train.Callback):
+        def on_step(self, run: Any) -> None:
+            path = tmp_path / LAST
+            seen.append(weft.load(path)["step"] if path.exists() else 0)
+
+    Parts().fit(folder=tmp_path, epochs=1, save_every=3, callbacks=[Look()])
+    assert seen == [0, 0, 0, 3, 3, 3, 6, 6, 6]
+    assert weft.load(tmp_path / LAST)["step"] == 9
+
+
+def test_callbacks_keep_their_state(tmp_path: Path) -> None:
+    class Counts(weft.train.Callback):
+        count = 0
+
+        def on_step(self, run: Any) -> None:
+            self.count += 1
+
+        def state_dict(self) -> dict[str, int]:
+            return {"count": self.count}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.count = state["count"]
+
+    Parts().fit(folder=tmp_path, callbacks=[Counts(), StopAt(5)])
+    counts = Counts()
+    Parts().fit(folder=tmp_path, resume=True, callbacks=[counts])
+    assert counts.count == 27
+
+
+# ---- mistakes
+
+
+def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+    weft.save({"model": {}}, tmp_path / LAST)
+    with pytest.raises(CheckpointError, match=r"no checkpoint of weft.train.fit"):
+        Parts().fit(folder=tmp_path, resume=True)
+
+
+def test_a_damaged_checkpoint(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path, epochs=1)
+    content = (tmp_path / LAST).read_bytes()
+    (tmp_path / LAST).write_bytes(content[:-5])
+    with pytest.raises(CheckpointError, match="cut short"):
+        Parts().fit(folder=tmp_path, resume=True)
+
+
+def test_another_model(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path, epochs=1)
+    model = nn.Linear(4, 1)
+    with pytest.raises(CheckpointError, match="Missing key"):
+        weft.train.fit(
+            model, loader(), optim.AdamW(model.parameters()), F.mse_loss, folder=tmp_path,
+            resume=True, scheduler=optim.lr_scheduler.StepLR(optim.AdamW(model.parameters()), 1),
+        )  # fmt: skip
+
+
+def test_another_scheduler(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path, epochs=1)
+    with pytest.raises(CheckpointError, match=r"0 callbacks that keep a state and a scheduler"):
+        Parts().fit(folder=tmp_path, resume=True, scheduler=None)
+
+
+def test_fewer_data(tmp_path: Path) -> None:
+    batches = list(loader(shuffle=False))
+    parts = Parts()
+    parts.data = batches
+    parts.fit(folder=tmp_path, callbacks=[StopAt(5)])
+    parts = Parts()
+    parts.data = batches[:3]
+    with pytest.raises(CheckpointError, match=r"at batch 5 of its epoch.*gives only 3 batches"):
+        parts.fit(folder=tmp_path, resume=True)
+
+
+def test_another_generator(tmp_path: Path) -> None:
+    Parts(generator=weft.Generator().manual_seed(5)).fit(folder=tmp_path, epochs=1)
+    with pytest.raises(CheckpointError, match="generator"):
+        Parts().fit(folder=tmp_path, resume=True)
