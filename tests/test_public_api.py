@@ -32,12 +32,13 @@ MODULES = [
     "weft.optim",
     "weft.optim.lr_scheduler",
     "weft.optim.swa_utils",
+    "weft.train",
     "weft.utils.checkpoint",
     "weft.utils.data",
 ]
 
 #: Of these PyTorch has no counterpart.
-OWN_MODULES = ["weft.models", "weft.nn.lora"]
+OWN_MODULES = ["weft.models", "weft.nn.lora", "weft.train"]
 
 #: Names without an underscore that files of one package share, not meant for users.
 SHARED_INSIDE = {
@@ -47,7 +48,7 @@ SHARED_INSIDE = {
 
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
-    "weft": {"errors", "explain", "from_torch", "models", "profile", "realize"},
+    "weft": {"errors", "explain", "from_torch", "models", "profile", "realize", "train"},
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck
@@ -143,6 +144,7 @@ def test_dir_shows_all(name: str) -> None:
         ("weft.func", "jacrv", "jacrev"),
         ("weft.autograd.functional", "jacobean", "jacobian"),
         ("weft.autograd", "gradchek", "gradcheck"),
+        ("weft.train", "evalute", "evaluate"),
         ("weft.utils.checkpoint", "checkpoint_seqential", "checkpoint_sequential"),
         ("weft.utils.data", "Dataloader", "DataLoader"),
     ],

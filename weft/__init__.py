@@ -791,6 +791,7 @@ __all__ = [
     "tile",
     "topk",
     "trace",
+    "train",
     "transpose",
     "tril",
     "tril_indices",

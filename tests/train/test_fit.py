@@ -52,12 +52,12 @@ def test_the_weights_are_those_of_the_plain_loop() -> None:
 
 
 def test_validation_does_not_disturb_the_training() -> None:
+    held_out = list(loader(40, shuffle=False))
     plain = Parts()
     plain.model[3].eval()
     undisturbed = plain.fit().losses.points
     ours = Parts()
     ours.model[3].eval()  # frozen by the user
-    held_out = loader(40, shuffle=False)
     history = ours.fit(validation=held_out, metrics={"mae": lambda p, y: (p - y).abs().mean()})
     assert history.losses.points == undisturbed
     assert ours.model.training
@@ -312,6 +312,7 @@ def test_fit_in_another_thread() -> None:
 # ---- mistakes
 
 
+@pytest.mark.filterwarnings("ignore:.* is NaN, and so are")  # the optimiser says it too
 def test_a_loss_that_is_nan_says_where(tmp_path: Path) -> None:
     x, y = dataset(8)[:]
     data = [(x, y), (x, y), (x * math.nan, y)]
@@ -323,6 +324,7 @@ def test_a_loss_that_is_nan_says_where(tmp_path: Path) -> None:
         weft.train.fit(model, data, optimizer, F.mse_loss, progress=False)
 
 
+@pytest.mark.filterwarnings("ignore:.* is NaN, and so are")
 def test_a_training_that_diverges_says_so_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     x, y = dataset(8)[:]
     model = nn.Linear(4, 1)

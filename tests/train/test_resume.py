@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def data_of(kind: str) -> Any:
         "shuffled": lambda: loader(),
         "own generator": lambda: loader(generator=weft.Generator().manual_seed(5)),
         "noisy": lambda: DataLoader(Noisy(), 8, shuffle=True),
+        "workers": lambda: DataLoader(Noisy(), 8, shuffle=True, num_workers=2),
         "in order": lambda: loader(shuffle=False),
         "a list": lambda: [b for b in loader(shuffle=False)],  # noqa: C416 (a list, no loader)
         "stateful": Stateful,
@@ -87,8 +89,9 @@ def made(kind: str) -> Parts:
 KINDS = ["shuffled", "own generator", "noisy", "in order", "a list", "stateful"]
 
 
-@pytest.mark.parametrize("step", [4, 9, 13, 26])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "step"), [*product(KINDS, [4, 9, 13, 26]), ("workers", 4), ("workers", 18)]
+)
 def test_resumed_in_the_middle_of_an_epoch(kind: str, step: int, tmp_path: Path) -> None:
     unbroken = made(kind)
     whole = unbroken.fit(validation=loader(20), folder=tmp_path / "a")

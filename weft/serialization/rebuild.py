@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..dtypes import BY_NAME, dtype, uint8
-from ..errors import CheckpointError, UnsupportedOp
+from ..errors import CheckpointError, DeviceError, UnsupportedOp
+from ..graph.device import device
 from ..nn.parameter import Parameter
 from ..tensors.core import TensorCore
 from ..tensors.shape import Size
@@ -284,10 +285,13 @@ def _size(sizes: Any) -> Size:
     return Size(sizes)
 
 
-def _device(kind: Any, index: Any = None) -> str:
+def _device(kind: Any, index: Any = None) -> device | str:
     if type(kind) is not str or type(index) not in (int, type(None)):
         raise TypeError("a device without a name")
-    return kind if index is None else f"{kind}:{index}"
+    try:
+        return device(kind, index)
+    except DeviceError:  # one that weft does not know
+        return kind if index is None else f"{kind}:{index}"
 
 
 def _pairs(items: Any = ()) -> OrderedDict[Any, Any]:
@@ -344,6 +348,7 @@ def _unknown(name: str, module: str, last: str) -> Exception:
 
 
 _LEAVES = (
+    device,
     str,
     int,
     float,
