@@ -35,10 +35,11 @@ from .dtypes import (
     set_default_dtype,
     uint8,
 )
-from .engine.compiled import compile, explain, profile
+from .engine.explained import explain, profile
 from .engine.native.processors import get_num_threads, set_num_threads
 from .engine.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .graph.device import device
+from .replay import compile
 from .tensors.creation import (
     arange,
     as_tensor,

@@ -7,6 +7,7 @@
     ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
+    ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
     ├── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
     ├── WorkerError      (RuntimeError)              a DataLoader's worker that died, or is late
@@ -57,6 +58,10 @@ class GradientError(WeftError, RuntimeError):
 
 class IndexOutOfRange(WeftError, IndexError):
     """An index beyond the end of a dimension."""
+
+
+class CompileError(WeftError, RuntimeError):
+    """A function that cannot be recorded as a whole."""
 
 
 class UnsupportedOp(WeftError, NotImplementedError):

@@ -12,6 +12,14 @@ Hook = Callable[..., Any]
 Hooks = OrderedDict[int, Hook]
 
 
+class Changes:
+    """Counts what changes about hooks and modules, anywhere: calls that were recorded may be out
+    of date.
+    """
+
+    count = 0
+
+
 class RemovableHandle:
     """What registering a hook returns: ``remove()`` takes it off again. Also a context manager."""
 
@@ -24,6 +32,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Takes the hook off. Doing so twice is harmless."""
+        Changes.count += 1
         for each in self._dicts:
             hooks = each()
             if hooks is not None:
@@ -58,6 +67,7 @@ def register(
     """
     if not callable(hook):
         raise TypeError(f"a hook is a function, not {type(hook).__name__} {hook!r}")
+    Changes.count += 1
     handle = RemovableHandle(hooks, extra_dict=[d for d, _ in flags])
     hooks[handle.id] = hook
     for dictionary, wanted in flags:

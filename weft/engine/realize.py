@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import ReferenceType
 
 from .. import config
+from ..errors import CompileError
 from ..graph.device import CPU
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
+from ..graph.tracing import Trace, current
 from .compare import compare
 from .devices import Accelerated, host, is_host
 from .reference import Failure, Outcome, Program
@@ -43,6 +45,15 @@ class Change(NamedTuple):
     before: Node
     order: int
     thread: int
+
+
+class Run(NamedTuple):
+    """What a trace keeps of a run of the pending graph."""
+
+    program: _Planned
+    leaves: list[Node]
+    stored: list[Node]
+    changes: list[Change]
 
 
 class _Planned:
@@ -83,7 +94,7 @@ _repeating = False
 _at_once: ContextVar[bool] = ContextVar("at_once", default=False)
 _watch: ContextVar[list[Any] | None] = ContextVar("watch", default=None)
 _held: ContextVar[bool] = ContextVar("held", default=False)
-_lock = RLock()
+LOCK = RLock()
 _programs: OrderedDict[tuple[Any, ...], _Planned | Placed] = OrderedDict()
 _program_steps = 0
 
@@ -109,6 +120,12 @@ def realize_pending() -> None:
         the error that a change in place met which the calling thread made: that and its later
         changes are undone.
     """
+    if current.get() is None:  # a compiled call is run as a whole, at its end
+        finish_pending()
+
+
+def finish_pending() -> None:
+    """The same within a compiled call, too."""
     _run_pending()
     if _unreported:
         failure = _unreported.pop(get_ident(), None)
@@ -117,7 +134,7 @@ def realize_pending() -> None:
 
 
 def _run_pending() -> None:
-    with _lock:
+    with LOCK:
         if not PENDING:
             return
         work = Work()
@@ -126,6 +143,8 @@ def _run_pending() -> None:
         try:  # (Ctrl-C may come anywhere: what is started must be finished)
             take_pending(work)
             outcome = _computed(work)
+            if (trace := current.get()) is not None and work.order:
+                trace.runs.append(Run(_program(work), work.leaves[:], work.stored[:], CHANGES[:]))
             _settle(work, outcome, changes)
         except BaseException:
             _settle(work, outcome, changes)
@@ -247,6 +266,8 @@ def computed(node: Node) -> Any:
         the error that computing it, or what it depends on, met.
     """
     value = node.value
+    if (trace := current.get()) is not None:
+        _read_inside(trace, node)
     if value is None:
         _run_pending()
         value = node.value
@@ -258,6 +279,19 @@ def computed(node: Node) -> Any:
     if value is GONE or value is None:
         raise RuntimeError(f"internal error: the value of {node!r} was not kept")
     return value
+
+
+def _read_inside(trace: Trace, node: Node) -> None:
+    """A value is read while a compiled call is recorded."""
+    if node.value is None:
+        raise CompileError(
+            "a value is read inside a function that weft.compile records as a whole: it is not "
+            "known yet, and what Python does with it could not be repeated. Return the tensor and "
+            "read it after the call (loss.item(), print(loss), if loss > ...), choose with "
+            "weft.where instead of `if`, or leave weft.compile out"
+        )
+    if node.order < trace.start:
+        trace.obstacles.append("it reads the value of a tensor that comes from outside")
 
 
 def realize_if_large() -> None:
@@ -284,6 +318,11 @@ def native_at_once() -> Iterator[None]:
         yield
     finally:
         _at_once.reset(token)
+
+
+def is_watched() -> bool:
+    """Does somebody want to see the native programs that are run?"""
+    return _watch.get() is not None
 
 
 @contextmanager

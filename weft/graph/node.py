@@ -21,6 +21,7 @@ from ..dtypes import dtype, of_number
 from ..errors import DeviceError
 from .device import CPU, device
 from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
+from .tracing import Live
 
 Shape = tuple[int, ...]
 Array = Any  # numpy.ndarray, or the value class of another backend
@@ -212,7 +213,7 @@ GONE: Any = _Gone()
 #: Recorded and not yet run, in order of recording.
 PENDING: list[Node] = []
 _append = PENDING.append
-_next_order = count().__next__
+next_order = count().__next__
 
 _signature_count = 0
 _MAX_SIGNATURES = 200_000  # beyond it, shapes vary without end: start afresh
@@ -269,7 +270,7 @@ def record1(op: Op, a: Node, attrs: Any = None) -> Node:
     node.value = None
     node.tracks = HISTORY if a.tracks and sig.differentiable and grad_enabled() else 0
     node.mark = 0
-    node.order = _next_order()
+    node.order = next_order()
     node.where = where
     _append(node)
     return node
@@ -296,7 +297,7 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     node.value = None
     node.tracks = HISTORY if (a.tracks or b.tracks) and sig.differentiable and grad_enabled() else 0
     node.mark = 0
-    node.order = _next_order()
+    node.order = next_order()
     node.where = where
     _append(node)
     return node
@@ -321,7 +322,7 @@ def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
                 node.tracks = HISTORY
                 break
     node.mark = 0
-    node.order = _next_order()
+    node.order = next_order()
     node.where = here(2)
     _append(node)
     return node
@@ -356,7 +357,7 @@ def leaf(value: Array, kind: TensorType) -> Node:
     node.value = value
     node.tracks = 0
     node.mark = 0
-    node.order = _next_order()
+    node.order = next_order()
     node.where = None
     return node
 
@@ -372,6 +373,8 @@ def number(value: Any, kind: dtype | None = None, device: device | None = None) 
     or a step count may change without a new compilation. For the same reason equal numbers are
     never shared: each call makes a node of its own.
     """
+    if value.__class__ is Live:
+        return _live_number(value, kind)
     if kind is None:
         kind = of_number(value)
     key: Any = kind if device is None else (kind, device)
@@ -391,8 +394,14 @@ def number(value: Any, kind: dtype | None = None, device: device | None = None) 
     node.value = value
     node.tracks = 0
     node.mark = 0
-    node.order = _next_order()
+    node.order = next_order()
     node.where = None
+    return node
+
+
+def _live_number(value: Live, kind: dtype | None) -> Node:
+    node = number(value.plain(), kind)
+    value.trace.live.append((node, value))
     return node
 
 

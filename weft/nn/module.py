@@ -18,6 +18,7 @@ from typing import (
 
 from ..errors import UnsupportedOp
 from ..graph.modes import module_path
+from ..hooks import Changes
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
 from . import conversion, hooks, loading, place as places, state, summary, tree
@@ -187,6 +188,8 @@ class Module(ModuleBase):
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
+        if state.get(name, Changes) is not value:
+            Changes.count += 1
         if isinstance(value, Parameter):
             self._make_room(name, "_parameters")
             self.register_parameter(name, value)
@@ -250,6 +253,7 @@ class Module(ModuleBase):
             )
 
     def __delattr__(self, name: str) -> None:
+        Changes.count += 1
         if name in self._parameters:
             del self._parameters[name]
         elif name in self._buffers:

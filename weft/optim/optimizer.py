@@ -12,6 +12,7 @@ from ..autograd.modes import enable_grad, no_grad
 from ..dtypes import dtype, float32
 from ..engine.realize import expect_repetition
 from ..graph.modes import here, on_behalf_of, user_warning
+from ..graph.tracing import current
 from ..hooks import Hooks, RemovableHandle, register
 from ..tensors.core import TensorCore
 from ..tensors.creation import tensor
@@ -67,12 +68,14 @@ def _whole(step: Callable[..., Any]) -> Callable[..., Any]:
             args, kwargs = mistakes.checked_arguments(hook(self, args, kwargs), args, kwargs)
         had_gradients = mistakes.has_gradients(self)
         known = {p: len(state) for p, state in self.state.items() if isinstance(state, dict)}
+        if (trace := current.get()) is not None:
+            trace.optimizers.append((self, known))
         self._steps_now = True
         try:
             result = step(*args, **kwargs)
             realize()
         except BaseException:
-            self._drop_lost_state(known)
+            self.drop_lost_state(known)
             raise
         finally:
             self._steps_now = False
@@ -252,11 +255,14 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        trace = current.get()
         token = on_behalf_of.set(here(3))
         try:
             with no_grad():
-                for group in self.param_groups:
+                for k, group in enumerate(self.param_groups):
                     params = [p for p in group["params"] if p.grad is not None]
+                    if trace is not None:
+                        group = trace.options(group, f"{id(self)}.{k}")
                     if params and group.get("master_weights"):
                         self._update_masters(group, params)
                     elif params:
@@ -289,7 +295,7 @@ class Optimizer:
         master = self.state[p].pop("master", None)
         return p.detach().float() if master is None else master
 
-    def _drop_lost_state(self, known: dict[Any, int]) -> None:
+    def drop_lost_state(self, known: dict[Any, int]) -> None:
         """After a step that failed: its changes have been undone, what it made new has to go."""
         new = [(s, k) for p, s in self.state.items() for k in list(s)[known.get(p, 0) :]]
         if any(isinstance(s[k], TensorCore) and is_lost(s[k]) for s, k in new):
@@ -304,6 +310,11 @@ class Optimizer:
                     p.__dict__.pop("_grad", None)
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
+
+    def has_step_hooks(self) -> bool:
+        """Is anything called before or after its steps?"""
+        own = self._before_step or self._after_step
+        return bool(own or _before_every_step or _after_every_step)
 
     def register_step_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls ``hook(optimizer, args, kwargs)`` before each step."""

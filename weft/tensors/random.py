@@ -18,6 +18,7 @@ from ..engine.devices import resolve
 from ..errors import DTypeError, ShapeError
 from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, number, type_of
+from ..graph.tracing import current
 from ..ops import elementwise as ew, random as rnd
 from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
@@ -76,11 +77,22 @@ class Generator:
         self._seed, self._draws = values
         return self
 
+    def next_pair(self) -> tuple[int, int]:
+        """Seed and number of the next draw."""
+        self._draws += 1
+        return self._seed, self._draws - 1
+
+    def take_back(self) -> None:
+        """The last draw has not taken place."""
+        self._draws -= 1
+
     def next_key(self, device: device | None = None) -> Node:
         """The key of the next draw. What is drawn with it is on ``device``, if one is given."""
-        key = np.array([self._seed, self._draws], np.int64)
-        self._draws += 1
-        return leaf(key, _key_type if device is None else type_of((2,), int64, device))
+        key = np.array(self.next_pair(), np.int64)
+        node = leaf(key, _key_type if device is None else type_of((2,), int64, device))
+        if (trace := current.get()) is not None:
+            trace.keys.append((node, self))
+        return node
 
 
 default_generator = Generator()

@@ -231,7 +231,12 @@ def _driver() -> jit.Library:
 
 
 class Segment:
-    """Kernels that run one after the other without a return to Python."""
+    """Kernels that run one after the other without a return to Python.
+
+    Attributes:
+        values, offsets: for each word of the kernels' arguments.
+        words: the addresses that come of them.
+    """
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
         self.kernels = list(kernels)
@@ -241,11 +246,11 @@ class Segment:
         for kernel in kernels:
             starts.append(len(words))
             words += [(RUNTIME, 0), *kernel.buffers]
-        self._values = np.array([v for v, _ in words], np.int64)
-        self._offsets = np.array([o for _, o in words], np.int64)
-        self._words = np.empty(len(words), np.int64)
+        self.values = np.array([v for v, _ in words], np.int64)
+        self.offsets = np.array([o for _, o in words], np.int64)
+        self.words = np.empty(len(words), np.int64)
         self._functions = np.array([c.address for c in self._codes], np.int64)
-        self._starts = self._words.ctypes.data + 8 * np.array(starts, np.int64)
+        self._starts = self.words.ctypes.data + 8 * np.array(starts, np.int64)
         self._head = np.array(
             [threads.runtime_address(), len(kernels), self._functions.ctypes.data,
              self._starts.ctypes.data],
@@ -262,5 +267,9 @@ class Segment:
 
     def run(self, addresses: Any) -> None:
         """``addresses[v]`` is where value v lies; the last one is that of the runtime's block."""
-        np.add(addresses[self._values], self._offsets, out=self._words)
+        np.add(addresses[self.values], self.offsets, out=self.words)
+        self.launch()
+
+    def launch(self) -> None:
+        """Runs them where ``words`` say that values lie."""
         threads.launch(self._driver, self._address, min(self._threads, get_num_threads()))

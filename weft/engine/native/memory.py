@@ -22,12 +22,14 @@ class _Arena:
 
     def __init__(self) -> None:
         self.bytes = np.empty(0, np.uint8)
+        self._start = 0
 
     def start(self, size: int) -> tuple[Any, int]:
         """The memory and the index of its first aligned byte, with ``size`` bytes behind it."""
         if self.bytes.size < size + _ALIGN:
             self.bytes = np.empty(size + _ALIGN, np.uint8)
-        return self.bytes, -self.bytes.ctypes.data % _ALIGN
+            self._start = -self.bytes.ctypes.data % _ALIGN
+        return self.bytes, self._start
 
 
 ARENA = _Arena()
@@ -61,6 +63,9 @@ class Memory:
 
     Attributes:
         arena_bytes: what it needs of the arena, workspaces included.
+        offsets: in the arena, of the values that lie there.
+        results: the value and shape of each result.
+        count: of values; the last is the runtime's block.
     """
 
     def __init__(self, graph: Graph, plan: Plan, workspaces: list[int]) -> None:
@@ -91,8 +96,8 @@ class Memory:
         sizes[self.flag], first[self.flag], last[self.flag] = _ALIGN, 0, len(plan.groups)
         self.offsets = place(sizes, first, last)
         self.arena_bytes = max([self.offsets[v] + sizes[v] for v in sizes], default=0)
-        self._results = [(o.value, o.view.shape) for o in graph.results]
-        self._count = count + 2  # the last is the runtime's block
+        self.results = [(o.value, o.view.shape) for o in graph.results]
+        self.count = count + 2  # the last is the runtime's block
         self._prepare()
 
     def _prepare(self) -> None:
@@ -104,11 +109,11 @@ class Memory:
             self._scalar_bytes[8 * k : 8 * k + 8].view(BY_NAME[graph.dtypes[leaf]].numpy)
             for k, leaf in enumerate(self._scalars)
         ]
-        self._addresses = np.zeros(self._count, np.int64)
-        self._addresses[-1] = threads.runtime_address()
+        self.addresses = np.zeros(self.count, np.int64)
+        self.addresses[-1] = threads.runtime_address()
         base = self._scalar_bytes.ctypes.data
         for k, leaf in enumerate(self._scalars):
-            self._addresses[leaf] = base + 8 * k
+            self.addresses[leaf] = base + 8 * k
         self._arena: Any = None
         self._inside = np.array(list(self.offsets), np.int64)
         self._offsets = np.array(list(self.offsets.values()), np.int64)
@@ -117,15 +122,20 @@ class Memory:
             for value in sorted({o.value for o in graph.results})
         ]
 
-    def enter(self, leaves: list[Any]) -> Frame:
-        """Addresses for one run."""
+    def arena(self) -> Any:
+        """The arena; what is known of places in it is up to date."""
         memory, start = ARENA.start(self.arena_bytes)
-        addresses = self._addresses
         if memory is not self._arena:
             self._arena = memory
             self.start = start
-            addresses[self._inside] = memory.ctypes.data + start + self._offsets
+            self.addresses[self._inside] = memory.ctypes.data + start + self._offsets
             self.flag_cell = self.at(self.flag, (1,), np.dtype(np.int64))
+        return memory
+
+    def enter(self, leaves: list[Any]) -> Frame:
+        """Addresses for one run."""
+        self.arena()
+        addresses = self.addresses
         for leaf, cell in zip(self._scalars, self._scalar_cells, strict=True):
             cell[0] = leaves[leaf]
         held: dict[int, Any] = {}
@@ -139,7 +149,7 @@ class Memory:
             array = held[value] = np.empty(shape, dtype)
             addresses[value] = array.__array_interface__["data"][0]
         self.flag_cell[0] = 0
-        return Frame(self, leaves, held, addresses)
+        return Frame(self, leaves, held)
 
     def at(self, value: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """The array of a value in the arena."""
@@ -149,10 +159,8 @@ class Memory:
 class Frame:
     """The memory of one run."""
 
-    def __init__(
-        self, memory: Memory, leaves: list[Any], held: dict[int, Any], addresses: Any
-    ) -> None:
-        self.memory, self.leaves, self.held, self.addresses = memory, leaves, held, addresses
+    def __init__(self, memory: Memory, leaves: list[Any], held: dict[int, Any]) -> None:
+        self.memory, self.leaves, self.held = memory, leaves, held
 
     def whole(self, value: int) -> Any:
         """The dense array of a value."""
@@ -183,7 +191,7 @@ class Frame:
         return bool(self.memory.flag_cell[0])
 
     def results(self) -> list[Any]:
-        return [self.held[v].reshape(shape) for v, shape in self.memory._results]
+        return [self.held[v].reshape(shape) for v, shape in self.memory.results]
 
 
 def _bytes(shape: tuple[int, ...], dtype: str) -> int:

@@ -85,9 +85,9 @@ class Native:
 
 def _run(part: Segment | Call, frame: Frame) -> None:
     if isinstance(part, Segment):
-        part.run(frame.addresses)
+        part.run(frame.memory.addresses)
     else:
-        _call(part, frame)
+        call(part, frame)
 
 
 def _timed(parts: Sequence[Segment | Call], frame: Frame, known: list[float]) -> list[float]:
@@ -101,10 +101,11 @@ def _timed(parts: Sequence[Segment | Call], frame: Frame, known: list[float]) ->
     return [min(pair) for pair in zip(times, known, strict=True)] if known else times
 
 
-def _call(call: Call, frame: Frame) -> None:
-    arrays = [frame.array(o.value, o.view) for o in call.operands]
+def call(part: Call, frame: Frame) -> None:
+    """Runs a reference on the values of a frame."""
+    arrays = [frame.array(o.value, o.view) for o in part.operands]
     with np.errstate(all="ignore"):
-        frame.put(call.value, call.run(*arrays))
+        frame.put(part.value, part.run(*arrays))
 
 
 def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:

@@ -1,56 +1,11 @@
-"""``weft.compile`` and ``weft.explain``: native code at the first call, and what is in it."""
+"""``weft.explain`` and ``weft.profile``: what is in native code, and what it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any
 
-from ..errors import UnsupportedOp
 from . import realize
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-@overload
-def compile(step: Callable[P, R], /) -> Callable[P, R]: ...
-@overload
-def compile(step: None = None, /) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def compile(step: Any = None, /, **options: Any) -> Any:
-    """The function, run by native code from its first call on.
-
-    What the function records is planned as a whole and computed before it returns: give it a whole
-    training step (forward, ``backward()`` and ``optimizer.step()``), of which only what somebody
-    still holds is stored. The function itself runs at each call, so that learning rates, random
-    numbers, ``train()`` and ``eval()``, any Python in it, and parameters changed outside it have
-    their effect. Native code is made once for each structure of the graph.
-
-    Without it, a graph is compiled when it has come up for the third time.
-
-    Args:
-        step: a function or module. Left out, ``compile`` is a decorator.
-
-    Raises:
-        UnsupportedOp: for options of ``torch.compile``, which steer its compilers.
-    """
-    if options:
-        raise UnsupportedOp(
-            f"weft.compile has no option {', '.join(sorted(options))}: it takes the function alone"
-        )
-    if step is None:
-        return compile
-    if not callable(step):
-        raise TypeError(f"weft.compile takes a function or module, not {type(step).__name__}")
-
-    @wraps(step)
-    def compiled(*args: Any, **kwargs: Any) -> Any:
-        with realize.native_at_once():
-            result = step(*args, **kwargs)
-            realize.realize_pending()
-        return result
-
-    return compiled
 
 
 def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:

@@ -1,0 +1,178 @@
+"""A native program whose leaves and results stay where they are from run to run.
+
+Where a result takes the place of a leaf (a parameter after its update), it is written over it, if
+nothing can read the old value any more or has to have it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import BY_NAME
+from ..reference import DATA_ERRORS
+from . import threads
+from .kernels import RUNTIME, Kernel, Segment
+from .loop_spec import Load, Loop, Position, Store
+from .memory import Frame
+from .program import Call, Native, call
+
+
+class Bound:
+    """A program with places of its own.
+
+    Attributes:
+        over: results that are written over the leaf that they are to replace.
+    """
+
+    def __init__(self, native: Native, replaced: Mapping[int, int]) -> None:
+        """``replaced``: for results (values of the program), the leaf whose place they may take."""
+        self.memory = native.memory
+        parts = flat(native)
+        uses_flag = [_raises_flag(part, self.memory.flag) for part in parts]
+        safe = 1 + max((k for k, part in enumerate(parts) if uses_flag[k]), default=-1)
+        self.over = {
+            result: leaf
+            for result, leaf in replaced.items()
+            if (at := _writer(parts, result)) is not None
+            and at >= safe
+            and _is_over(parts, at, result, leaf)
+        }
+        self._checked = any(uses_flag)
+        first = len(parts)
+        if self._checked:  # whatever is written over must wait for the flag
+            first = min([_writer(parts, r) or 0 for r in self.over], default=first)
+        self._before, self._after = _rows(parts[:first]), _rows(parts[first:])
+        self.arrays: dict[int, Any] = {}
+        self._arena: Any = None
+        # for each value: where its address stands, and what is added to it
+        self._places: dict[int, list[tuple[Any, int, int]]] = {}
+        for segment in (*self._before, *self._after):
+            if isinstance(segment, Segment):
+                words = segment.words.data
+                for k, value in enumerate(segment.values.tolist()):
+                    entry = (words, k, int(segment.offsets[k]))
+                    self._places.setdefault(value, []).append(entry)
+        self._has_calls = any(isinstance(p, Call) for p in parts)
+
+    def put(self, value: int, array: Any) -> None:
+        """Where a leaf or a result lies from now on. The caller keeps the array alive."""
+        address = array.__array_interface__["data"][0]
+        self._move(value, address)
+        if self._has_calls:
+            self.arrays[value] = array
+
+    def _move(self, value: int, address: int) -> None:
+        for words, k, offset in self._places.get(value, ()):
+            words[k] = address + offset
+
+    def run(self) -> bool:
+        """Runs it. False if its data are at fault: nothing has been written over then."""
+        arena = self.memory.arena()
+        if arena is not self._arena:
+            self._enter(arena)
+        flag = self.memory.flag_cell
+        flag[0] = 0
+        frame = Frame(self.memory, [], self.arrays) if self._has_calls else None
+        try:
+            for part in self._before:
+                if isinstance(part, Segment):
+                    part.launch()
+                elif frame is not None:
+                    call(part, frame)
+        except DATA_ERRORS:
+            return False
+        if self._checked and flag[0]:
+            return False
+        for part in self._after:
+            part.launch()  # type: ignore[union-attr]  # (no calls: they are before)
+        return True
+
+    def _enter(self, arena: Any) -> None:
+        self._arena = arena
+        base = arena.ctypes.data + self.memory.start
+        for value, offset in self.memory.offsets.items():
+            self._move(value, base + offset)
+        self._move(RUNTIME, threads.runtime_address())
+
+
+Part = Kernel | Call
+
+
+def flat(native: Native) -> list[Part]:
+    """The kernels and calls of a program, one by one."""
+    found: list[Part] = []
+    for part in native.parts:
+        found += part.kernels if isinstance(part, Segment) else [part]
+    return found
+
+
+def _rows(parts: Sequence[Part]) -> list[Segment | Call]:
+    rows: list[Segment | Call] = []
+    row: list[Kernel] = []
+    for part in parts:
+        if isinstance(part, Kernel):
+            row.append(part)
+            continue
+        if row:
+            rows.append(Segment(row))
+            row = []
+        rows.append(part)
+    return [*rows, Segment(row)] if row else rows
+
+
+def _raises_flag(part: Part, flag: int) -> bool:
+    """May it find fault with its data?"""
+    return isinstance(part, Call) or any(v == flag for v, _ in part.buffers)
+
+
+def _writer(parts: Sequence[Part], value: int) -> int | None:
+    """Which part computes a value, if one kernel does."""
+    at = [k for k, part in enumerate(parts) if isinstance(part, Kernel) and value in _written(part)]
+    return at[0] if len(at) == 1 else None
+
+
+def _written(kernel: Kernel) -> set[int]:
+    if isinstance(kernel.spec, Loop):
+        return {kernel.buffers[s.buffer][0] for s in kernel.spec.stores}
+    return set()
+
+
+def _is_over(parts: Sequence[Part], at: int, result: int, leaf: int) -> bool:
+    """May the kernel write the result over the leaf: does nobody read that afterwards?"""
+    for part in parts[at + 1 :]:
+        values = (
+            [o.value for o in part.operands]
+            if isinstance(part, Call)
+            else [v for v, _ in part.buffers]
+        )
+        if leaf in values:
+            return False
+    kernel = parts[at]
+    assert isinstance(kernel, Kernel)
+    assert isinstance(kernel.spec, Loop)
+    loop = kernel.spec
+    store = next(s for s in loop.stores if kernel.buffers[s.buffer][0] == result)
+    placed = [a for a in loop.accesses if not isinstance(a, Position)]
+    mine = [a for a in placed if kernel.buffers[a.buffer][0] == leaf]
+    same = all(isinstance(a, Load) and _same_place(loop, a, store) for a in mine)
+    moving = zip(loop.shape, store.strides, loop.reduced, strict=True)
+    return same and not any(n > 1 and s and r for n, s, r in moving)
+
+
+def _same_place(loop: Loop, load: Load, store: Store) -> bool:
+    strides = zip(loop.shape, load.strides, store.strides, strict=True)
+    return (load.offset, load.dtype) == (store.offset, store.dtype) and all(
+        n == 1 or a == b for n, a, b in strides
+    )
+
+
+def aligned(shape: tuple[int, ...], dtype: str) -> Any:
+    """A new array that starts at a cache line."""
+    kind = BY_NAME[dtype].numpy
+    count = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
+    memory = np.empty(count + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count].view(kind).reshape(shape)

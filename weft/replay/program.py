@@ -1,0 +1,311 @@
+"""A recorded call, run again: its values where they belong, its program, its results handed out.
+
+Tensors that a call changes (parameters, states) or makes (gradients) keep one array each, which
+programs write to. Whoever else holds on to such an array, or to the node with it, keeps what he
+has: the tensor is given another one first.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter, is_
+from sys import getrefcount
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from ..engine.native.bound import Bound, aligned
+from ..engine.realize import value_of
+from ..graph.node import LEAF, Node, TensorType, leaf, next_order
+from ..tensors.core import TensorCore, new_tensor
+from .recording import Recording
+
+_node = attrgetter("_node")
+_gradient = attrgetter("_grad")
+
+#: References to what is nobody else's: its owner, the list that it is in, an argument.
+_MINE = 3
+
+
+def _new_array(kind: TensorType) -> Any:
+    return aligned(kind.shape, kind.dtype.name)
+
+
+def _whole(value: Any) -> Any:
+    array = np.asarray(value)
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _are_mine(*lists: list[Any]) -> bool:
+    return all([c == _MINE for each in lists for c in map(getrefcount, each)])
+
+
+class Slots:
+    """Tensors that recorded calls of a function change: the node and array that each has.
+
+    Attributes:
+        moves: how often one of them was given another array.
+    """
+
+    def __init__(self) -> None:
+        self.handles: list[Any] = []
+        self.moves = 0
+        self._number: dict[int, int] = {}
+        self._kinds: list[tuple[TensorType, int]] = []
+        self._nodes: list[Node] = []
+        self.arrays: list[Any] = []
+
+    def add(self, handle: Any, recorded: Node) -> int:
+        """The number of the tensor's slot. ``recorded``: what was its node after a call."""
+        found = self._number.get(id(handle))
+        if found is None:
+            found = self._number[id(handle)] = len(self.handles)
+            self.handles.append(handle)
+            self._kinds.append((recorded.type, recorded.tracks))
+            self._nodes.append(recorded)
+            self.arrays.append(None)  # until it is adopted
+        return found
+
+    def settle(self) -> bool:
+        """Sees to it that all tensors have arrays of their own. False if one has become another
+        kind of tensor.
+        """
+        if all(map(is_, map(_node, self.handles), self._nodes)) and _are_mine(
+            self._nodes, self.arrays
+        ):
+            return True
+        for k in range(len(self.handles)):
+            mine = (
+                self.handles[k]._node is self._nodes[k]
+                and getrefcount(self._nodes[k]) == _MINE
+                and getrefcount(self.arrays[k]) == _MINE
+            )
+            if not mine and not self._adopt(k):
+                return False
+        return True
+
+    def _adopt(self, k: int) -> bool:
+        handle = self.handles[k]
+        old = handle._node
+        if (old.type, old.tracks) != self._kinds[k] or handle._base is not None:
+            return False
+        array = _new_array(old.type)
+        np.copyto(array, value_of(old))
+        self.give(k, array)
+        self.moves += 1
+        return True
+
+    def give(self, k: int, array: Any) -> None:
+        """The tensor is to have this array for its value."""
+        handle = self.handles[k]
+        kind, tracks = self._kinds[k]
+        node = leaf(array, kind)
+        node.tracks = tracks
+        if tracks & LEAF:
+            node.extra = ref(handle)
+        handle._node = self._nodes[k] = node
+        self.arrays[k] = array
+
+
+class Replay:
+    """A recording that is bound to its tensors. To be run under the lock of all runs."""
+
+    def __init__(self, recording: Recording, slots: Slots) -> None:
+        """``slots``: shared by all recordings of a function."""
+        self._run = run = recording.run
+        native = run.program.native
+        assert native is not None
+        self._values = values = [value for value, _ in native.memory.results]
+        leaf_of = {id(t): k for k, t in recording.tensors.items()}
+        changed = [
+            (slots.add(t, run.stored[k]), leaf_of.get(i), k)
+            for i, (t, k) in recording.changed.items()
+        ]
+        self._slots, self._moves = slots, -1
+        self.bound = Bound(native, {values[k]: at for _, at, k in changed if at is not None})
+        over = self.bound.over
+        self._over = [(s, over[v], v) for s, _, k in changed if (v := values[k]) in over]
+        self._beside = [(s, at, values[k]) for s, at, k in changed if values[k] not in over]
+        self._spares: list[Any] = [None] * len(self._beside)
+        self._changed = [slots.handles[s] for s, _, _ in changed]
+        self._arguments = list(recording.arguments.items())
+        self._held: dict[int, Any] = {}  # as the program reads them
+        self._read = [
+            [t, k, None, (run.leaves[k].type, run.leaves[k].tracks)]
+            for k, t in recording.tensors.items()
+            if id(t) not in recording.changed
+        ]
+        self._numbers = [(n.get, self._fixed(k)) for k, n in recording.live.items()]
+        self._keys = [(g, self._fixed(k)) for k, g in recording.keys.items()]
+        for k, value in recording.constants.items():
+            np.copyto(self._fixed(k), value)
+        self._gradients = _Gradients(
+            [p for p, _ in recording.gradients],
+            [run.stored[k].type for _, k in recording.gradients],
+            [values[k] for _, k in recording.gradients],
+        )
+        self._returned = [(i, run.stored[k], values[k]) for i, k in recording.returned.items()]
+        self._cells = {v: self._place(v, n.type) for _, n, v in self._returned if not n.type.shape}
+        self.take_numbers()
+
+    def _fixed(self, k: int) -> Any:
+        """An array in which leaf ``k`` stays."""
+        array = self._held[k] = self._place(k, self._run.leaves[k].type)
+        return array
+
+    def _place(self, value: int, kind: TensorType) -> Any:
+        array = _new_array(kind)
+        self.bound.put(value, array)
+        return array
+
+    def take_numbers(self) -> None:
+        """Computes the live numbers anew."""
+        for get, cell in self._numbers:
+            cell[()] = get()
+
+    def run(self, arguments: list[Node]) -> list[Node] | None:
+        """The nodes of what is returned; None, with nothing changed, if Python must do it."""
+        bound = self.bound
+        if not (self._slots.settle() and self._place_read()):
+            return None
+        if self._moves != self._slots.moves:
+            self._place_slots()
+        for k, number in self._arguments:
+            value = arguments[number].value
+            if value is None:
+                value = value_of(arguments[number])
+            if self._held.get(k) is not value:
+                array = self._held[k] = _whole(value)
+                bound.put(k, array)
+        if self._beside:
+            self._place_beside()
+        self._gradients.settle(bound)
+        for generator, key in self._keys:
+            key[:] = generator.next_pair()
+        new = {}
+        for _, node, value in self._returned:
+            if value not in self._cells:
+                new[value] = array = np.empty(node.type.shape, node.type.dtype.numpy)
+                bound.put(value, array)
+        if not bound.run():
+            for generator, _ in reversed(self._keys):
+                generator.take_back()
+            return None
+        self._hand_out()
+        return [
+            _node_like(node, self._cells[v][()] if v in self._cells else new[v])
+            for _, node, v in self._returned
+        ]
+
+    def returned_as(self, new: list[Node]) -> dict[int, Node]:
+        """By the recorded node's id, the new one."""
+        return {i: n for (i, _, _), n in zip(self._returned, new, strict=True)}
+
+    def _place_slots(self) -> None:
+        arrays, bound = self._slots.arrays, self.bound
+        for s, at, value in self._over:
+            bound.put(at, arrays[s])
+            bound.put(value, arrays[s])
+        self._moves = self._slots.moves
+
+    def _place_beside(self) -> None:
+        """Results that cannot be written over the old value come to lie beside it."""
+        arrays, bound = self._slots.arrays, self.bound
+        for k, (s, at, value) in enumerate(self._beside):
+            if at is not None:
+                bound.put(at, arrays[s])
+            if self._spares[k] is None:
+                self._spares[k] = np.empty_like(arrays[s])
+            bound.put(value, self._spares[k])
+
+    def _place_read(self) -> bool:
+        for entry in self._read:
+            handle, k, known, kind = entry
+            node = handle._node if handle._base is None else handle._sync()
+            if node is not known:
+                if (node.type, node.tracks) != kind:
+                    return False
+                self._held[k] = _whole(value_of(node))
+                self.bound.put(k, self._held[k])
+                entry[2] = node
+        return True
+
+    def _hand_out(self) -> None:
+        slots = self._slots
+        for handle in self._changed:
+            handle._version += 1
+        for k, (s, _, _) in enumerate(self._beside):
+            used = slots.arrays[s]
+            slots.give(s, self._spares[k])
+            self._spares[k] = used if getrefcount(used) == 2 else None
+        self._gradients.hand_out()
+
+
+class _Gradients:
+    """The ``.grad`` that a call makes anew: the same tensors as last time, if nobody kept them."""
+
+    def __init__(self, params: list[Any], kinds: list[TensorType], values: list[int]) -> None:
+        self._params, self._kinds, self._values = params, kinds, values
+        self._tensors: list[Any] = []
+        self._nodes: list[Node] = []
+        self._arrays: list[Any] = []
+
+    def settle(self, bound: Bound) -> None:
+        """Sees to it that there are tensors and arrays for all of them."""
+        if not self._tensors:
+            for k in range(len(self._params)):
+                self._make(k, bound)
+        elif not (
+            all(map(is_, map(_gradient, self._params), self._tensors))
+            and all(map(is_, map(_node, self._tensors), self._nodes))
+            and _are_mine(self._tensors, self._nodes, self._arrays)
+        ):
+            for k in range(len(self._params)):
+                self._renew(k, bound)
+
+    def _renew(self, k: int, bound: Bound) -> None:
+        tensor = self._tensors[k]
+        held = self._params[k].__dict__.get("_grad") is tensor
+        if (
+            tensor._node is not self._nodes[k]
+            or getrefcount(tensor) != _MINE + held  # the local in place of the parameter
+            or getrefcount(self._nodes[k]) != _MINE
+            or getrefcount(self._arrays[k]) != _MINE
+        ):
+            self._make(k, bound)
+
+    def _make(self, k: int, bound: Bound) -> None:
+        array = _new_array(self._kinds[k])
+        node = leaf(array, self._kinds[k])
+        for held, new in (
+            (self._tensors, tensor_of(node)),
+            (self._nodes, node),
+            (self._arrays, array),
+        ):
+            held[k : k + 1] = [new]
+        bound.put(self._values[k], array)
+
+    def hand_out(self) -> None:
+        for param, tensor in zip(self._params, self._tensors, strict=True):
+            param.__dict__["_grad"] = tensor
+
+
+def _node_like(model: Node, value: Any) -> Node:
+    """A node with a new value, in place of that which was recorded."""
+    node = Node()
+    node.sig, node.type, node.where = model.sig, model.type, model.where
+    node.inputs = ()
+    node.value = value
+    node.tracks = model.tracks
+    node.mark = 0
+    node.order = next_order()
+    return node
+
+
+def tensor_of(node: Node) -> Any:
+    """A new Tensor of a node."""
+    tensor: TensorCore = new_tensor()
+    tensor._node = node
+    tensor._base = None
+    tensor._version = 0
+    return tensor
