@@ -50,7 +50,7 @@ class Change(NamedTuple):
 class Run(NamedTuple):
     """What a trace keeps of a run of the pending graph."""
 
-    program: _Planned
+    program: _Planned | Placed
     leaves: list[Node]
     stored: list[Node]
     changes: list[Change]

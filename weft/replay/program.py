@@ -113,7 +113,7 @@ class Replay:
     def __init__(self, recording: Recording, slots: Slots) -> None:
         """``slots``: shared by all recordings of a function."""
         self._run = run = recording.run
-        native = run.program.native
+        native = getattr(run.program, "native", None)
         assert native is not None
         self._values = values = [value for value, _ in native.memory.results]
         leaf_of = {id(t): k for k, t in recording.tensors.items()}
