@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from collections import Counter, OrderedDict
@@ -386,6 +387,55 @@ def test_file_objects_of_pytorch(how: dict[str, Any], torch: Any) -> None:
     torch.save({"x": torch.ones(2)}, f, **how)
     f.seek(0)
     assert same(weft.load(f), {"x": weft.ones(2)})
+
+
+class OnlyReads:
+    """The least that a file object may have."""
+
+    def __init__(self, content: bytes) -> None:
+        self.f = io.BytesIO(content)
+
+    def read(self, count: int = -1) -> bytes:
+        return self.f.read(min(count, 7) if count > 7 else count)  # in small parts
+
+    def seek(self, *where: int) -> int:
+        return self.f.seek(*where)
+
+    def tell(self) -> int:
+        return self.f.tell()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("how", [{}, OLD, None])
+def test_files_inside_other_files(how: Any, torch: Any, tmp_path: Path) -> None:
+    f = io.BytesIO()
+    if how is None:
+        weft.save({"x": weft.arange(100.0)}, f)
+    else:
+        torch.save({"x": torch.arange(100.0)}, f, **how)
+    wanted = {"x": weft.arange(100.0)}
+    with gzip.open(tmp_path / "c.gz", "wb") as packed:
+        packed.write(f.getvalue())
+    with gzip.open(tmp_path / "c.gz", "rb") as packed:
+        assert same(weft.load(packed), wanted)
+    (tmp_path / "c").write_bytes(b"something before" + f.getvalue())
+    with (tmp_path / "c").open("rb", buffering=0) as raw:
+        raw.seek(16)
+        assert same(weft.load(raw), wanted)
+    (tmp_path / "c").write_bytes(f.getvalue())
+    with (tmp_path / "c").open("rb", buffering=0) as raw:
+        assert same(weft.load(raw), wanted)
+    with zipfile.ZipFile(tmp_path / "z", "w") as z:
+        z.writestr("inner", f.getvalue())
+    with zipfile.ZipFile(tmp_path / "z") as z, z.open("inner") as inner:
+        assert same(weft.load(inner), wanted)
+    if how != {}:
+        assert same(weft.load(OnlyReads(f.getvalue())), wanted)  # type: ignore[arg-type]
+
+
+def test_a_folder_names_its_files(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is a folder: load one of its files. It has c.pt"):
+        weft.load(saved.parent)
 
 
 # ---- memory

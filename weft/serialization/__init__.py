@@ -121,6 +121,11 @@ def load(
         return load_shards(path, lambda file, name: _read(file, name, map_location, mmap, encoding))
     if not path.exists():
         raise missing(path)
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.is_file())
+        raise CheckpointError(
+            f"'{path}' is a folder: load one of its files. It has {', '.join(inside[:8]) or 'none'}"
+        )
     with path.open("rb") as file:
         return _read(file, os.fspath(path), map_location, mmap, encoding)
 

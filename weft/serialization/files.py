@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import mmap
 import os
@@ -163,10 +164,10 @@ class Source:
         if count < 0 or begin < 0 or begin + count > self.size:
             raise self.cut_short(begin + count)
         self.f.seek(begin)
-        data = self.f.read(count)
-        if len(data) != count:
+        data = bytearray(count)
+        if _fill(self.f, memoryview(data)) != count:
             raise self.damaged(f"bytes {begin:,} to {begin + count:,} could not be read")
-        return data
+        return bytes(data)
 
     def array(self, begin: int, kind: dtype, shape: tuple[int, ...]) -> Array:
         """Values from ``begin`` on; memory is taken only if the file has so many.
@@ -182,16 +183,16 @@ class Source:
             return (values if values.flags.aligned else values.copy()).reshape(shape)
         array = np.empty(shape, kind.numpy)
         self.f.seek(begin)
-        if self.f.readinto(as_bytes(array)) != count:  # type: ignore[attr-defined]
+        if _fill(self.f, memoryview(as_bytes(array))) != count:
             raise self.damaged(f"bytes {begin:,} to {begin + count:,} could not be read")
         return array
 
     def view(self) -> memoryview:
         """All of it, read as far as it is looked at, where the system can do that."""
-        try:
+        # Others, a gzip.GzipFile say, may have a descriptor whose file holds something else.
+        if type(self.f) is io.BufferedReader and type(self.f.raw) is io.FileIO and self.size:
             return memoryview(mmap.mmap(self.f.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError):  # no file of the system, or an empty one
-            return memoryview(self.read(0, self.size))
+        return memoryview(self.read(0, self.size))
 
     def damaged(self, what: str) -> CheckpointError:
         return CheckpointError(f"'{self.name}' is damaged: {what}. Use an earlier copy of it.")
@@ -201,6 +202,22 @@ class Source:
             f"'{self.name}' is cut short: expected {expected:,} bytes, it has {self.size:,}. The "
             "copy or download was not finished; get it again."
         )
+
+
+def _fill(f: BinaryIO, values: memoryview) -> int:
+    """Reads as many bytes as there is room for, or as there are; returns how many."""
+    done = 0
+    while done < len(values):
+        if hasattr(f, "readinto"):
+            count = f.readinto(values[done:])
+        else:
+            part = f.read(len(values) - done)
+            count = len(part)
+            values[done : done + count] = part
+        if not count:
+            break
+        done += count
+    return done
 
 
 def missing(path: Path) -> FileNotFoundError:

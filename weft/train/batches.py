@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..autograd.modes import no_grad
+from ..graph.device import CPU
 from ..nn.module import Module
 from ..tensors.core import TensorCore
 from ..tensors.interop import realize
@@ -32,6 +33,7 @@ class Losses:
             if isinstance(function, type):
                 raise TypeError(f"{name} is the class {function.__name__}: make one of it first")
         self._model = model
+        self._device = _device_of(model)
         self._loss = loss
         self._step = step
 
@@ -46,12 +48,32 @@ class Losses:
             TypeError: for a batch that is not ``(inputs, target)``, or a loss that is no Tensor.
             ValueError: for a loss of more than one element.
         """
+        if self._device is not None:
+            batch = _moved(batch, self._device)
         if self._step is not None:
             return _checked(self._step(self._model, batch)), None, None
         *inputs, target = _parts(batch)
         output = self._model(*inputs)
         assert self._loss is not None
         return _checked(self._loss(output, target)), output, target
+
+
+def _device_of(model: Module) -> Any:
+    """Where the model is, if not on the CPU, where batches are anyway."""
+    device = next((p.device for p in model.parameters()), CPU)
+    return None if device is CPU else device
+
+
+def _moved(value: Any, device: Any) -> Any:
+    """A batch with its Tensors on the device."""
+    if isinstance(value, TensorCore):
+        return value.to(device)  # type: ignore[attr-defined]
+    if isinstance(value, Mapping):
+        return {key: _moved(inner, device) for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        moved = [_moved(inner, device) for inner in value]
+        return type(value)(*moved) if hasattr(value, "_fields") else type(value)(moved)
+    return value
 
 
 def _parts(batch: Any) -> Any:

@@ -54,7 +54,8 @@ def fit(
 
     Args:
         data: batches ``(inputs, target)`` or ``(input, input, ..., target)``: a DataLoader, or
-            anything that can be iterated over again and again.
+            anything that can be iterated over again and again. They are moved to where the model
+            is.
         loss: a function of the model's output and the target; its mean over the batch.
         epochs: how often to go through ``data``, in all (those before a resume included).
         step: in place of ``loss``, for batches of any structure: a function of model and batch that
