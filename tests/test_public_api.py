@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = [
     "weft",
     "weft.autograd",
+    "weft.amp",
     "weft.autograd.functional",
     "weft.func",
     "weft.linalg",
@@ -49,6 +50,7 @@ SHARED_INSIDE = {
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
     "weft": {"errors", "explain", "from_torch", "models", "profile", "realize", "train"},
+    "weft.amp": {"get_autocast_dtype", "is_autocast_enabled"},  # torch
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck

@@ -389,7 +389,8 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import autograd, func, linalg, models, nn, optim, utils
+    from . import amp, autograd, func, linalg, models, nn, optim, utils
+    from .amp import autocast, get_autocast_dtype, is_autocast_enabled
     from .nn.functional import (
         celu,
         celu_,
@@ -407,7 +408,8 @@ if TYPE_CHECKING:
         threshold_,
     )
 
-_SUBPACKAGES = ("autograd", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_SUBPACKAGES = ("amp", "autograd", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (
     "celu",
@@ -434,6 +436,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.nn.functional"), name)
     if name == "from_torch":
         return import_module(f"{__name__}.nn.from_torch").from_torch
+    if name in _OF_AMP:
+        return getattr(import_module(f"{__name__}.amp"), name)
     if name == "vmap":
         return import_module(f"{__name__}.func").vmap
     if name in _SUBPACKAGES:  # imported when first used
@@ -466,6 +470,7 @@ __all__ = [
     "amax",
     "amin",
     "aminmax",
+    "amp",
     "any",
     "arange",
     "argmax",
@@ -482,6 +487,7 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "autocast",
     "autograd",
     "baddbmm",
     "bernoulli",
@@ -590,6 +596,7 @@ __all__ = [
     "gather",
     "gcd",
     "ge",
+    "get_autocast_dtype",
     "get_default_device",
     "get_default_dtype",
     "get_float32_matmul_precision",
@@ -617,6 +624,7 @@ __all__ = [
     "int32",
     "int64",
     "inverse",
+    "is_autocast_enabled",
     "is_floating_point",
     "is_grad_enabled",
     "is_tensor",

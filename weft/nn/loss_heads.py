@@ -182,7 +182,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         batched = target_.ndim == 1
         x = input_ if batched else input_.unsqueeze(0)
         classes = target_.numpy().reshape(-1)
-        chosen = self._log_prob_of(x, classes)
+        chosen = self._log_prob_of(x, classes).to(x.dtype)
         return ASMOutput(chosen if batched else chosen.squeeze(0), -chosen.mean())
 
     def _check(self, input: Tensor, target: Tensor) -> None:

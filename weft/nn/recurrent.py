@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node
+from ..tensors.autocasting import autocast_mode
 from ..tensors.core import node_of, wrap
 from ..tensors.creation import empty, zeros
 from ..tensors.tensor import Tensor
@@ -135,7 +136,7 @@ class RNNBase(Module):
         if x.ndim not in ranks:
             raise ShapeError(f"{name} takes input of shape {layout}, not {list(x.shape)}")
         weight: Parameter = getattr(self, self._all_weights[0][0])
-        if x.dtype is not weight.dtype:
+        if x.dtype is not weight.dtype and autocast_mode.get() is None:
             raise DTypeError(
                 f"{name}: the input is {x.dtype} but the weights are {weight.dtype}: convert the "
                 f"input with x.to({weight.dtype})"

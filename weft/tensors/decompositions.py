@@ -14,6 +14,7 @@ from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, linalg as la, movement as mv, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.contract import matmul as matmul_op
+from .autocasting import in_full_precision, in_low_precision
 from .core import node_of, wrap
 from .products import cross as cross_of
 from .reductions import Dims, norm as norm_of
@@ -134,16 +135,19 @@ def logdet(input: Tensor) -> Tensor:
     return wrap(ew.where(ew.lt(node_of(sign), 0), float("nan"), node_of(size)))
 
 
+@in_full_precision
 def inv(A: Tensor) -> Tensor:
     """Inverse matrix."""
     return wrap(la.inverse_matrix(node_of(A)))
 
 
+@in_full_precision
 def inverse(input: Tensor) -> Tensor:
     """Inverse matrix."""
     return inv(input)
 
 
+@in_full_precision
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """``X`` with ``A @ X = B`` (or ``X @ A = B``, unless ``left``).
 
@@ -181,6 +185,7 @@ def solve_triangular(
     return solve(a, B, left=left)
 
 
+@in_low_precision
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``n`` matrices multiplied, by squaring; inverses for a negative ``n``."""
     x = node_of(A)
@@ -207,6 +212,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     return wrap(la.matrix_exp(node_of(A)))
 
 
+@in_low_precision
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of several matrices (first and last may be vectors), in the cheapest order.
 
@@ -253,6 +259,7 @@ def _chain(parts: list[Tensor], split: dict[tuple[int, int], int], i: int, j: in
 # ---- decompositions
 
 
+@in_full_precision
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular ``L`` with ``L @ L.mT = A`` (or its transpose, with ``upper``)."""
     lower = la.cholesky(node_of(A))
@@ -266,6 +273,7 @@ class QR(NamedTuple):
     R: Tensor
 
 
+@in_full_precision
 def qr(A: Tensor, mode: str = "reduced") -> QR:
     """``A = Q @ R`` with orthonormal columns in ``Q`` and upper triangular ``R``.
 
@@ -292,6 +300,7 @@ class Eigh(NamedTuple):
     eigenvectors: Tensor
 
 
+@in_full_precision
 def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     """Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices.
 
@@ -305,6 +314,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     return Eigh(wrap(values), wrap(vectors))
 
 
+@in_full_precision
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """Eigenvalues of symmetric matrices, ascending."""
     return eigh(A, UPLO).eigenvalues
@@ -318,6 +328,7 @@ class SVD(NamedTuple):
     Vh: Tensor
 
 
+@in_full_precision
 def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     """``A = U @ diag(S) @ Vh``, with orthonormal columns in ``U`` and rows in ``Vh``.
 
@@ -329,6 +340,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     return SVD(wrap(u), wrap(s), wrap(vh))
 
 
+@in_full_precision
 def svdvals(A: Tensor) -> Tensor:
     """Singular values, descending."""
     return svd(A, full_matrices=False).S
@@ -360,11 +372,13 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
     return wrap(la.pinv(_symmetric(A, hermitian), *_tolerances("pinv", A, atol, rtol)))
 
 
+@in_full_precision
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudoinverse; singular values up to ``rcond * largest`` count as 0."""
     return pinv(input, rtol=rcond)
 
 
+@in_full_precision
 def matrix_rank(
     A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False
 ) -> Tensor:
@@ -387,6 +401,7 @@ class LeastSquares(NamedTuple):
     singular_values: Tensor
 
 
+@in_full_precision
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """``X`` for which ``A @ X - B`` is smallest; of several, the smallest ``X``.
 
@@ -420,6 +435,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 # ---- products under their names here
 
 
+@in_low_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Inner products along ``dim``."""
     return (x * y).sum(dim)

@@ -11,10 +11,14 @@ from ..ops import elementwise as ew
 from ..ops.contract import matmul as matmul_op
 from ..ops.movement import reshape
 from ..ops.reduce import sum_
+from .autocasting import autocast_mode, call_without_autocast, in_low_precision
 from .core import node_of, wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+_low = autocast_mode.get
 
 
 def _same_dtype(name: str, a: Node, b: Node) -> None:
@@ -62,6 +66,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         ShapeError: if the inner sizes differ.
         DTypeError: if the dtypes differ.
     """
+    kinds = _low()
+    if kinds is not None:  # in_low_precision, inlined: this is called often
+        return call_without_autocast(matmul, (input, other), {}, kinds)
     return wrap(matmul_nodes(node_of(input), node_of(other)))
 
 
@@ -75,6 +82,7 @@ def _of_rank(name: str, *pairs: tuple[Any, int]) -> list[Node]:
     return nodes
 
 
+@in_low_precision
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Product of two matrices."""
     return wrap(matmul_nodes(*_of_rank("mm", (input, 2), (mat2, 2))))
@@ -85,6 +93,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return wrap(matmul_nodes(*_of_rank("mv", (input, 2), (vec, 1))))
 
 
+@in_low_precision
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two batches of matrices.
 
@@ -118,6 +127,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return wrap(reshape(a, (a.type.size, 1))) * wrap(b)
 
 
+@in_low_precision
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:

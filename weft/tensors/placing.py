@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import bool_, dtype, int64
+from ..dtypes import bool_, dtype, int64, promote
 from ..engine.devices import resolve
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
+from .autocasting import autocast_mode
 from .core import node_of, wrap
 from .creation import as_leaf, finished
 from .elementwise import operand
@@ -204,6 +205,9 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
         ShapeError: if ``source`` does not fit.
     """
     x, part = _vector(node_of(input)), _vector(node_of(source))
+    if autocast_mode.get() is not None:
+        kind = promote(x.type.dtype, part.type.dtype)
+        x, part = ew.cast(x, kind), ew.cast(part, kind)
     if x.type.dtype is not part.type.dtype:
         raise DTypeError(
             f"index_copy of {part.type.dtype} into {x.type.dtype}: convert the source first"

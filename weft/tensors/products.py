@@ -11,6 +11,7 @@ from ..graph.node import Node
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
 from ..ops.contract import matmul as matmul_op
+from .autocasting import in_full_precision, in_low_precision, to_low_precision
 from .core import TensorCore, node_of, wrap
 from .elementwise import promoted
 from .linalg import bmm, mv as matrix_by_vector
@@ -36,6 +37,7 @@ def _weighted(name: str, input: Any, product: Tensor, beta: float, alpha: float)
     return summand + product
 
 
+@in_low_precision
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -43,6 +45,7 @@ def baddbmm(
     return _weighted("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
+@in_low_precision
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -67,6 +70,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
 # ---- tensor products
 
 
+@in_low_precision
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum of products over pairs of dimensions.
 
@@ -108,6 +112,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     """The sum of products over the last dimension of both; of a number, the product."""
     if node_of(input).type.ndim == 0 or node_of(other).type.ndim == 0:
         return input * other
+    if input.ndim == 1 and input.shape == other.shape:
+        return input.dot(other)
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -149,6 +155,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return roll(input, -1, d) * roll(other, -2, d) - roll(input, -2, d) * roll(other, -1, d)
 
 
+@in_full_precision
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal.
 
@@ -184,6 +191,7 @@ def length(difference: Node, p: float) -> Node:
     return ew.where(zero, 0, ew.sqrt(safe) if p == 2 else ew.pow_(safe, 1 / p))
 
 
+@in_full_precision
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """Distances of order ``p`` between all rows of ``x1`` and all rows of ``x2``.
 
@@ -247,6 +255,8 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         operands = tuple(operands[0])
     nodes = [node_of(x) for x in operands]
     labels, out = _read(equation, nodes)
+    if len(nodes) > 1 and any(n not in out for each in labels for n in each):
+        nodes = [node_of(x) for x in to_low_precision(list(operands))]
     return wrap(_contracted("einsum", nodes, labels, out))
 
 

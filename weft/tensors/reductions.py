@@ -12,6 +12,7 @@ from ..ops import elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.index import take
 from ..ops.movement import arange, expand, full, reshape, slice_
+from .autocasting import in_full_precision
 from .core import node_of, wrap
 from .elementwise import maximum, minimum
 
@@ -267,6 +268,7 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return wrap(rd.sum_(mask, dims_of("count_nonzero", dim, x.type.ndim)))
 
 
+@in_full_precision
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:

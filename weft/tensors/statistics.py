@@ -11,6 +11,7 @@ from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import normal_dim
+from .autocasting import in_full_precision, in_low_precision
 from .core import is_number, node_of, wrap
 from .reductions import (
     Dims,
@@ -162,6 +163,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@in_full_precision
 def quantile(
     input: Tensor,
     q: Any,
@@ -183,6 +185,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
+@in_full_precision
 def nanquantile(
     input: Tensor,
     q: Any,
@@ -434,6 +437,7 @@ def _observations(name: str, input: Tensor) -> Tensor:
     return x.reshape(1, -1) if len(shape) < 2 else x
 
 
+@in_low_precision
 def cov(
     input: Tensor,
     *,
@@ -475,6 +479,7 @@ def cov(
     return out
 
 
+@in_low_precision
 def corrcoef(input: Tensor) -> Tensor:
     """Correlations between the rows of ``input``, whose columns are observations."""
     c = cov(input)

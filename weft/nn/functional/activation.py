@@ -11,6 +11,7 @@ from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, random as rnd
 from ...ops.base import normal_dim
+from ...tensors.autocasting import in_low_precision
 from ...tensors.core import node_of, with_history_of, wrap
 from ...tensors.creation import empty_like, zeros_like
 from ...tensors.elementwise import _sub, abs, div, neg, relu as _relu, tanh
@@ -63,6 +64,7 @@ def _leaky(x: Node, slope: Node | float) -> Node:
     return ew.where(ew.gt(x, 0), x, ew.mul(x, slope))
 
 
+@in_low_precision
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """:func:`leaky_relu` with a slope that is learned. (He et al., 2015, arXiv:1502.01852)
 

@@ -12,6 +12,7 @@ from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, index as ix, movement as mv
 from ...ops.reduce import argmax, sum_
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import arange, full, tensor
 from ...tensors.random import rand
@@ -111,6 +112,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@in_full_precision
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Mean of windows over three dimensions. See :func:`adaptive_avg_pool2d`."""
     return _adaptive_avg_pool(3, input, output_size)
@@ -190,6 +192,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     return _adaptive_max_pool(2, input, output_size, return_indices)
 
 
+@in_full_precision
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Largest value of windows over three dimensions. See :func:`adaptive_max_pool2d`."""
     return _adaptive_max_pool(3, input, output_size, return_indices)
@@ -279,6 +282,7 @@ def _fractional_max_pool(
     return _result(_largest(x, places), added, return_indices)
 
 
+@in_full_precision
 def fractional_max_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -310,6 +314,7 @@ def fractional_max_pool2d(
     )
 
 
+@in_full_precision
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Any,

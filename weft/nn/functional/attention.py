@@ -11,6 +11,7 @@ from ...graph.node import Node, Shape, type_of
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
 from ...ops.contract import matmul
+from ...tensors.autocasting import in_low_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.special import softmax_node
 from ...tensors.tensor import Tensor
@@ -120,6 +121,7 @@ def _given_mask(attn_mask: Tensor, q: Node, keys: int) -> Node:
     return mask
 
 
+@in_low_precision
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -316,6 +318,7 @@ def _masks(
     return out
 
 
+@in_low_precision
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

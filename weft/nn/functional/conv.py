@@ -8,6 +8,7 @@ from ...errors import ShapeError
 from ...graph.node import Node
 from ...ops import contract, elementwise as ew, movement as mv
 from ...ops.contract import Window
+from ...tensors.autocasting import in_low_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.tensor import Tensor
 from .linear import check_dtype
@@ -150,6 +151,7 @@ def channel_mismatch(name: str, x: Node, channels: int, dims: int) -> ShapeError
     )
 
 
+@in_low_precision
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -163,6 +165,7 @@ def conv1d(
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@in_low_precision
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -187,6 +190,7 @@ def conv2d(
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@in_low_precision
 def conv3d(
     input: Tensor,
     weight: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 from ...errors import ShapeError
 from ...ops import contract
 from ...ops.contract import Window
+from ...tensors.autocasting import in_low_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.tensor import Tensor
 from .conv import batched, channel_mismatch, checked, each, finished
@@ -59,6 +60,7 @@ def _conv_transpose(
     return finished(y, bias, added)
 
 
+@in_low_precision
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -75,6 +77,7 @@ def conv_transpose1d(
     )
 
 
+@in_low_precision
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -107,6 +110,7 @@ def conv_transpose2d(
     )
 
 
+@in_low_precision
 def conv_transpose3d(
     input: Tensor,
     weight: Tensor,

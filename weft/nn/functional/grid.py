@@ -13,6 +13,7 @@ from ...errors import DTypeError, ShapeError, UnsupportedOp
 from ...graph.device import ANYWHERE
 from ...graph.node import Node
 from ...ops import elementwise as ew, index as ix, movement as mv
+from ...tensors.autocasting import in_full_precision, in_low_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import arange, ones, zeros
 from ...tensors.elementwise import where
@@ -133,6 +134,7 @@ def _check(x: Node, g: Node, mode: str, padding_mode: str) -> None:
         raise UnsupportedOp("grid_sample: mode='bicubic' takes [N, C, H, W] only")
 
 
+@in_full_precision
 def grid_sample(
     input: Tensor,
     grid: Tensor,
@@ -176,6 +178,7 @@ def grid_sample(
     return wrap(ew.cast(mv.permute(y, (0, last, *range(1, last))), kind))
 
 
+@in_low_precision
 def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """The grid for :func:`grid_sample` that draws the input as ``theta`` maps the output to it.
 

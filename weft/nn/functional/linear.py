@@ -8,6 +8,7 @@ from ...errors import DTypeError, ShapeError
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv
 from ...ops.contract import matmul
+from ...tensors.autocasting import autocast_mode, call_without_autocast
 from ...tensors.core import node_of, wrap
 from ...tensors.linalg import matmul_nodes
 from ...tensors.tensor import Tensor
@@ -23,6 +24,9 @@ def check_dtype(layer: str, x: Node, weight: Node) -> None:
         )
 
 
+_low = autocast_mode.get
+
+
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input @ weight.T + bias``.
 
@@ -33,6 +37,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         ShapeError: if the last dimension of ``input`` is not ``in``.
         DTypeError: if the dtypes differ.
     """
+    kinds = _low()
+    if kinds is not None:  # in_low_precision, inlined: this is called often
+        return call_without_autocast(linear, (input, weight, bias), {}, kinds)
     x, w = node_of(input), node_of(weight)
     check_dtype("linear", x, w)
     if x.type.ndim == 0 or x.type.shape[-1] != w.type.shape[-1]:

@@ -13,6 +13,7 @@ from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
 from ...ops.index import take
 from ...ops.loss import binary_cross_entropy as bce, in_range
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.elementwise import exp, promoted
 from ...tensors.special import log_softmax_node, xlogy
@@ -22,6 +23,7 @@ from .linear import linear
 from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of
 
 
+@in_full_precision
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -169,6 +171,7 @@ def _soft_cross_entropy(
     return ew.neg(rd.sum_(ew.mul(logp, target), (dim,)))
 
 
+@in_full_precision
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -297,6 +300,7 @@ def _factor(name: str, what: str, factor: Tensor, shape: Shape) -> Tensor:
     return factor
 
 
+@in_full_precision
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -335,6 +339,7 @@ def binary_cross_entropy(
     return reduced(loss, reduction)
 
 
+@in_full_precision
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -366,6 +371,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss, reduction)
 
 
+@in_full_precision
 def kl_div(
     input: Tensor,
     target: Tensor,

@@ -14,6 +14,7 @@ from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import as_leaf
 from ...tensors.statistics import part
@@ -23,6 +24,7 @@ from .loss_parts import reduced, reduction_of
 _NEVER = -1e30  # in place of log(0): differences of these are finite
 
 
+@in_full_precision
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -9,6 +9,7 @@ from ...errors import DTypeError, ShapeError
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.elementwise import clamp_min, minimum, where
 from ...tensors.tensor import Tensor
@@ -25,6 +26,7 @@ from .loss_parts import (
 )
 
 
+@in_full_precision
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -45,6 +47,7 @@ def hinge_embedding_loss(
     return reduced(far + near, reduction)
 
 
+@in_full_precision
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -64,6 +67,7 @@ def margin_ranking_loss(
     return reduced(clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
+@in_full_precision
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -96,6 +100,7 @@ def cosine_embedding_loss(
     return reduced(near + far, reduction)
 
 
+@in_full_precision
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -116,6 +121,7 @@ def soft_margin_loss(
 # ---- of classes
 
 
+@in_full_precision
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -181,6 +187,7 @@ def _rows(name: str, input: Tensor) -> Node:
     return mv.reshape(x, (1,) * (2 - x.type.ndim) + x.type.shape)
 
 
+@in_full_precision
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -256,6 +263,7 @@ def check_margin(name: str, margin: float) -> None:
         raise ValueError(f"{name}: margin must be positive, not {margin}")
 
 
+@in_full_precision
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -9,6 +9,7 @@ from ...errors import ShapeError
 from ...graph.node import number
 from ...ops import elementwise as ew
 from ...ops.loss import in_range
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import is_number, node_of, with_history_of, wrap
 from ...tensors.creation import full_like
 from ...tensors.elementwise import abs, exp, log, where
@@ -33,6 +34,7 @@ def _weighted(
     return reduced(loss, reduction)
 
 
+@in_full_precision
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -52,6 +54,7 @@ def mse_loss(
     return _weighted("mse_loss", difference * difference, input, weight, reduction)
 
 
+@in_full_precision
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -70,6 +73,7 @@ def l1_loss(
     return _weighted("l1_loss", abs(input - target), input, weight, reduction)
 
 
+@in_full_precision
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -98,6 +102,7 @@ def smooth_l1_loss(
     return reduced(where(size < beta, near, size - 0.5 * beta), reduction)
 
 
+@in_full_precision
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -124,6 +129,7 @@ def huber_loss(
     return _weighted("huber_loss", loss, input, weight, reduction, mean=False)
 
 
+@in_full_precision
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

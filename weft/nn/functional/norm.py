@@ -52,6 +52,14 @@ def batch_norm(
                 f"num_features={channels}"
             )
     row = (1, channels, *(1,) * (x.type.ndim - 2))
+    kind = x.type.dtype
+    if kind.is_reduced:  # sums in float32, where 16-bit input has float32 parameters, too
+        x = ew.cast(x, float32)
+
+    def in_row(t: Tensor) -> Node:
+        node = node_of(t)
+        return mv.reshape(ew.cast(node, float32) if kind.is_reduced else node, row)
+
     if training:
         mean, var = _batch_statistics(x)
         _move_running(
@@ -60,13 +68,13 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm outside training needs running_mean and running_var")
     else:
-        mean, var = (mv.reshape(node_of(t), row) for t in (running_mean, running_var))
+        mean, var = (in_row(t) for t in (running_mean, running_var))
     scale = ew.rsqrt(ew.add(var, eps))
     centred = ew.sub(x, mean)
     if weight is not None:
-        scale = ew.mul(scale, mv.reshape(node_of(weight), row))
+        scale = ew.mul(scale, in_row(weight))
     y = ew.mul(centred, scale)
-    return wrap(y if bias is None else ew.add(y, mv.reshape(node_of(bias), row)))
+    return wrap(ew.cast(y if bias is None else ew.add(y, in_row(bias)), kind))
 
 
 def _batch_statistics(x: Node) -> tuple[Node, Node]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import ShapeError, UnsupportedOp
 from ...ops import movement as mv
+from ...tensors.autocasting import to_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.shape import cat
 from ...tensors.tensor import Tensor
@@ -139,6 +140,8 @@ def pad(
         raise ValueError(f"pad: mode={mode!r} takes no value, but value={value}")
     widths = _widths(input, pad)
     _check_rank(mode, input, pad)
+    if mode == "replicate" or (mode == "reflect" and len(pad) < 6):  # (an odd list: PyTorch's)
+        input = to_full_precision(input)
     x = _cropped(input, widths) if mode == "circular" else input
     sides = _SIDES[mode]
     for d, (a, b) in enumerate(widths):

@@ -13,6 +13,7 @@ from ...graph.node import Node, Shape, number
 from ...ops import contract, elementwise as ew, index as ix, movement as mv
 from ...ops.contract import Pool, Window, windows
 from ...ops.reduce import sum_
+from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import tensor
 from ...tensors.elementwise import where
@@ -160,6 +161,7 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@in_full_precision
 def max_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -222,6 +224,7 @@ def _max_unpool(
     return _unbatched([mv.reshape(y, (*x.type.shape[:2], *sizes))], added)[0]
 
 
+@in_full_precision
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -234,6 +237,7 @@ def max_unpool1d(
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_full_precision
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -259,6 +263,7 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_full_precision
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
@@ -381,6 +386,7 @@ def avg_pool2d(
     )
 
 
+@in_full_precision
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -445,6 +451,7 @@ def lp_pool2d(
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@in_full_precision
 def lp_pool3d(
     input: Tensor,
     norm_type: float,

@@ -8,11 +8,13 @@ few of them; without padding, all. That is what :class:`weft.nn.utils.rnn.Packed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ...dtypes import dtype, float32, float64
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv
 from ...ops.contract import matmul
+from ...tensors.autocasting import autocast_mode, kind_for
 from .dropout import dropout_node
 
 State = tuple[Node, ...]  # (h,), or (h, c) of an LSTM: each [samples, features]
@@ -112,10 +114,37 @@ def _ready(mode: str, w: Weights) -> _Ready:
     )
 
 
+def under_autocast(
+    mode: str, x: Node, state: State, weights: Sequence[Weights], is_cell: bool = False
+) -> tuple[Node, State, Sequence[Weights], dtype | None]:
+    """The operands as autocast wants them, and the dtype to give results in, if not theirs.
+
+    As in PyTorch, the plain cell and whole sequences of an LSTM run in the low type. The others
+    keep the state in the dtype that it came in, so they are computed in float32.
+    """
+    kind = kind_for(x, autocast_mode.get() or {})
+    if kind is None or weights[0].ih.type.dtype is float64:
+        return x, state, weights, None
+    keeps = mode == "GRU" or (is_cell and mode == "LSTM")
+    own = state[0].type.dtype if keeps else None
+    kind = float32 if keeps else kind
+
+    def cast(node: Node | None) -> Any:
+        return None if node is None else ew.cast(node, kind)
+
+    weights = [Weights(*map(cast, w)) for w in weights]
+    return cast(x), tuple(map(cast, state)), weights, own
+
+
 def cell(mode: str, x: Node, state: State, weights: Weights) -> State:
     """One step of a cell: ``x`` ``[samples, input]``, the state's parts ``[samples, hidden]``."""
+    x, state, (weights,), kind = under_autocast(mode, x, state, [weights], is_cell=True)
     w = _ready(mode, weights)
-    return STEPS[mode](_plus(matmul(x, w.ih), w.bias), state, w)
+    return _as(kind, STEPS[mode](_plus(matmul(x, w.ih), w.bias), state, w))
+
+
+def _as(kind: dtype | None, nodes: State) -> State:
+    return nodes if kind is None else tuple([ew.cast(n, kind) for n in nodes])
 
 
 # ---- whole sequences
@@ -190,6 +219,7 @@ def recurrent(
     Returns:
         The last layer's output ``[rows, directions * hidden]``, and the final state.
     """
+    x, first, weights, kind = under_autocast(mode, x, first, weights)
     step = STEPS[mode]
     finals: list[State] = []
     for layer in range(0, len(weights), directions):
@@ -205,4 +235,5 @@ def recurrent(
             sides.append(mv.concat(outputs, 0))
             finals.append(final)
         x = mv.concat(sides, 1)
-    return x, tuple([_stacked(parts) for parts in zip(*finals, strict=True)])
+    final = tuple([_stacked(parts) for parts in zip(*finals, strict=True)])
+    return _as(kind, (x,))[0], _as(kind, final)

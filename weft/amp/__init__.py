@@ -1,0 +1,30 @@
+"""Automatic mixed precision: ``autocast``, ``GradScaler``, and helpers for custom functions."""
+
+from typing import Any
+
+from ..errors import did_you_mean
+from .autocast_mode import (
+    autocast,
+    custom_bwd,
+    custom_fwd,
+    get_autocast_dtype,
+    is_autocast_available,
+    is_autocast_enabled,
+)
+from .grad_scaler import GradScaler
+
+__all__ = [
+    "GradScaler",
+    "autocast",
+    "custom_bwd",
+    "custom_fwd",
+    "get_autocast_dtype",
+    "is_autocast_available",
+    "is_autocast_enabled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module 'weft.amp' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+    )
