@@ -24,8 +24,8 @@ class autocast:  # noqa: N801 - PyTorch's name
 
     Products and convolutions take their floating operands as ``dtype``; losses, and other functions
     that need the range or the precision, as float32; all others compute in the dtypes that they are
-    given. float64 is left alone. The lists are PyTorch's for CPUs, on all devices. Parameters stay as they are, and
-    so do their gradients.
+    given. float64 is left alone. The lists are PyTorch's for CPUs, on all devices. Parameters stay
+    as they are, and so do their gradients.
 
     A context manager, which may be entered again and nested, and a decorator.
 
@@ -71,8 +71,8 @@ class autocast:  # noqa: N801 - PyTorch's name
             enabled = False
         if enabled and self.fast_dtype not in (bfloat16, float16):
             user_warning(
-                f"In {device_type.upper()} autocast, but the target dtype {self.fast_dtype} is not supported. "
-                "Disabling autocast: use weft.bfloat16 or weft.float16"
+                f"In {device_type.upper()} autocast, but the target dtype {self.fast_dtype} is not "
+                "supported. Disabling autocast: use weft.bfloat16 or weft.float16"
             )
             enabled = False
         self._enabled = enabled

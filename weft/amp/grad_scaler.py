@@ -62,7 +62,8 @@ class GradScaler:
         self._device = device
         if enabled and not is_there(device):
             user_warning(
-                f"GradScaler is enabled, but {device.upper()} is not available. Disabling: use 'cpu'"
+                f"GradScaler is enabled, but {device.upper()} is not available. Disabling: use "
+                "GradScaler('cpu')"
             )
             enabled = False
         self._enabled = enabled

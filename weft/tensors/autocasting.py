@@ -36,7 +36,7 @@ def kind_for(node: Node, kinds: Kinds) -> dtype | None:
 
 
 def cast_to(kinds: Kinds, value: Any) -> Any:
-    """Floating Tensors (but float64) in arguments, their lists and tuples, as their devices want."""
+    """Floating Tensors (but float64) in arguments, and their lists, as their devices want them."""
     if isinstance(value, TensorCore):
         node = node_of(value)
         own, kind = node.type.dtype, kind_for(node, kinds)
