@@ -36,10 +36,18 @@ MODULES = [
     "weft.train",
     "weft.utils.checkpoint",
     "weft.utils.data",
+    "weft.utils.data.datasets",
+    "weft.utils.data.transforms",
 ]
 
 #: Of these PyTorch has no counterpart.
-OWN_MODULES = ["weft.models", "weft.nn.lora", "weft.train"]
+OWN_MODULES = [
+    "weft.models",
+    "weft.nn.lora",
+    "weft.train",
+    "weft.utils.data.datasets",
+    "weft.utils.data.transforms",
+]
 
 #: Names without an underscore that files of one package share, not meant for users.
 SHARED_INSIDE = {
@@ -149,6 +157,8 @@ def test_dir_shows_all(name: str) -> None:
         ("weft.train", "evalute", "evaluate"),
         ("weft.utils.checkpoint", "checkpoint_seqential", "checkpoint_sequential"),
         ("weft.utils.data", "Dataloader", "DataLoader"),
+        ("weft.utils.data.datasets", "Mnist", "MNIST"),
+        ("weft.utils.data.transforms", "RandomHorizontalflip", "RandomHorizontalFlip"),
     ],
 )
 def test_a_misspelt_name_gets_advice(module: str, wrong: str, right: str) -> None:

@@ -5,10 +5,10 @@ them.
 A pass over a dataset (``passes.py``) is a row of tasks (``order.py``), which ``fetch.py`` turns
 into batches: here, in worker ``processes.py`` (``transport.py`` brings the batches), or in
 ``threads.py``. ``seeding.py`` gives each sample its random numbers, ``progress.py`` says how far a
-pass has come.
-``idx.py`` reads MNIST's file format.
+pass has come. ``datasets/`` reads files.
 """
 
+from importlib import import_module
 from typing import Any
 
 from ...errors import did_you_mean
@@ -24,8 +24,8 @@ from .dataset import (
     TensorDataset as TensorDataset,
     random_split as random_split,
 )
+from .datasets.idx import read_idx as read_idx
 from .distributed import DistributedSampler as DistributedSampler
-from .idx import read_idx as read_idx
 from .sampler import (
     BatchSampler as BatchSampler,
     RandomSampler as RandomSampler,
@@ -59,8 +59,13 @@ __all__ = [
     "read_idx",
 ]
 
+_SUBPACKAGES = ("datasets", "transforms")
+
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:  # imported when first used
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(
-        f"module 'weft.utils.data' has no attribute '{name}'.{did_you_mean(name, __all__)}"
+        f"module 'weft.utils.data' has no attribute '{name}'."
+        f"{did_you_mean(name, [*__all__, *_SUBPACKAGES])}"
     )

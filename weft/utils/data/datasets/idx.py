@@ -16,9 +16,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ...errors import CheckpointError
-from ...tensors.creation import from_numpy
-from ...tensors.tensor import Tensor
+from ....errors import CheckpointError
+from ....tensors.creation import from_numpy
+from ....tensors.tensor import Tensor
+from .files import listing
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIECE = 1 << 20  # a damaged header may ask for any size: memory is taken as bytes arrive
@@ -68,15 +69,7 @@ def _find(path: Path) -> Path:
     looked = f"'{path.name}' or '{other.name}'"
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder '{folder}' (looked in it for {looked})")
-    raise FileNotFoundError(f"there is no {looked} in '{folder}', which holds {_listing(folder)}")
-
-
-def _listing(folder: Path, limit: int = 10) -> str:
-    names = sorted(p.name for p in folder.iterdir())
-    if not names:
-        return "nothing"
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    raise FileNotFoundError(f"there is no {looked} in '{folder}', which holds {listing(folder)}")
 
 
 def _read(f: BinaryIO, file: Path) -> Any:
