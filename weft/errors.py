@@ -9,7 +9,8 @@
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
-    ├── CheckpointError  (RuntimeError, ValueError)  a file or state that cannot be read, or saved
+    ├── CheckpointError  (RuntimeError, ValueError, pickle.UnpicklingError)  a file or state that
+    │                                                cannot be read, or saved
     ├── WorkerError      (RuntimeError)              a DataLoader's worker that died, or is late
     └── InternalError    (RuntimeError)              a fault of weft's own, not of its user
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pickle import UnpicklingError
 
 
 class WeftError(Exception):
@@ -68,7 +70,7 @@ class UnsupportedOp(WeftError, NotImplementedError):
     """A feature that weft does not have."""
 
 
-class CheckpointError(WeftError, RuntimeError, ValueError):
+class CheckpointError(WeftError, RuntimeError, ValueError, UnpicklingError):
     """A file or state that cannot be read whole, or a file that could not be written."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import pickle
 import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
@@ -140,13 +141,17 @@ def test_a_gradient_that_was_wanted_is_wanted(
 
 
 @pytest.mark.parity
-def test_attributes_of_tensors_are_left_out(torch: Any, tmp_path: Path) -> None:
+def test_attributes_of_tensors_are_kept_if_they_hide_nothing(torch: Any, tmp_path: Path) -> None:
     x = torch.ones(2)
     x.note = "hello"
+    x.item = x.tolist = x._node = x._hooks = "in the way"
     torch.save({"x": x, "b": torch.nn.Buffer(torch.ones(1))}, tmp_path / "c")
     loaded = weft.load(tmp_path / "c")
     assert same(loaded, {"x": weft.ones(2), "b": weft.ones(1)})
-    assert not hasattr(loaded["x"], "note")
+    assert loaded["x"].note == "hello"
+    assert loaded["x"][0].item() == 1
+    assert loaded["x"].grad is None
+    assert vars(loaded["x"]) == {"note": "hello"}
 
 
 @pytest.mark.parity
@@ -431,6 +436,50 @@ def test_files_inside_other_files(how: Any, torch: Any, tmp_path: Path) -> None:
         assert same(weft.load(inner), wanted)
     if how != {}:
         assert same(weft.load(OnlyReads(f.getvalue())), wanted)  # type: ignore[arg-type]
+
+
+@pytest.mark.parity
+def test_several_things_in_one_file(torch: Any) -> None:
+    f = io.BytesIO()
+    pickle.dump(41, f)
+    torch.save({"a": torch.ones(2)}, f, **OLD)
+    weft.save({"b": weft.ones(3)}, f)
+    pickle.dump(43, f)
+    weft.save(state(), f)
+    f.seek(0)
+    assert pickle.load(f) == 41
+    assert same(weft.load(f), {"a": weft.ones(2)})
+    assert same(weft.load(f), {"b": weft.ones(3)})
+    assert pickle.load(f) == 43
+    assert same(weft.load(f), state())
+
+
+def test_strings_of_python_2() -> None:
+    """Written by hand: byte strings, and storages with such keys."""
+    number = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+    system = b"\x80\x02}U\rlittle_endian\x88s."
+    text = "żółw".encode()
+    storage = b"(U\7storagectorch\nFloatStorage\nU\00577777U\3cpu\x8a\1\1NtQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0K\1\x85K\1\x85\x89NtR"
+    obj = b"\x80\x02](U" + bytes([len(text)]) + text + tensor + b"e."
+    values = b"\x80\x02]U\00577777a." + b"\1" + bytes(7) + b"\0\0\x80?"
+    content = number + b"\x80\x02M\xe9\x03." + system + obj + values
+    for encoding, wanted in (("utf-8", "żółw"), ("bytes", text), ("latin1", text.decode("latin1"))):
+        loaded = weft.load(io.BytesIO(content), encoding=encoding)
+        assert same(loaded, [wanted, weft.ones(1)])
+    with pytest.raises(CheckpointError, match="ascii"):
+        weft.load(io.BytesIO(content), encoding="ascii")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    class Pipe:
+        def read(self) -> bytes:
+            return b""
+
+    with pytest.raises(TypeError, match=r"Pipe does not permit: read it first, weft.load\(io.Byt"):
+        weft.load(Pipe())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the object comes first, then the file"):
+        weft.save("model.pt", state())  # type: ignore[arg-type]
 
 
 def test_a_folder_names_its_files(saved: Path) -> None:

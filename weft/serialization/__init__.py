@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,11 @@ def save(
     if max_shard_size is not None:
         save_shards(obj, Path(f), contents, max_shard_size)  # type: ignore[arg-type]
         return
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        swapped = ": the object comes first, then the file" if isinstance(obj, (str, Path)) else ""
+        raise TypeError(
+            f"weft.save(obj, f): f is a path or a file, not {type(f).__name__}{swapped}"
+        )
     made = contents(obj, checked(obj))
     if hasattr(f, "write"):
         made.write(f)
@@ -116,9 +122,13 @@ def load(
             device_for(device, "cpu")
     if not isinstance(f, (str, os.PathLike)):
         return _load_object(f, map_location, mmap, encoding)
+
+    def read(source: Source) -> Any:
+        return _read(source, map_location, encoding)
+
     path = shards_of(Path(f))
     if is_index(path):
-        return load_shards(path, lambda file, name: _read(file, name, map_location, mmap, encoding))
+        return load_shards(path, lambda file, name: read(Source(file, name, bool(mmap))))
     if not path.exists():
         raise missing(path)
     if path.is_dir():
@@ -127,19 +137,24 @@ def load(
             f"'{path}' is a folder: load one of its files. It has {', '.join(inside[:8]) or 'none'}"
         )
     with path.open("rb") as file:
-        return _read(file, os.fspath(path), map_location, mmap, encoding)
+        return read(Source(file, os.fspath(path), bool(mmap)))
 
 
-def _read(file: BinaryIO, name: str, map_location: Any, mmap: bool | None, encoding: str) -> Any:
-    source = Source(file, name, mapped=bool(mmap))
+def _read(source: Source, map_location: Any, encoding: str) -> Any:
     if torch_files.is_torch_file(source):
         return torch_files.read(source, map_location, encoding)
     return safetensors.Reader(source, map_location).read()
 
 
 def _load_object(f: Any, map_location: Any, mmap: bool | None, encoding: str) -> Any:
-    if not hasattr(f, "read") or not hasattr(f, "seek"):
+    """From a file object, which is afterwards behind what was read."""
+    if not hasattr(f, "read"):
         raise TypeError(f"weft.load takes a path or a file object, not {type(f).__name__}")
+    if not hasattr(f, "seek") or not hasattr(f, "tell"):
+        raise TypeError(
+            f"weft.load reads files back and forth, which {type(f).__name__} does not permit: read "
+            "it first, weft.load(io.BytesIO(f.read()))"
+        )
     if mmap:
         raise ValueError("mmap=True takes the path of a file, not a file object")
     name = str(getattr(f, "name", None) or f"<{type(f).__name__}>")
@@ -147,11 +162,10 @@ def _load_object(f: Any, map_location: Any, mmap: bool | None, encoding: str) ->
     if at and at == f.seek(0, os.SEEK_END):
         raise CheckpointError(f"'{name}' is at its end: go to its beginning first, f.seek(0)")
     f.seek(at)
-    if at:  # something else stands before
-        import io
-
-        f = io.BytesIO(f.read())
-    return _read(f, name, map_location, mmap, encoding)
+    source = Source(io.BytesIO(f.read()) if at else f, name, alone=False)
+    value = _read(source, map_location, encoding)
+    f.seek(at + (source.size if source.end is None else source.end))
+    return value
 
 
 def _format_of(f: Any, format: str | None) -> str:

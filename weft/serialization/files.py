@@ -143,11 +143,17 @@ class Source:
         f: at its beginning.
         name: of the file, in messages.
         mapped: map it into memory in place of reading it: only what is used comes from the disk.
+        alone: nothing may follow what is read.
+
+    Attributes:
+        end: where that ended, once it is known.
     """
 
-    def __init__(self, f: BinaryIO, name: str, mapped: bool = False) -> None:
+    def __init__(self, f: BinaryIO, name: str, mapped: bool = False, alone: bool = True) -> None:
         self.f = f
         self.name = name
+        self.alone = alone
+        self.end: int | None = None
         self.size = f.seek(0, os.SEEK_END)
         f.seek(0)
         self.mapped = mapped
@@ -193,6 +199,18 @@ class Source:
         if type(self.f) is io.BufferedReader and type(self.f.raw) is io.FileIO and self.size:
             return memoryview(mmap.mmap(self.f.fileno(), 0, access=mmap.ACCESS_READ))
         return memoryview(self.read(0, self.size))
+
+    def ends(self, at: int) -> None:
+        """What is read ends here.
+
+        Raises:
+            CheckpointError: if the file does not, or goes on where it should not.
+        """
+        if at > self.size:
+            raise self.cut_short(at)
+        if at < self.size and self.alone:
+            raise self.damaged(f"expected {at:,} bytes, it has {self.size:,}")
+        self.end = at
 
     def damaged(self, what: str) -> CheckpointError:
         return CheckpointError(f"'{self.name}' is damaged: {what}. Use an earlier copy of it.")

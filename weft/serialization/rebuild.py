@@ -165,7 +165,7 @@ class Rebuilder:
         _, kind, key, location, count = pid[:5]
         if not isinstance(kind, _StorageKind) or type(count) is not int or count < 0:
             raise TypeError("a storage without a kind or a size")
-        key, location = _text(key), _text(location)
+        key, location = as_text(key), as_text(location)
         if kind.dtype is None:
             return _Bytes(lambda d: self._storage(key, d, count, location))
         whole = self._storage(key, kind.dtype, count * kind.dtype.itemsize, location)
@@ -247,14 +247,19 @@ def _parameter(data: Any, requires_grad: Any = True, hooks: Any = None, state: A
 
 
 def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-    """A tensor with attributes of its own, which are left out."""
+    """A tensor with attributes of its own."""
     if not isinstance(kind, Named) or kind.name not in _TYPES or not isinstance(function, Named):
         raise UnsupportedOp(f"a tensor is of the class {getattr(kind, 'name', kind)!r:.80}")
     assert function.make is not None
     x = function.make(*arguments)
     if not isinstance(x, TensorCore):
         raise TypeError("a tensor is made of something else")
-    return Parameter(x) if kind.name.endswith("Parameter") and not isinstance(x, Parameter) else x
+    if kind.name.endswith("Parameter") and not isinstance(x, Parameter):
+        x = Parameter(x)
+    for name, value in state.items() if isinstance(state, dict) else ():
+        if type(name) is str and name.isidentifier() and not hasattr(type(x), name):
+            x.__dict__[name] = value
+    return x
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
@@ -321,7 +326,8 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 _TYPES = ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A key of a storage, or the name of a device."""
     if isinstance(value, bytes):
         return value.decode()
     if type(value) is int:  # keys of the oldest files

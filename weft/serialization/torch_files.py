@@ -15,7 +15,7 @@ from ..errors import CheckpointError, UnsupportedOp
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from .files import Source, as_bytes
-from .rebuild import AnyStorage, Rebuilder
+from .rebuild import AnyStorage, Rebuilder, as_text
 from .storages import Budget, Place, Storage
 
 _ZIP = b"PK\3\4"
@@ -195,7 +195,7 @@ class _Stream:
         system, at = nothing.load(self.data, at)
         if version != 1001 or not isinstance(system, dict):
             raise CheckpointError(f"its version is {version!r:.40}, where 1001 is read")
-        if system.get("little_endian") is not True:
+        if system.get("little_endian", system.get(b"little_endian")) is not True:
             raise UnsupportedOp("its numbers are in byte order 'big'; weft reads 'little'")
         wanted: dict[str, tuple[dtype, int]] = {}
 
@@ -228,10 +228,10 @@ class _Stream:
 
     def _storages(self, keys: Any, wanted: dict[str, tuple[dtype, int]], at: int) -> dict[str, int]:
         """Where the values of each storage begin."""
-        if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(wanted):
+        if not isinstance(keys, list) or sorted(map(as_text, keys)) != sorted(wanted):
             raise CheckpointError("its list of storages is not that of its tensors")
         found = {}
-        for key in map(str, keys):
+        for key in map(as_text, keys):
             kind, count = wanted[key]
             (size,) = struct.unpack("<q", self.source.read(at, 8))
             if size * kind.itemsize != count:
@@ -241,14 +241,8 @@ class _Stream:
                 )
             found[key] = at + 8
             at += 8 + count
-        if at != self.source.size:
-            raise self._wrong_end(at)
+        self.source.ends(at)
         return found
-
-    def _wrong_end(self, at: int) -> CheckpointError:
-        if at > self.source.size:
-            return self.source.cut_short(at)
-        return self.source.damaged(f"expected {at:,} bytes, it has {self.source.size:,}")
 
 
 def _no_storages(key: str, kind: dtype, count: int) -> AnyStorage:
