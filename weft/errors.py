@@ -5,6 +5,7 @@
     ├── DTypeError       (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
     ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
     ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
+    ├── OptionError      (RuntimeError, ValueError)  an option that an op cannot take
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
@@ -52,6 +53,10 @@ class DeviceError(WeftError, RuntimeError):
 
 class DataError(WeftError, RuntimeError, ValueError):
     """Values that an op cannot take; raised when it is run."""
+
+
+class OptionError(WeftError, RuntimeError, ValueError):
+    """An option that an op cannot take."""
 
 
 class GradientError(WeftError, RuntimeError):

@@ -44,6 +44,7 @@ from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
 from .flatten import Flatten, Unflatten
+from .functional.loss_chunked import LinearCrossEntropyOptions
 from .grouped_attention import GroupedQueryAttention, KVCache
 from .imbalance import DiceLoss, FocalLoss
 from .lazy import (
@@ -263,6 +264,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LoRA",
     "LocalResponseNorm",
     "LogSigmoid",

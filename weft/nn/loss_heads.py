@@ -15,6 +15,7 @@ from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
 from . import functional as F
 from .containers import ModuleList, Sequential
+from .functional.loss_chunked import LinearCrossEntropyOptions
 from .linear import Linear, size_option
 from .loss import _Weighted
 from .module import Module
@@ -29,7 +30,7 @@ class LinearCrossEntropyLoss(_Weighted):
         out_features: sizes of further dimensions, each place of which is classified.
         bias: whether the linear layer has one.
         reduction, weight, ignore_index, label_smoothing: see :class:`CrossEntropyLoss`.
-        options: PyTorch's way of computing in pieces is not there: None.
+        options: :class:`LinearCrossEntropyOptions`, to compute in pieces of the batch.
 
     Shape:
         Input ``[N, in_features]`` or ``[in_features]``; target ``[N, *out_features]`` or ``[]``
@@ -53,7 +54,7 @@ class LinearCrossEntropyLoss(_Weighted):
         weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
-        options: Any = None,
+        options: LinearCrossEntropyOptions | None = None,
     ) -> None:
         if weight is not None and weight.shape != (num_classes,):
             raise ShapeError(

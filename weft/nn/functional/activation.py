@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import pi, sqrt
 
 from ...dtypes import bool_, dtype, float32
-from ...errors import DTypeError, ShapeError, did_you_mean
+from ...errors import DTypeError, OptionError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, random as rnd
@@ -108,7 +108,7 @@ def rrelu(
         ValueError: unless ``lower <= upper``.
     """
     if lower > upper:
-        raise ValueError(f"rrelu: lower={lower} must not be above upper={upper}")
+        raise OptionError(f"rrelu: lower={lower} must not be above upper={upper}")
     if not training:
         return _applied("rrelu", lambda x: _leaky(x, (lower + upper) / 2), input, inplace)
 
@@ -182,7 +182,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         ValueError: for a negative ``lambd``.
     """
     if lambd < 0:
-        raise ValueError(f"softshrink: lambd must not be negative: {lambd}")
+        raise OptionError(f"softshrink: lambd must not be negative: {lambd}")
 
     def rule(x: Node) -> Node:
         lower = ew.where(ew.lt(x, -lambd), ew.add(x, lambd), ew.mul(x, 0))
@@ -281,7 +281,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     rules = {"none": _gelu, "tanh": _gelu_tanh}
     if approximate not in rules:
-        raise ValueError(
+        raise OptionError(
             f"gelu: approximate={approximate!r} must be 'none' or 'tanh'."
             f"{did_you_mean(str(approximate), rules)}"
         )

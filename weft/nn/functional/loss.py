@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from ...dtypes import int64
-from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.modes import user_warning
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, movement as mv, reduce as rd
@@ -20,6 +20,7 @@ from ...tensors.special import log_softmax_node, xlogy
 from ...tensors.tensor import Tensor
 from .activation import logsigmoid
 from .linear import linear
+from .loss_chunked import LinearCrossEntropyOptions, in_pieces
 from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of
 
 
@@ -226,9 +227,12 @@ def linear_cross_entropy(
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
-    options: Any = None,
+    options: LinearCrossEntropyOptions | None = None,
 ) -> Tensor:
     """:func:`cross_entropy` of ``linear(input, linear_weight, linear_bias)``.
+
+    Args:
+        options: compute in pieces of the batch; for class indices without smoothing.
 
     Shape:
         input ``[N, features]`` or ``[features]``; linear_weight ``[C, *, features]``; linear_bias
@@ -237,11 +241,8 @@ def linear_cross_entropy(
     Raises:
         ShapeError: for other shapes.
         ValueError: for an ``ignore_index`` with probabilities.
-        UnsupportedOp: for ``options``, which ask for a computation in pieces.
     """
     name = "linear_cross_entropy"
-    if options is not None:
-        raise UnsupportedOp(f"{name}: options (computing in pieces) are not there: pass None")
     x, w = shape_of(input), shape_of(linear_weight)
     if len(x) not in (1, 2) or len(w) < 2 or x[-1] != w[-1] or len(x) < min(len(w), 3) - 1:
         raise ShapeError(
@@ -252,18 +253,67 @@ def linear_cross_entropy(
         raise ShapeError(
             f"{name}: linear_bias must have shape {list(w[:-1])}, not {list(shape_of(linear_bias))}"
         )
+    if ignore_index is not None and shape_of(target) == (*x[:-1], *w[:-1]):
+        raise OptionError(f"{name}: ignore_index has no meaning for probabilities")
+    ignored = -100 if ignore_index is None else ignore_index
+    if options is not None and len(w) == 2 and target.dtype is int64 and label_smoothing == 0:
+        losses = _in_pieces(input, linear_weight, linear_bias, target, weight, ignored, options)
+        return _reduced_classes(losses, target, weight, ignored, reduction_of(reduction))
+    if options is not None:
+        user_warning(
+            f"{name}: options are for class indices (int64), a linear_weight [C, features] and no "
+            "label_smoothing: all rows are computed at once"
+        )
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = linear(input, linear_weight.reshape(-1, w[-1]), bias).reshape(*x[:-1], *w[:-1])
-    if ignore_index is not None and shape_of(target) == shape_of(logits):
-        raise ValueError(f"{name}: ignore_index has no meaning for probabilities")
     return cross_entropy(
         logits,
         target,
         weight,
-        ignore_index=-100 if ignore_index is None else ignore_index,
+        ignore_index=ignored,
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
+
+
+def _in_pieces(
+    x: Tensor,
+    linear_weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    ignored: int,
+    options: LinearCrossEntropyOptions,
+) -> Tensor:
+    """The losses in the shape of the target."""
+    if x.ndim == 1:
+        x, target = x.unsqueeze(0), target.unsqueeze(0)
+        return _in_pieces(x, linear_weight, bias, target, weight, ignored, options).squeeze(0)
+    if target.shape != x.shape[:1]:
+        raise ShapeError(
+            f"linear_cross_entropy: for an input of shape {list(x.shape)} the target holds class "
+            f"indices of shape {list(x.shape[:1])}, but it has shape {list(target.shape)}"
+        )
+
+    def loss(logits: Tensor, classes: Tensor) -> Tensor:
+        factors = None if weight is None else weight.to(logits.dtype)
+        return cross_entropy(logits, classes, factors, ignore_index=ignored, reduction="none")
+
+    return in_pieces(loss, x, linear_weight, bias, target, options)
+
+
+def _reduced_classes(
+    losses: Tensor, target: Tensor, weight: Tensor | None, ignored: int, reduction: str
+) -> Tensor:
+    """As :func:`cross_entropy`: the mean is over the factors of the classes that count."""
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    counts: Any = target != ignored
+    factors = counts.to(losses.dtype)
+    if weight is not None:
+        factors = factors * weight.to(losses.dtype)[target.where(counts, 0)]
+    mean: Tensor = losses.sum() / factors.sum()
+    return mean
 
 
 # ---- of two classes

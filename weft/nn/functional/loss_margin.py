@@ -156,8 +156,12 @@ def multi_margin_loss(
     scores = node_of(input) if input.ndim else mv.reshape(x, (1,))
     if scores.type.ndim == 1 and t.type.shape == (1,):
         t = mv.reshape(t, ())
-    check_classes(name, scores, t)
     count, classes = x.type.shape
+    if weight is not None and shape_of(weight) != (classes,):
+        raise ShapeError(
+            f"{name}: weight has shape {list(shape_of(weight))}, but there are {classes} classes"
+        )
+    check_classes(name, scores, t)
     t = mv.reshape(ew.cast(t, int64), (count,))
     rows = mv.arange(count, int64)
     own = mv.reshape(take(x, [rows, t], wrap=False), (count, 1))
@@ -165,11 +169,6 @@ def multi_margin_loss(
     if p == 2:
         over = ew.mul(over, over)
     if weight is not None:
-        if shape_of(weight) != (classes,):
-            raise ShapeError(
-                f"{name}: weight has shape {list(shape_of(weight))}, but there are {classes} "
-                "classes"
-            )
         factors = take(ew.cast(node_of(weight), x.type.dtype), [t], wrap=False)
         over = ew.mul(over, mv.reshape(factors, (count, 1)))
     other = ew.ne(mv.arange(classes, int64), mv.reshape(t, (count, 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log as log_of, pi
 from typing import Any
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...graph.node import number
 from ...ops import elementwise as ew
 from ...ops.loss import in_range
@@ -121,7 +121,7 @@ def huber_loss(
     reduction = reduction_of(reduction)
     check_operands("huber_loss", input, target)
     if delta <= 0:
-        raise ValueError(f"huber_loss: delta must be positive, not {delta}")
+        raise OptionError(f"huber_loss: delta must be positive, not {delta}")
     difference = input - target
     size = abs(difference)
     far = (size - 0.5 * delta) * delta

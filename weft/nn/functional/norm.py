@@ -122,7 +122,7 @@ def sizes_option(name: str, value: Any) -> tuple[int, ...]:
     """
     sizes = (value,) if hasattr(value, "__index__") else tuple(value)
     if not sizes:
-        raise ValueError(f"{name}: normalized_shape needs at least one size, such as x.shape[-1]")
+        raise ShapeError(f"{name}: normalized_shape needs at least one size, such as x.shape[-1]")
     return tuple([n.__index__() for n in sizes])
 
 
