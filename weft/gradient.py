@@ -14,7 +14,7 @@ from .engine.realize import Hold
 from .errors import GradientError
 from .graph.modes import grad_mode, on_behalf_of
 from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Node
-from .ops import elementwise as ew
+from .ops.accumulate import total
 from .ops.movement import reshape, to_device
 from .ops.reduce import sum_
 
@@ -158,7 +158,7 @@ def _walk(
 
 def _accumulate(found: dict[Any, Node], key: Any, g: Node) -> None:
     before = found.get(key)
-    found[key] = g if before is None else ew.add(before, g)
+    found[key] = g if before is None else total(before, g)
 
 
 def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -> None:
@@ -179,7 +179,7 @@ def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -
             if gi.type is not kind:
                 gi = unsum(gi, kind)
             before = found.get(source)
-            found[source] = gi if before is None else ew.add(before, gi)
+            found[source] = gi if before is None else total(before, gi)
 
 
 def release(nodes: Sequence[Node]) -> None:

@@ -270,6 +270,76 @@ def test_sums_of_columns(columns: int, rows: int) -> None:
     np.testing.assert_allclose(total.numpy(), 2 * x.sum(0, np.float64), rtol=1e-4, atol=1e-5)
 
 
+def test_a_weight_used_at_each_step_has_one_product_for_its_gradient() -> None:
+    weight = weft.randn(16, 40).requires_grad_()
+    steps = [weft.randn(3, 16) for _ in range(6)]
+
+    def run() -> None:
+        weight.grad = None
+        total = weft.zeros(())
+        for x in steps:
+            total = total + (x @ weight).tanh().square().sum()
+        (total + (weight * 3).sum()).backward()
+
+    text = weft.explain(run)
+    assert "16x18 @ 18x40" in text
+    assert "16x3 @" not in text
+    assert weight.grad is not None
+    found = weight.grad.numpy()
+    a = weight.detach().numpy().astype(np.float64)
+    wanted = np.full_like(a, 3.0)
+    for x in steps:
+        b = x.numpy().astype(np.float64)
+        t = np.tanh(b @ a)
+        wanted += b.T @ (2 * t * (1 - t * t))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_turned_weight_of_many_products_is_turned_once() -> None:
+    weight = weft.randn(32, 24)
+    x = weft.randn(4, 24)
+    text = weft.explain(lambda: [(x + k) @ weight.T for k in range(5)])
+    assert text.count("same") == 1
+    text = weft.explain(lambda: [(x + k) @ weight.T for k in range(2)])
+    assert "same" not in text
+
+
+def test_gradients_of_slices_are_put_side_by_side() -> None:
+    x = weft.randn(5, 12).requires_grad_()
+
+    def run() -> None:
+        x.grad = None
+        a, b, c = x.split(4, 1)
+        (a * b.exp() + c.sin()).sum().backward()
+
+    text = weft.explain(run)
+    assert text.count("copy") == 3  # neither zeros nor sums
+    assert x.grad is not None
+    a, b, c = np.split(x.detach().numpy(), 3, 1)
+    wanted = np.concatenate([np.exp(b), a * np.exp(b), np.cos(c)], 1)
+    np.testing.assert_allclose(x.grad.numpy(), wanted, rtol=1e-5)
+
+
+def test_parts_that_overlap_or_leave_gaps() -> None:
+    def function(x: weft.Tensor) -> weft.Tensor:
+        out = weft.zeros(4, 6)
+        out[1:3, :4] = x[:2, :4] * 2
+        out[2:, 2:] = x[:2, :4]  # over part of it
+        full = weft.empty(4, 6)
+        full[:, :3] = x[:, 3:]
+        full[:, 3:] = x[:, :3] + 1
+        return weft.cat([out, full])
+
+    x = weft.randn(4, 6)
+    found = weft.compile(function)(x).numpy()
+    a = x.numpy()
+    out, full = np.zeros((4, 6), np.float32), np.empty((4, 6), np.float32)
+    out[1:3, :4] = a[:2, :4] * 2
+    out[2:, 2:] = a[:2, :4]
+    full[:, :3], full[:, 3:] = a[:, 3:], a[:, :3] + 1
+    np.testing.assert_array_equal(found, np.concatenate([out, full]))
+
+
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "REFERENCE", True)
     weft.randn(3).exp().sum().item()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...graph.liveness import Work
 from ...graph.node import Node, Signature
 from . import operations
+from .simplify import simplify
 from .views import MOVES, Shape, View, dense_strides
 
 #: Ops whose value is that of their first input.
@@ -87,10 +88,10 @@ class Graph:
         # A stored value is an array of its own: a leaf, or part of one, is copied.
         shared = Counter(o.value for o in stored)
         self.results = [
-            o if o.view.is_dense and self._is_whole(o) and shared[o.value] == 1 else self._copy(o)
-            for o in stored
+            o if self._is_whole(o) and shared[o.value] == 1 else self.add_copy(o) for o in stored
         ]
 
+        simplify(self)
         self._drop_unread()
 
     def _drop_unread(self) -> None:
@@ -108,8 +109,8 @@ class Graph:
         return operand.view.shape == step.shape and sig.attrs == (*range(n - 2), n - 1, n - 2)
 
     def _is_whole(self, operand: Operand) -> bool:
-        shape = self.shapes[operand.value]
-        return operand.value >= self.leaf_count and operand.view.size == dense(shape).size
+        shape, view = self.shapes[operand.value], operand.view
+        return operand.value >= self.leaf_count and view.is_dense and view.size == prod(shape)
 
     def _lower(self, node: Node) -> Operand:
         sig = node.sig
@@ -127,7 +128,7 @@ class Graph:
         if name == "permute" and self._turns_product(sig, operands[0]):
             # (a @ b)^T is b^T @ a^T: the product is written as it will be read
             a, b = self._step_of[operands[0].value].operands
-            return self._step("matmul", sig, (_turned(b), _turned(a)))
+            return self.add_step("matmul", sig, (_turned(b), _turned(a)))
         if name in MOVES:
             return self._moved(operands[0], name, sig.attrs)
         kind = _kind(sig)
@@ -143,10 +144,10 @@ class Graph:
         if kind in ("conv", "pool"):
             operands = tuple([self._contiguous(o) for o in operands])
         if kind == "assemble":
-            return self._assembled(sig, operands)
-        return self._step(kind, sig, operands)
+            return self.add_assembly(sig, operands)
+        return self.add_step(kind, sig, operands)
 
-    def _step(
+    def add_step(
         self,
         kind: str,
         sig: Signature,
@@ -164,7 +165,7 @@ class Graph:
     def _moved(self, operand: Operand, name: str, attrs: Any) -> Operand:
         view = operand.view.apply(name, attrs)
         if view is None:
-            return self._moved(self._copy(operand), name, attrs)
+            return self._moved(self.add_copy(operand), name, attrs)
         return Operand(operand.value, view)
 
     def _scattered(self, operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
@@ -179,9 +180,9 @@ class Graph:
 
     def _contiguous(self, operand: Operand) -> Operand:
         view = operand.view._replace(offset=0)
-        return operand if view.is_dense else self._copy(operand)
+        return operand if view.is_dense else self.add_copy(operand)
 
-    def _copy(self, operand: Operand) -> Operand:
+    def add_copy(self, operand: Operand) -> Operand:
         """The same in a dense buffer of its own."""
         from ...dtypes import BY_NAME
         from ...graph.node import OPS, sign, type_of
@@ -193,13 +194,14 @@ class Graph:
         known = self._known.get(key)
         if known is None:
             how = "map" if kind.dtype.name in operations.DTYPES else "host"
-            known = self._known[key] = self._step(how, sig, (operand,))
+            known = self._known[key] = self.add_step(how, sig, (operand,))
         return known
 
-    def _assembled(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+    def add_assembly(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        """A step that copies its operands to places in a new buffer."""
         whole = dense(sig.type.shape)
         if sig.op.name == "set_slice":
-            return self._step("assemble", sig, operands, (whole, whole.slice(sig.attrs)))
+            return self._with_part(sig, operands)
         targets, start = [], 0
         dim = sig.attrs
         for part in sig.types:
@@ -207,7 +209,47 @@ class Graph:
             cuts[dim] = (start, start + part.shape[dim], 1)
             targets.append(whole.slice(tuple(cuts)))
             start += part.shape[dim]
-        return self._step("assemble", sig, operands, tuple(targets))
+        return self.add_step("assemble", sig, operands, tuple(targets))
+
+    def _with_part(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        """``set_slice``; where its base is assembled, too, as one step with that."""
+        base, part = operands
+        whole = dense(sig.type.shape)
+        parts, targets = [base], [whole]
+        under = self._step_of.get(base.value)
+        if under is not None and under.kind == "assemble" and base.view == whole:
+            parts, targets = list(under.operands), list(under.targets)
+        parts.append(part)
+        targets.append(whole.slice(sig.attrs))
+        if targets[0] == whole and _tile(targets[1:], whole):
+            del parts[0], targets[0]
+        return self.add_step("assemble", sig, tuple(parts), tuple(targets))
+
+
+def _tile(targets: list[View], whole: View) -> bool:
+    """Are the parts boxes that fill the whole without overlapping?"""
+    if sum(t.size for t in targets) != whole.size:
+        return False
+    if any(t.strides != whole.strides for t in targets):
+        return False
+    boxes = [_box(t, whole) for t in targets]
+    return all(_are_apart(x, y) for k, x in enumerate(boxes) for y in boxes[:k])
+
+
+Box = list[tuple[int, int]]
+
+
+def _box(part: View, whole: View) -> Box:
+    """First and last place in each dimension."""
+    box, rest = [], part.offset
+    for n, stride in zip(part.shape, whole.strides, strict=True):
+        start, rest = divmod(rest, stride)
+        box.append((start, start + n))
+    return box
+
+
+def _are_apart(a: Box, b: Box) -> bool:
+    return any(x[1] <= y[0] or y[1] <= x[0] for x, y in zip(a, b, strict=True))
 
 
 _KINDS = {

@@ -73,9 +73,9 @@ class Plan:
         return sum(self.areas()) * self.size
 
 
-_DEPTH = 256  # a panel of B, 256 deep, fills the first-level cache
+_DEPTH = 1024  # sums of a tile stay in registers as long as may be
 _BLOCK_BYTES = 240 * 256 * 4  # of packed A, in the second-level cache
-_BLOCK_PANELS = 16
+_PANEL_BYTES = 1 << 20  # of packed B, beside it
 _DOT_ROWS = 4
 
 
@@ -133,6 +133,7 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
         panels,
         (height, vectors * lanes),
         max(1, _BLOCK_BYTES // (depth * size * height)),
+        max(1, _PANEL_BYTES // (depth * size * vectors * lanes)),
     )
     a_span = (height * abs(spec.a[-2]) + depth * abs(spec.a[-1])) * size
     if dots:
@@ -191,11 +192,17 @@ def _near_equal(n: int, most: int) -> tuple[tuple[int, int], ...]:
 
 
 def _blocks(
-    spec: Matmul, threads: int, tiles: int, panels: int, tile: tuple[int, int], most_tiles: int
+    spec: Matmul,
+    threads: int,
+    tiles: int,
+    panels: int,
+    tile: tuple[int, int],
+    most_tiles: int,
+    most_panels: int,
 ) -> tuple[int, int]:
     """Blocks along M and N: small enough for the caches, and a fair share for each thread."""
     threads = min(threads, useful_threads(spec))
-    rows, columns = -(-tiles // most_tiles), -(-panels // _BLOCK_PANELS)
+    rows, columns = -(-tiles // most_tiles), -(-panels // most_panels)
     batch = prod(spec.batch)
 
     def cost(cut: tuple[int, int]) -> float:

@@ -1,0 +1,163 @@
+"""Steps replaced by fewer: sums of products, and weights that many products read turned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...dtypes import BY_NAME
+from ...graph.node import OPS, Signature, sign, type_of
+from .views import View
+
+if TYPE_CHECKING:
+    from .lower import Graph, Operand, Step
+
+#: A product of fewer rows reads its right operand too seldom to turn it each time.
+_FEW_ROWS = 48
+_MANY_READERS = 4
+
+
+def simplify(graph: Graph) -> None:
+    """Changes the graph's steps; what they compute for others stays, but for rounding."""
+    _sums_of_products(graph)
+    _turned_operands(graph)
+
+
+def _uses(graph: Graph) -> Counter[int]:
+    counted = Counter(o.value for o in graph.results)
+    counted.update(o.value for s in graph.steps for o in s.operands)
+    return counted
+
+
+def _signature(name: str, attrs: Any, shapes: Sequence[tuple[int, ...]], dtype: str) -> Signature:
+    op = OPS[name]
+    types = tuple([type_of(tuple(shape), BY_NAME[dtype]) for shape in shapes])
+    found: Signature | None = op.signatures.get((attrs, types))
+    return found or sign(op, attrs, types, (attrs, types))
+
+
+# ---- a @ b + c @ d + ...  ->  [a c] @ [b d]
+
+
+def _sums_of_products(graph: Graph) -> None:
+    """Gradients of a weight that is used at each step of a sequence are one product."""
+    uses = _uses(graph)
+    step_of = {s.value: s for s in graph.steps}
+    inner = {
+        o.value
+        for s in graph.steps
+        if _is_sum(s)
+        for o in s.operands
+        if uses[o.value] == 1 and o.view.is_dense and _is_sum(step_of.get(o.value))
+    }
+    steps: list[Step] = []
+    for step in graph.steps:
+        terms = _terms(step, step_of, inner) if _is_sum(step) and step.value not in inner else []
+        products = [t for t in terms if _may_join(t, step, step_of, uses)]
+        if len(products) > 1:
+            rest = [t for t in terms if t not in products]
+            steps += _joined(graph, step, [step_of[p.value] for p in products], rest)
+        else:
+            steps.append(step)
+    graph.steps = steps
+
+
+def _is_sum(step: Step | None) -> bool:
+    return step is not None and step.kind == "map" and step.name == "add"
+
+
+def _terms(step: Step, step_of: dict[int, Step], inner: set[int]) -> list[Operand]:
+    terms: list[Operand] = []
+    waiting = list(reversed(step.operands))
+    while waiting:
+        operand = waiting.pop()
+        within = operand.value in inner and operand.view.shape == step.shape
+        if within:
+            waiting += reversed(step_of[operand.value].operands)
+        else:
+            terms.append(operand)
+    return terms
+
+
+def _may_join(term: Operand, step: Step, step_of: dict[int, Step], uses: Counter[int]) -> bool:
+    """Is it a product of its own, and the copies of its operands less than its result?"""
+    product = step_of.get(term.value)
+    if product is None or product.kind != "matmul" or uses[term.value] != 1:
+        return False
+    if len(step.shape) != 2 or product.shape != step.shape or not term.view.is_dense:
+        return False
+    if any(len(o.view.shape) != 2 for o in product.operands):
+        return False
+    m, n = step.shape
+    k = product.operands[0].view.shape[-1]
+    return product.dtype == step.dtype and k * (m + n) < 2 * m * n
+
+
+def _joined(graph: Graph, step: Step, products: list[Step], rest: list[Operand]) -> list[Step]:
+    """The steps that replace the last addition; the others are not read any more."""
+    start = len(graph.steps)
+    a = _side_by_side(graph, [p.operands[0] for p in products], 1, step.dtype)
+    b = _side_by_side(graph, [p.operands[1] for p in products], 0, step.dtype)
+    sig = _signature("matmul", None, (a.view.shape, b.view.shape), step.dtype)
+    total = graph.add_step("matmul", sig, (a, b))
+    for term in rest:
+        total = graph.add_step("map", step.sig, (term, total))
+    made = graph.steps[start:]
+    del graph.steps[start:]
+    made[-1].value = step.value
+    return made
+
+
+def _side_by_side(graph: Graph, parts: list[Operand], axis: int, dtype: str) -> Operand:
+    """Matrices one after the other along an axis: a view, or else a copy."""
+    view = _as_view([p.view for p in parts], axis)
+    if view is not None and len({p.value for p in parts}) == 1:
+        return parts[0]._replace(view=view)
+    turned = all(p.view.strides[0] == 1 != p.view.strides[1] for p in parts)
+    if turned:
+        parts = [p._replace(view=p.view.permute((1, 0))) for p in parts]
+        axis = 1 - axis
+    sig = _signature("cat", axis, [p.view.shape for p in parts], dtype)
+    whole = graph.add_assembly(sig, tuple(parts))
+    return whole._replace(view=whole.view.permute((1, 0))) if turned else whole
+
+
+def _as_view(parts: list[View], axis: int) -> View | None:
+    first = parts[0]
+    size, offset = 0, first.offset
+    for part in parts:
+        if part.strides != first.strides or part.offset != offset:
+            return None
+        size += part.shape[axis]
+        offset += part.shape[axis] * part.strides[axis]
+    shape = (size, first.shape[1]) if axis == 0 else (first.shape[0], size)
+    return View(shape, first.strides, first.offset)
+
+
+# ---- weights
+
+
+def _turned_operands(graph: Graph) -> None:
+    """A right operand of which many small products read the columns is turned once."""
+
+    def is_turned(step: Step) -> bool:
+        if step.kind != "matmul" or step.shape[-2] > _FEW_ROWS:
+            return False
+        view = step.operands[1].view
+        return len(view.shape) == 2 and view.strides[0] == 1 != view.strides[1]
+
+    readers = Counter(s.operands[1] for s in graph.steps if is_turned(s))
+    copies: dict[Operand, Operand] = {}
+    steps: list[Step] = []
+    for step in graph.steps:
+        if is_turned(step) and readers[step.operands[1]] >= _MANY_READERS:
+            a, b = step.operands
+            if b not in copies:
+                start = len(graph.steps)
+                copies[b] = graph.add_copy(b)
+                steps += graph.steps[start:]
+                del graph.steps[start:]
+            step.operands = (a, copies[b])
+        steps.append(step)
+    graph.steps = steps
