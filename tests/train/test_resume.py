@@ -133,6 +133,26 @@ def test_resumed_again_and_again(tmp_path: Path) -> None:
     assert same(parts.weights(), unbroken.weights())
 
 
+@pytest.mark.parametrize("precision", [weft.bfloat16, weft.float16])
+def test_in_16_bits(precision: Any, tmp_path: Path) -> None:
+    def scaler() -> Any:
+        if precision is weft.bfloat16:
+            return None
+        return weft.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=3)
+
+    options: dict[str, Any] = {"precision": precision, "clip_norm": 1.0, "validation": loader(16)}
+    unbroken = Parts()
+    unbroken.fit(scaler=scaler(), **options)
+    Parts().fit(scaler=scaler(), folder=tmp_path, callbacks=[StopAt(14)], **options)
+    parts = Parts()
+    parts.fit(scaler=scaler(), folder=tmp_path, resume=True, **options)
+    assert same(parts.weights(), unbroken.weights())
+    assert parts.model[0].weight.dtype is weft.float32
+    in_full = Parts()
+    in_full.fit(clip_norm=1.0, validation=loader(16))
+    assert not same(parts.weights(), in_full.weights())
+
+
 def test_more_epochs_later(tmp_path: Path) -> None:
     unbroken = Parts()
     unbroken.fit(epochs=4)
@@ -225,8 +245,21 @@ def test_another_model(tmp_path: Path) -> None:
 
 def test_another_scheduler(tmp_path: Path) -> None:
     Parts().fit(folder=tmp_path, epochs=1)
-    with pytest.raises(CheckpointError, match=r"0 callbacks that keep a state and a scheduler"):
+    with pytest.raises(CheckpointError, match=r"of a run with a scheduler: give fit\(\)"):
         Parts().fit(folder=tmp_path, resume=True, scheduler=None)
+
+
+def test_other_callbacks(tmp_path: Path) -> None:
+    class Keeps(weft.train.Callback):
+        def state_dict(self) -> dict[str, int]:
+            return {}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            pass
+
+    Parts().fit(folder=tmp_path, epochs=1, callbacks=[Keeps()])
+    with pytest.raises(CheckpointError, match=r"with 1 callbacks that keep a state, not 0"):
+        Parts().fit(folder=tmp_path, resume=True)
 
 
 def test_fewer_data(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..amp.autocast_mode import autocast
 from ..autograd.modes import no_grad
+from ..dtypes import dtype
 from ..graph.device import CPU
 from ..nn.module import Module
 from ..tensors.core import TensorCore
@@ -21,7 +23,13 @@ Metrics = Mapping[str, Callable[[Any, Any], Any]]
 class Losses:
     """How the loss of a batch is computed: ``loss(model(*inputs), target)``, or a function."""
 
-    def __init__(self, model: Module, loss: LossFunction | None, step: StepFunction | None) -> None:
+    def __init__(
+        self,
+        model: Module,
+        loss: LossFunction | None,
+        step: StepFunction | None,
+        precision: dtype | None = None,
+    ) -> None:
         if (loss is None) == (step is None):
             raise TypeError(
                 "give loss, a function of output and target, for batches (inputs, target); or "
@@ -33,7 +41,9 @@ class Losses:
             if isinstance(function, type):
                 raise TypeError(f"{name} is the class {function.__name__}: make one of it first")
         self._model = model
-        self._device = _device_of(model)
+        device = next((p.device for p in model.parameters()), CPU)
+        self._device = None if device is CPU else device  # on the CPU, batches are there anyway
+        self._autocast = None if precision is None else autocast(device.type, dtype=precision)
         self._loss = loss
         self._step = step
 
@@ -50,18 +60,18 @@ class Losses:
         """
         if self._device is not None:
             batch = _moved(batch, self._device)
+        if self._autocast is None:
+            return self._computed(batch)
+        with self._autocast:
+            return self._computed(batch)
+
+    def _computed(self, batch: Any) -> tuple[Tensor, Any, Any]:
         if self._step is not None:
             return _checked(self._step(self._model, batch)), None, None
         *inputs, target = _parts(batch)
         output = self._model(*inputs)
         assert self._loss is not None
         return _checked(self._loss(output, target)), output, target
-
-
-def _device_of(model: Module) -> Any:
-    """Where the model is, if not on the CPU, where batches are anyway."""
-    device = next((p.device for p in model.parameters()), CPU)
-    return None if device is CPU else device
 
 
 def _moved(value: Any, device: Any) -> Any:
@@ -145,6 +155,7 @@ def evaluate(
     *,
     metrics: Metrics | None = None,
     step: StepFunction | None = None,
+    precision: dtype | None = None,
 ) -> dict[str, float]:
     """Means over all samples: of the loss, as "loss", and of each metric.
 
@@ -152,7 +163,7 @@ def evaluate(
 
     Args:
         data: batches, as for :func:`fit`.
-        loss, step: as for :func:`fit`.
+        loss, step, precision: as for :func:`fit`.
         metrics: functions of output and target that return the mean over the batch.
 
     Raises:
@@ -167,7 +178,7 @@ def evaluate(
     metrics = metrics or {}
     if metrics and loss is None:
         raise TypeError("metrics are functions of output and target: they go with loss, not step")
-    losses = Losses(model, loss, step)
+    losses = Losses(model, loss, step, precision)
     sums = dict.fromkeys(("loss", *metrics), 0.0)
     samples = 0
     with evaluation_mode(model), no_grad():

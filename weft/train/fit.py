@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..amp.grad_scaler import GradScaler
+from ..dtypes import dtype
 from ..errors import UnsupportedOp
 from ..nn.module import Module
 from ..optim.lbfgs import LBFGS
@@ -30,6 +32,8 @@ def fit(
     metrics: Metrics | None = None,
     scheduler: Any = None,
     schedule_every: str = "epoch",
+    precision: dtype | None = None,
+    scaler: GradScaler | None = None,
     accumulate: int = 1,
     clip_norm: float | None = None,
     monitor: str | None = None,
@@ -64,6 +68,9 @@ def fit(
         metrics: functions of output and target, by name, that are measured there too.
         scheduler: of the learning rate.
         schedule_every: "epoch" or "step": when it steps.
+        precision: ``weft.bfloat16`` or ``weft.float16``: the loss is computed under ``autocast`` to
+            it; weights stay as they are.
+        scaler: scales the losses, for ``weft.float16``.
         accumulate: so many batches make one step; their losses are averaged.
         clip_norm: the largest norm that the gradients of a step may have.
         monitor: by what epochs are compared: "loss", "val_loss" or "val_" with a metric's name. If
@@ -111,6 +118,8 @@ def fit(
         metrics=metrics or {},
         scheduler=scheduler,
         schedule_every=schedule_every,
+        precision=precision,
+        scaler=scaler,
         accumulate=accumulate,
         clip_norm=clip_norm,
         monitor=monitor or ("loss" if validation is None else "val_loss"),

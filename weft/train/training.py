@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ..dtypes import dtype
 from ..errors import CheckpointError, DataError, did_you_mean
 from ..nn.module import Module
 from ..nn.utils.clip_grad import clip_grad_norm_
@@ -40,6 +41,8 @@ class Plan:
     metrics: Metrics
     scheduler: Any
     schedule_every: str
+    precision: dtype | None
+    scaler: Any
     accumulate: int
     clip_norm: float | None
     monitor: str
@@ -78,7 +81,7 @@ class Training:
         self.loss = math.nan
         self._plan = plan
         self._callbacks = callbacks
-        self._losses = Losses(model, plan.loss, plan.batch_loss)
+        self._losses = Losses(model, plan.loss, plan.batch_loss, plan.precision)
         self._sum = 0.0  # of the epoch: loss times samples
         self._samples = 0
         self._seconds = 0.0  # of the epoch, before the last save
@@ -165,23 +168,35 @@ class Training:
         parts = []
         for batch in group:
             loss = self._losses(batch)
-            if plan.accumulate == 1:
-                loss.backward()
-            else:
-                (loss / len(group)).backward()
+            part = loss if plan.accumulate == 1 else loss / len(group)
+            (part if plan.scaler is None else plan.scaler.scale(part)).backward()
+            if plan.accumulate > 1:
                 realize(loss)  # so that one batch's values are in memory at a time
             parts.append((loss, size_of(batch)))
             if len(parts) < len(group):
                 self.batch += 1
-        if plan.clip_norm is not None:
-            clip_grad_norm_(self._parameters(), plan.clip_norm)
-        self.optimizer.step()
+        made = self._update()
         samples = self._note(parts, group)
-        if plan.scheduler is not None and plan.schedule_every == "step":
+        if plan.scheduler is not None and plan.schedule_every == "step" and made:
             plan.scheduler.step()
         for callback in self._callbacks:
             callback.on_step(self)
         return samples
+
+    def _update(self) -> bool:
+        """Moves the weights, unless the scaled gradients overflowed; says whether it did."""
+        scaler, norm = self._plan.scaler, self._plan.clip_norm
+        if norm is not None:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self._parameters(), norm)
+        if scaler is None:
+            self.optimizer.step()
+            return True
+        scale = scaler.get_scale()
+        scaler.step(self.optimizer)
+        scaler.update()
+        return bool(scaler.get_scale() >= scale)
 
     def _note(self, parts: list[tuple[Tensor, int]], group: list[Any]) -> int:
         samples = sum(count for _, count in parts)
@@ -230,7 +245,12 @@ class Training:
         if plan.validation is None:
             return {}
         found = evaluate(
-            self.model, plan.validation, plan.loss, metrics=plan.metrics, step=plan.batch_loss
+            self.model,
+            plan.validation,
+            plan.loss,
+            metrics=plan.metrics,
+            step=plan.batch_loss,
+            precision=plan.precision,
         )
         return {f"val_{name}": value for name, value in found.items()}
 
@@ -311,6 +331,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "scaler": None if self._plan.scaler is None else self._plan.scaler.state_dict(),
             "loader": self.data.state_dict() if stateful else None,
             "random": random_state.capture(self.data),
             "epoch_random": self._epoch_random if self.batch else {},
@@ -352,17 +373,23 @@ class Training:
         if not isinstance(state, dict) or state.get("weft.train") != _FORMAT:
             raise CheckpointError(f"'{path}' is no checkpoint of weft.train.fit")
         callbacks = _stateful(self._callbacks)
-        if len(state["callbacks"]) != len(callbacks) or (state["scheduler"] is None) != (
-            self.scheduler is None
-        ):
+        parts = {"scheduler": self.scheduler, "scaler": self._plan.scaler}
+        for name, part in parts.items():
+            if (state[name] is None) != (part is None):
+                had = "no" if state[name] is None else "a"
+                raise CheckpointError(
+                    f"'{path}' is of a run with {had} {name}: give fit() the same"
+                )
+        if len(state["callbacks"]) != len(callbacks):
             raise CheckpointError(
-                f"'{path}' is of a run with {len(state['callbacks'])} callbacks that keep a state "
-                f"and {'no' if state['scheduler'] is None else 'a'} scheduler: give fit() the same"
+                f"'{path}' is of a run with {len(state['callbacks'])} callbacks that keep a state, "
+                f"not {len(callbacks)}: give fit() the same"
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
+        for name, part in parts.items():
+            if part is not None:
+                part.load_state_dict(state[name])
         for callback, each in zip(callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(each)
         self.history.load_state_dict(state["history"])
