@@ -316,6 +316,20 @@ CASES: dict[str, list[tuple[str, str]]] = {
         """,
         ),
         (
+            "A softmax before cross_entropy, which has its own",
+            """
+            x = weft.randn(2, 3, requires_grad=True)
+            F.cross_entropy(F.softmax(x, dim=1), weft.tensor([0, 1]))
+        """,
+        ),
+        (
+            "A sigmoid before the loss that has its own",
+            """
+            x = weft.randn(2, requires_grad=True)
+            nn.BCEWithLogitsLoss()(x.sigmoid(), weft.ones(2))
+        """,
+        ),
+        (
             "Another number of samples",
             """
             F.cross_entropy(weft.zeros(4, 3), weft.tensor([0, 1]))

@@ -77,4 +77,7 @@ def describe(where: Where) -> str:
         if start <= lasti < end and number is not None:
             line = number
     text = f"{code.co_filename}:{line} in {code.co_name}"
-    return f"{text}, module '{path}'" if path else text
+    if path:
+        return f"{text}, module '{path}'"
+    outermost = getattr(path, "root", "")  # a Place knows the class of the outermost module
+    return f"{text}, module {outermost}" if outermost else text

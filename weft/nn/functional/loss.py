@@ -21,7 +21,14 @@ from ...tensors.tensor import Tensor
 from .activation import logsigmoid
 from .linear import linear
 from .loss_chunked import LinearCrossEntropyOptions, in_pieces
-from .loss_parts import check_operands, check_same_shape, reduced, reduction_of, shape_of
+from .loss_parts import (
+    check_operands,
+    check_same_shape,
+    reduced,
+    reduction_of,
+    shape_of,
+    warn_if_normalised,
+)
 
 
 @in_full_precision
@@ -61,6 +68,9 @@ def cross_entropy(
     if x.type.ndim == 0:
         raise ShapeError("cross_entropy takes logits of shape [N, C], not a single number")
     _check_weight("cross_entropy", weight, x.type.shape[dim])
+    warn_if_normalised(
+        "cross_entropy", x, dim, "it takes another one: give it the scores before that, the logits"
+    )
     logp = log_softmax_node(x, dim) if x.type.size else x
     if t.type.shape == x.type.shape and t.type.dtype.is_floating_point:
         if ignore_index >= 0:
@@ -191,6 +201,9 @@ def nll_loss(
         raise ShapeError("nll_loss takes log probabilities of shape [N, C], not a single number")
     _check_weight("nll_loss", weight, x.type.shape[0 if x.type.ndim == 1 else 1])
     check_classes("nll_loss", x, t)
+    warn_if_normalised(
+        "nll_loss", x, 0 if x.type.ndim == 1 else 1, "it takes logarithms: use log_softmax"
+    )
     return wrap(_nll(x, t, weight, ignore_index, reduction))
 
 
@@ -411,6 +424,9 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     reduction = reduction_of(reduction, size_average, reduce)
     _check_binary(name, input, target)
+    warn_if_normalised(
+        name, node_of(input), None, "it takes another one: give it the logits before that"
+    )
     log_p = logsigmoid(input)
     if pos_weight is not None:
         more = _factor(name, "pos_weight", pos_weight, shape_of(target)) - 1

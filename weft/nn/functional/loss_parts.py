@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...dtypes import float32
 from ...errors import DTypeError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
-from ...graph.node import Shape
+from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, reduce as rd
 from ...ops.base import broadcast
 from ...tensors.core import node_of, wrap
@@ -51,6 +51,37 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 def shape_of(tensor: Tensor) -> Shape:
     return node_of(tensor).type.shape
+
+
+def warn_if_normalised(name: str, x: Node, dim: int | None, instead: str) -> None:
+    """Warns of a softmax over ``dim`` (or, with None, a sigmoid) that was taken before a loss.
+
+    It is recognised by the ops that it was recorded as, while they are there.
+    """
+    while x.sig.op.name == "cast" and x.inputs and x.inputs[0] is not None:
+        x = x.inputs[0]
+    if dim is None:
+        found = x.sig.op.name == "sigmoid"
+    else:
+        found = _is_softmax(x, dim)
+    if found:
+        what = "a sigmoid" if dim is None else "a softmax"
+        user_warning(f"{name}: its input is the result of {what}, and {instead}")
+
+
+def _is_softmax(x: Node, dim: int) -> bool:
+    """``e / e.sum(dim, keepdim=True)``, with ``e`` an exponential?"""
+    if x.sig.op.name != "div" or len(x.inputs) != 2:
+        return False
+    e, total = x.inputs
+    return (
+        e is not None
+        and total is not None
+        and e.sig.op.name == "exp"
+        and total.sig.op.name == "sum"
+        and total.inputs[:1] == (e,)
+        and total.sig.attrs == ((dim,), True)
+    )
 
 
 def check_operands(name: str, input: Tensor, target: Tensor, floating: bool = True) -> None:
