@@ -128,6 +128,30 @@ def test_a_failing_save_leaves_the_set_that_was_there(
     assert same(weft.load(saved), tensors())
 
 
+def test_every_flipped_bit_of_the_index_is_noticed_or_does_no_harm(saved: Path) -> None:
+    index = saved.with_name(saved.name + ".index.json")
+    whole = index.read_bytes()
+    noticed = 0
+    for k in range(len(whole)):
+        index.write_bytes(whole[:k] + bytes([whole[k] ^ 1]) + whole[k + 1 :])
+        try:
+            assert same(weft.load(saved), tensors()), f"byte {k}"
+        except CheckpointError:
+            noticed += 1
+    assert noticed > len(whole) / 2
+
+
+def test_what_a_killed_save_left_is_removed(saved: Path) -> None:
+    wanted = len(names(saved.parent))
+    for name in ("model-0a1b2c3d-00001-of-00002.safetensors", "model-00001-of-00007.safetensors"):
+        (saved.parent / name).touch()
+    (saved.parent / ".model-00001-of-00007.safetensors.01234567.tmp").touch()
+    (saved.parent / "model-00001-of-00007.txt").touch()  # not ours
+    weft.save(tensors(), saved, max_shard_size="1KB")
+    assert len(names(saved.parent)) == wanted + 1
+    assert same(weft.load(saved), tensors())
+
+
 def test_a_missing_shard_is_named(saved: Path) -> None:
     (saved.parent / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"'model-00002-of-00003.safetensors', which is not"):

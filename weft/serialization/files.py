@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -51,7 +51,7 @@ def replacing(path: Path, size: int) -> Iterator[BinaryIO]:
             raise OSError(errno.EISDIR, "it is a folder")
         if target.exists() and not target.is_file():
             raise OSError(errno.EINVAL, "it is not a regular file")
-        _remove_abandoned(target)
+        remove_abandoned(target.parent, escape(target.name))
         try:
             with _new_file(temporary) as f:
                 yield f
@@ -105,9 +105,9 @@ def _name(descriptor: int, path: Path) -> None:
         os.close(folder)
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Removes what processes that were killed left beside ``target``."""
-    for path in target.parent.glob(f".{escape(target.name)}.????????.tmp"):
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Removes what processes that were killed left of files whose names fit a glob pattern."""
+    for path in folder.glob(f".{pattern}.????????.tmp"):
         with suppress(OSError), path.open("rb") as f:
             if _lock(f):
                 path.unlink()
@@ -236,6 +236,19 @@ def _fill(f: BinaryIO, values: memoryview) -> int:
             break
         done += count
     return done
+
+
+def without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for ``json.loads``.
+
+    Raises:
+        ValueError: if a key stands there twice.
+    """
+    pairs = list(pairs)
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return made
 
 
 def missing(path: Path) -> FileNotFoundError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,7 +22,7 @@ from ..errors import CheckpointError, UnsupportedOp
 from ..tensors.core import TensorCore
 from ..tensors.interop import host_value
 from ..tensors.tensor import Tensor
-from .files import Array, Source, as_bytes
+from .files import Array, Source, as_bytes, without_doubles
 from .storages import Budget, Place, Shared, Storage, contiguous, device_for
 from .structure import At, Json, decode, encode
 
@@ -266,7 +266,7 @@ class Reader:
 
     def _parsed(self, text: bytes) -> dict[str, Any]:
         try:
-            header = json.loads(text, object_pairs_hook=_without_doubles)
+            header = json.loads(text, object_pairs_hook=without_doubles)
         except (ValueError, RecursionError) as error:
             raise self._damaged(f"its header is not JSON ({error})") from None
         if not isinstance(header, dict):
@@ -315,14 +315,6 @@ class Reader:
                 f"{start + span.begin:,} to {start + span.end:,})"
             )
         return array
-
-
-def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return made
 
 
 def _whole(storage: Storage, shape: tuple[int, ...]) -> Tensor:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import CheckpointError
 from ..tensors.core import TensorCore
-from .files import missing, replacing
+from .files import missing, remove_abandoned, replacing, without_doubles
 from .structure import checked, place
 
 _SUFFIX = ".index.json"
+_SUM = "weft.crc32"  # in the index that save() writes: the checksum of its weight_map
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{name[0]}IB": 1 << 10 * k for k, name in enumerate(_UNITS, start=1)}
 
@@ -41,11 +44,10 @@ def save_shards(obj: Any, path: Path, contents: Write, max_shard_size: int | str
     _check_flat(obj)
     shards = _split(obj, _bytes(max_shard_size))
     index = path.with_name(path.name + _SUFFIX)
-    old = _shards_named_by(index)
     if len(shards) == 1:
         _write(obj, path, contents)
         index.unlink(missing_ok=True)
-        _remove(old)
+        _remove_other_sets(path, [])
         return
     names = _names(path, len(shards))
     written: list[Path] = []
@@ -60,7 +62,7 @@ def save_shards(obj: Any, path: Path, contents: Write, max_shard_size: int | str
         _remove(written)
         raise
     path.unlink(missing_ok=True)  # what load() would take before the index
-    _remove([p for p in old if p not in written])
+    _remove_other_sets(path, names)
 
 
 def _check_flat(obj: Any) -> None:
@@ -109,7 +111,11 @@ def _names(path: Path, count: int) -> list[str]:
 def _index(names: list[str], shards: list[dict[str, Any]]) -> dict[str, Any]:
     total = sum(x.numel() * x.element_size() for shard in shards for x in shard.values())
     where = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
-    return {"metadata": {"total_size": total}, "weight_map": where}
+    return {"metadata": {"total_size": total, _SUM: _sum(where)}, "weight_map": where}
+
+
+def _sum(where: Any) -> int:
+    return zlib.crc32(json.dumps(where, sort_keys=True).encode())
 
 
 def _write(obj: Any, path: Path, contents: Write) -> None:
@@ -118,11 +124,13 @@ def _write(obj: Any, path: Path, contents: Write) -> None:
         made.write(f)
 
 
-def _shards_named_by(index: Path) -> list[Path]:
-    """The files of an index that is there, if it can be read."""
-    with suppress(OSError, CheckpointError):
-        return [index.with_name(name) for name in sorted(set(_weight_map(index).values()))]
-    return []
+def _remove_other_sets(path: Path, keep: list[str]) -> None:
+    """Removes shards that the index does not name: an older set, or what a killed save left."""
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    shard = re.compile(rf"{stem}(-[0-9a-f]{{8}})?-\d{{5}}-of-\d{{5}}{suffix}")
+    found = [p for p in path.parent.iterdir() if shard.fullmatch(p.name)]
+    _remove([p for p in found if p.name not in keep])
+    remove_abandoned(path.parent, f"{escape(path.stem)}-*{escape(path.suffix)}")
 
 
 def _remove(paths: list[Path]) -> None:
@@ -192,8 +200,11 @@ def _open_all(index: Path, stack: ExitStack) -> tuple[dict[str, str], dict[str, 
 
 def _weight_map(index: Path) -> dict[str, str]:
     try:
-        where = json.loads(index.read_bytes())["weight_map"]
+        content = json.loads(index.read_bytes(), object_pairs_hook=without_doubles)
+        where = content["weight_map"]
         names = set(where.values())
+        if content.get("metadata", {}).get(_SUM, _sum(where)) != _sum(where):
+            raise ValueError("it does not match its checksum")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"'{index}' is not an index of shards, or is damaged: {error!r:.200}"
