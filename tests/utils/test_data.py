@@ -146,9 +146,9 @@ def test_subset_and_concat() -> None:
     assert labels(DataLoader(both, 4)) == [0, 1, 2, 8, 3, 5]
     with pytest.raises(IndexOutOfRange, match="sample 6 is asked for, of a ConcatDataset of 6"):
         both[6]
-    with pytest.raises(TypeError, match="Stream is an IterableDataset"):
+    with pytest.raises(TypeError, match="does not support IterableDataset, which Stream is"):
         ConcatDataset([pairs(2), Stream(3)])
-    with pytest.raises(ValueError, match="at least one dataset"):
+    with pytest.raises(ValueError, match="should not be an empty iterable"):
         ConcatDataset([])
 
 
@@ -162,9 +162,9 @@ def test_datasets_side_by_side() -> None:
     assert batch["word"] == ["a", "b", "c"]
     with pytest.raises(ValueError, match=r"Size mismatch .* \{'a': 4, 'b': 3\}"):
         StackDataset(a=d, b=range(3))
-    with pytest.raises(ValueError, match="not none at all"):
+    with pytest.raises(ValueError, match="At least one dataset should be passed"):
         StackDataset()
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match=r"Supported either .* but both types are given"):
         StackDataset(d, word=words)
 
     class Short(Squares):
@@ -201,7 +201,7 @@ def test_random_split_parts_do_not_overlap() -> None:
         ([15, 4], r"\[15, 4\] add up to 19, but the dataset has 20 samples"),
         ([0.5, 0.4], r"add up to 0.9"),
         ([21, -1], r"\[21, -1\]"),
-        ([1.5, -0.5], r"fraction 0 is 1.5"),
+        ([1.5, -0.5], r"Fraction at index 0 is not between 0 and 1: .* 1.5"),
     ],
 )
 def test_random_split_refuses(lengths: Any, message: str) -> None:
@@ -210,7 +210,9 @@ def test_random_split_refuses(lengths: Any, message: str) -> None:
 
 
 def test_random_split_warns_of_an_empty_part() -> None:
-    with pytest.warns(UserWarning, match=r"part 1 \(fraction 0.1 of 5 samples\) is empty"):
+    with pytest.warns(
+        UserWarning, match=r"split at index 1 is 0: random_split was asked for 0\.1 of 5"
+    ):
         random_split(range(5), [0.9, 0.1])
 
 
@@ -250,9 +252,9 @@ def test_random_sampler() -> None:
     assert len(again) == len(RandomSampler(range(5), num_samples=200)) == 200
     with pytest.raises(ValueError, match="the dataset is empty"):
         RandomSampler([])
-    with pytest.raises(ValueError, match="num_samples must be a positive int, not 0"):
+    with pytest.raises(ValueError, match=r"num_samples should be a positive .* num_samples=0"):
         RandomSampler(range(3), num_samples=0)
-    with pytest.raises(TypeError, match="replacement is True or False, not 1"):
+    with pytest.raises(TypeError, match=r"replacement should be a boolean .* replacement=1"):
         RandomSampler(range(3), replacement=1)  # type: ignore[arg-type]
 
 
@@ -288,9 +290,9 @@ def test_weighted_random_sampler() -> None:
     for weights, count, message in [
         ([1, -1], 1, "weight 1 is -1.0"),
         ([1, float("nan")], 1, "weight 1 is nan"),
-        ([[1]], 1, r"a 1d sequence.*shape \[1, 1\]"),
+        ([[1]], 1, r"a 1d sequence.*shape \(1, 1\)"),
         ([0, 0], 1, "only 0 of 2 weights are above 0"),
-        ([1], 0, "num_samples must be a positive int"),
+        ([1], 0, "num_samples should be a positive"),
     ]:
         with pytest.raises(ValueError, match=message):
             WeightedRandomSampler(cast("Any", weights), count)
@@ -329,9 +331,9 @@ def test_replicas_share_one_order_that_depends_on_the_epoch() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "8"])
 def test_a_batch_size_must_be_a_positive_int(size: Any) -> None:
-    with pytest.raises(ValueError, match=f"batch_size must be a positive int, not {size!r}"):
+    with pytest.raises(ValueError, match=f"batch_size should be a positive .*batch_size={size!r}"):
         DataLoader(pairs(3), size)
-    with pytest.raises(ValueError, match="batch_size must be a positive int"):
+    with pytest.raises(ValueError, match="batch_size should be a positive integer"):
         BatchSampler(range(3), size, drop_last=False)
 
 
@@ -514,17 +516,25 @@ class NoLength(Dataset[int]):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: DataLoader(pairs(3), sampler=[0], shuffle=True), ValueError, "leave one out"),
-        (lambda: DataLoader(pairs(3), 2, batch_sampler=[[0]]), ValueError, "leave out batch_size"),
+        (
+            lambda: DataLoader(pairs(3), sampler=[0], shuffle=True),
+            ValueError,
+            "exclusive with shuffle",
+        ),
+        (
+            lambda: DataLoader(pairs(3), 2, batch_sampler=[[0]]),
+            ValueError,
+            "exclusive with batch_s",
+        ),
         (lambda: DataLoader(pairs(3), None, drop_last=True), ValueError, "no last batch"),
-        (lambda: DataLoader(Stream(3), shuffle=True), ValueError, "shuffle cannot .* Stream"),
-        (lambda: DataLoader(Stream(3), sampler=[1]), ValueError, "sampler cannot .* Stream"),
+        (lambda: DataLoader(Stream(3), shuffle=True), ValueError, "unspecified shuffle .* Stream"),
+        (lambda: DataLoader(Stream(3), sampler=[1]), ValueError, "unspecified sampler .* Stream"),
         (lambda: DataLoader(NoLength()), TypeError, "NoLength has no length: define"),
         (lambda: DataLoader(cast("Any", Squares)), TypeError, r"DataLoader\(Squares\(...\)\)"),
         (lambda: DataLoader(cast("Any", iter([1]))), TypeError, "list_iterator has no __getitem__"),
         (lambda: DataLoader([], shuffle=True), ValueError, "the dataset is empty"),
-        (lambda: DataLoader(pairs(3), num_workers=-1), ValueError, "at least 0, not -1"),
-        (lambda: DataLoader(pairs(3), timeout=-1), ValueError, "not be negative"),
+        (lambda: DataLoader(pairs(3), num_workers=-1), ValueError, "non-negative, an int, not -1"),
+        (lambda: DataLoader(pairs(3), timeout=-1), ValueError, "should be non-negative, not -1"),
         (lambda: DataLoader(pairs(3), timeout=3), ValueError, "leave timeout out, or .* num_work"),
         (lambda: DataLoader(pairs(3), prefetch_factor=2), ValueError, "prefetch_factor=2 is about"),
         (lambda: DataLoader(pairs(3), persistent_workers=True), ValueError, "persistent_wo"),
@@ -546,7 +556,7 @@ class NoLength(Dataset[int]):
         (
             lambda: DataLoader(pairs(3), num_workers=1, prefetch_factor=0),
             ValueError,
-            "prefetch_factor must be a positive int",
+            "prefetch_factor should be a positive",
         ),
         (lambda: DataLoader(pairs(3), worker_method="fibre"), ValueError, "'multiprocessing' or"),
         (lambda: DataLoader(pairs(3), generator=cast("Any", 3)), TypeError, "must be a weft.Gen"),

@@ -189,12 +189,18 @@ def crash() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"signal 9 \(SIGKILL\).*memory runs out"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            r"signal: Killed \(SIGKILL\).*memory runs",
+        ),
         (
             lambda: (faulthandler.disable(), os.kill(os.getpid(), signal.SIGSEGV)),
-            r"signal 11 \(SIGSEGV\).*Native code",
+            r"is killed by signal: Segmentation fault \(SIGSEGV\).*Native code",
         ),
-        (lambda: os.kill(os.getpid(), signal.SIGTERM), r"signal 15 \(SIGTERM\)"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGTERM),
+            r"signal: Terminated \(SIGTERM\)",
+        ),
         (lambda: os._exit(3), r"ended with exit code 3"),
         (lambda: sys.exit(4), r"ended with exit code 4"),
     ],

@@ -519,7 +519,7 @@ def test_a_stream_longer_than_it_says_is_warned_of() -> None:
 
     loader = DataLoader(Same(), 2, num_workers=2)
     assert len(loader) == 3
-    with pytest.warns(UserWarning, match="makes 3 batches, but 4 have come.*get_worker_info"):
+    with pytest.warns(UserWarning, match=r"to be 3 .*, but [456] samples have.*worker_info"):
         assert len(list(loader)) == 6
 
 
@@ -562,3 +562,43 @@ def test_many_indices_and_large_messages_do_not_block_one_another() -> None:
 
 def test_the_smallest_shared_array_is_as_large_as_said() -> None:
     assert transport.SMALLEST == 1 << 16
+
+
+def test_very_many_workers_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="create 1000 worker processes.*excessive worker creation"):
+        DataLoader(range(4), num_workers=1000)
+    DataLoader(range(4), num_workers=1000, worker_method="thread")
+
+
+def test_workers_end_by_themselves() -> None:
+    for data in (Mixed(9), Count(30)):
+        for kept in (False, True):
+            loader = DataLoader(data, 2, num_workers=2, persistent_workers=kept)
+            passing: Any = iter(loader)
+            next(passing)
+            workers = passing._workers
+            del passing, loader
+            assert [worker.exitcode for worker in workers] == [0, 0]
+        passing = iter(DataLoader(data, 2, num_workers=2))
+        assert len(list(passing)) >= 5
+        assert [worker.exitcode for worker in passing._workers] == [0, 0]
+
+
+class SlowFirst(Dataset[Any]):
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> Any:
+        info = get_worker_info()
+        assert info is not None
+        if index == 0:
+            time.sleep(0.6)
+        return info.id, index
+
+
+def test_who_is_slow_gets_no_more_tasks() -> None:
+    in_order = [tuple(x.item() for x in b) for b in DataLoader(SlowFirst(), num_workers=2)]
+    assert in_order == [(k % 2, k) for k in range(10)]
+    loader = DataLoader(SlowFirst(), num_workers=2, prefetch_factor=2, in_order=False)
+    ready = [tuple(x.item() for x in b) for b in loader]
+    assert ready == [(1, k) for k in (1, 3, 4, 5, 6, 7, 8, 9)] + [(0, 0), (0, 2)]

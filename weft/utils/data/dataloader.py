@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -126,6 +128,7 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = _context(multiprocessing_context, num_workers, worker_method)
         self.persistent_workers = persistent_workers
         self.in_order = in_order
+        _warn_of_many(num_workers, worker_method)
         single = batch_size is None and batch_sampler is None
         self.collate_fn = collate_fn or (default_convert if single else default_collate)
         self._pool: Pool | None = None  # kept from pass to pass
@@ -153,7 +156,7 @@ class DataLoader(Generic[T_co]):
         self._progress = Progress(
             self.generator,
             self._source(),
-            joined=self._joins,
+            joined=self._auto_collation,
             workers=max(1, self.num_workers),
             resume=resume,
         )
@@ -233,14 +236,16 @@ class DataLoader(Generic[T_co]):
         return facts
 
     @property
-    def _joins(self) -> bool:
+    def _auto_collation(self) -> bool:
         return self.batch_size is not None or self.batch_sampler is not None
 
     def _source(self) -> Iterable[Any] | None:
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def _recipe(self) -> Recipe:
-        return Recipe(self.dataset, self.batch_size, self._joins, self.drop_last, self.collate_fn)
+        return Recipe(
+            self.dataset, self.batch_size, self._auto_collation, self.drop_last, self.collate_fn
+        )
 
     def _new_pool(self, recipe: Recipe) -> Pool:
         jobs = [
@@ -273,9 +278,14 @@ def _check_workers(
     worker_method: str,
 ) -> None:
     if not isinstance(num_workers, int) or isinstance(num_workers, bool) or num_workers < 0:
-        raise ValueError(f"num_workers must be an int of at least 0, not {num_workers!r}")
+        raise ValueError(
+            f"num_workers option should be non-negative, an int, not {num_workers!r} (0: samples "
+            "are loaded where the loop runs)"
+        )
     if not isinstance(timeout, (int, float)) or not timeout >= 0:
-        raise ValueError(f"timeout must not be negative: {timeout!r} (seconds; 0 for any time)")
+        raise ValueError(
+            f"timeout option should be non-negative, not {timeout!r} (seconds; 0 for any time)"
+        )
     if worker_method not in {"multiprocessing", "thread"}:
         raise ValueError(
             f"worker_method must be 'multiprocessing' or 'thread', not {worker_method!r}"
@@ -295,15 +305,25 @@ def _check_workers(
             )
 
 
+def _warn_of_many(num_workers: int, worker_method: str) -> None:
+    most = 16 + 4 * (os.cpu_count() or 1)
+    if worker_method == "multiprocessing" and num_workers > most:
+        warnings.warn(
+            f"This DataLoader will create {num_workers} worker processes, where {most} are plenty "
+            "for the processors here. Please be aware that excessive worker creation might get "
+            "DataLoader running slow or even freeze",
+            stacklevel=4,
+        )
+
+
 def _context(context: Any, num_workers: int, worker_method: str) -> Any:
     """A context of ``multiprocessing``, from its name or itself."""
     if context is None:
         return None
     if num_workers == 0 or worker_method == "thread":
         raise ValueError(
-            "multiprocessing_context can only be used with multi-process loading (num_workers > 0 "
-            f"and worker_method='multiprocessing'), but num_workers={num_workers} and "
-            f"worker_method={worker_method!r}"
+            "multiprocessing_context can only be used with multi-process loading (num_workers > 0)"
+            f", but got num_workers={num_workers} and worker_method={worker_method!r}"
         )
     import multiprocessing
 
@@ -311,14 +331,14 @@ def _context(context: Any, num_workers: int, worker_method: str) -> Any:
         methods = multiprocessing.get_all_start_methods()
         if context not in methods:
             raise ValueError(
-                f"multiprocessing_context should specify a valid start method in {methods!r}, but "
-                f"got {context!r}"
+                "multiprocessing_context option should specify a valid start method in "
+                f"{methods!r}, but got {context!r}"
             )
         return multiprocessing.get_context(context)
     if not isinstance(context, multiprocessing.context.BaseContext):
         raise TypeError(
-            "multiprocessing_context should be a valid context object or a string specifying the "
-            f"start method, not {type(context).__name__}"
+            "multiprocessing_context option should be a valid context object or a string "
+            f"specifying the start method, not {type(context).__name__}"
         )
     return context
 
@@ -341,9 +361,10 @@ def _check_iterable(dataset: Any, shuffle: Any, sampler: Any, batch_sampler: Any
     for name, value in options.items():
         if value is not None:
             raise ValueError(
-                f"{name} cannot be used with {type(dataset).__name__}: an IterableDataset gives "
-                f"its samples in its own order. Leave {name} out and order them in its __iter__, "
-                "or make it a Dataset with __getitem__ and __len__"
+                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
+                f"{name}={value!r}. {type(dataset).__name__} gives its samples in its own order: "
+                f"leave {name} out and order them in its __iter__, or make it a Dataset with "
+                "__getitem__ and __len__"
             )
 
 
@@ -352,15 +373,19 @@ def _check_order(
 ) -> None:
     if sampler is not None and shuffle:
         raise ValueError(
-            "sampler and shuffle=True both say in which order the samples come: leave one out"
+            "sampler option is mutually exclusive with shuffle: both say in which order the "
+            "samples come. Leave one out"
         )
     if batch_sampler is not None:
         if batch_size != 1 or shuffle or sampler is not None or drop_last:
             raise ValueError(
-                "batch_sampler says which samples make each batch: leave out batch_size, shuffle, "
-                "sampler and drop_last"
+                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler and "
+                "drop_last: it says which samples make each batch. Leave the others out"
             )
     elif batch_size is not None:
         check_positive("batch_size", batch_size)
     elif drop_last:
-        raise ValueError("batch_size=None gives single samples, so there is no last batch to drop")
+        raise ValueError(
+            "batch_size=None option disables auto-batching and is mutually exclusive with "
+            "drop_last: it gives single samples, so there is no last batch to drop"
+        )

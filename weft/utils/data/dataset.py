@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from ...errors import IndexOutOfRange, ShapeError
+from ...errors import DatasetError, IndexOutOfRange, ShapeError
 from ...tensors.creation import tensor
 from ...tensors.random import Generator, randperm
 from ...tensors.tensor import Tensor
@@ -64,7 +64,7 @@ class ChainDataset(IterableDataset[T_co]):
     def _parts(self) -> Iterator[IterableDataset[T_co]]:
         for k, part in enumerate(self.datasets):
             if not isinstance(part, IterableDataset):
-                raise TypeError(
+                raise DatasetError(
                     "ChainDataset only supports IterableDataset, but its dataset "
                     f"{k} is a {type(part).__name__}: ConcatDataset joins those that have an index"
                 )
@@ -181,12 +181,14 @@ class ConcatDataset(Dataset[T_co]):
     def __init__(self, datasets: Iterable[Dataset[Any]]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset takes at least one dataset, not an empty list")
+            raise DatasetError(
+                "ConcatDataset takes datasets, which should not be an empty iterable"
+            )
         for d in self.datasets:
             if isinstance(d, IterableDataset):
-                raise TypeError(
-                    f"ConcatDataset needs samples that it can number, but {type(d).__name__} is an "
-                    "IterableDataset: ChainDataset joins such datasets"
+                raise DatasetError(
+                    f"ConcatDataset does not support IterableDataset, which {type(d).__name__} is, "
+                    "since it numbers samples: ChainDataset joins such datasets"
                 )
         self.cumulative_sizes = list(accumulate(length_of(d) for d in self.datasets))
 
@@ -219,8 +221,10 @@ class StackDataset(Dataset[Any]):
     def __init__(self, *args: Indexed[Any], **kwargs: Indexed[Any]) -> None:
         if bool(args) == bool(kwargs):
             raise ValueError(
-                "StackDataset takes datasets by position (the samples are tuples) or by name (they "
-                f"are dicts), not {'both' if args else 'none at all'}"
+                "Supported either datasets by position (the samples are tuples) or by name (they "
+                "are dicts), but both types are given to StackDataset"
+                if args
+                else "At least one dataset should be passed to StackDataset"
             )
         self.datasets = args or kwargs
         parts = self._parts()
@@ -300,13 +304,14 @@ def random_split(
         whole = _sizes_of_fractions(lengths, count)
     elif any(n != given or n < 0 for n, given in zip(whole, lengths, strict=True)):
         raise ValueError(
-            f"random_split takes sizes, or fractions that add up to 1, but {list(lengths)} "
-            f"add up to {total}"
+            "Sum of input lengths does not equal the length of the input dataset! random_split "
+            f"takes sizes, or fractions that add up to 1, but {list(lengths)} add up to {total}"
         )
     if sum(whole) != count:
         raise ValueError(
-            f"random_split: the lengths {list(lengths)} add up to {total}, but the dataset has "
-            f"{count} samples; fractions that add up to 1, for example [0.9, 0.1], fit any dataset"
+            "Sum of input lengths does not equal the length of the input dataset! random_split: "
+            f"{list(lengths)} add up to {total}, but the dataset has {count} samples; fractions "
+            "that add up to 1, for example [0.9, 0.1], fit any dataset"
         )
     order = randperm(count, generator=generator).tolist()
     ends = accumulate(whole)
@@ -316,14 +321,17 @@ def random_split(
 def _sizes_of_fractions(fractions: Sequence[float], count: int) -> list[int]:
     for k, fraction in enumerate(fractions):
         if not 0 <= fraction <= 1:
-            raise ValueError(f"random_split: fraction {k} is {fraction}, not between 0 and 1")
+            raise ValueError(
+                f"Fraction at index {k} is not between 0 and 1: random_split got {fraction}"
+            )
     sizes = [math.floor(count * fraction) for fraction in fractions]
     for k in range(count - sum(sizes)):
         sizes[k % len(sizes)] += 1
     for k, size in enumerate(sizes):
         if size == 0:
             warnings.warn(
-                f"random_split: part {k} (fraction {fractions[k]} of {count} samples) is empty",
+                f"Length of split at index {k} is 0: random_split was asked for {fractions[k]} of "
+                f"{count} samples",
                 stacklevel=3,
             )
     return sizes

@@ -31,12 +31,12 @@ class Pass(Iterator[Any]):
         progress.give(number, worker, state)
         if self._expected is not None and progress.given > self._expected:
             warnings.warn(
-                f"the length of the IterableDataset, asked for by len(loader), makes "
-                f"{self._expected} batches, but {progress.given} have come: __len__ is wrong, or "
-                "each worker gives all samples (see get_worker_info) instead of its part",
+                f"Length of IterableDataset was reported to be {self._expected} (when accessing "
+                f"len(dataloader)), but {progress.given} samples have been fetched. For "
+                "multiprocessing data-loading, this could be caused by workers that each give all "
+                "samples instead of their part (see get_worker_info)",
                 stacklevel=3,
             )
-            self._expected = None
 
     def __getstate__(self) -> Any:
         raise TypeError("a pass over a DataLoader cannot be copied or pickled; the loader can")
@@ -89,9 +89,13 @@ class Pool(Protocol):
 
     Attributes:
         epoch: number of the pass that they work for.
+        workers: the processes or threads themselves.
     """
 
     epoch: int
+
+    @property
+    def workers(self) -> Sequence[Any]: ...
 
     @property
     def is_open(self) -> bool: ...
@@ -160,6 +164,11 @@ class WithWorkers(Pass):
         if not self._keep:
             self._pool.close()
         raise StopIteration
+
+    @property
+    def _workers(self) -> Sequence[Any]:
+        """As PyTorch calls them: processes or threads, for those who look after them."""
+        return self._pool.workers
 
     def _submit(self) -> None:
         """Gives the next task to the worker whose turn it is."""

@@ -155,6 +155,7 @@ class ProcessPool:
                     "module, or use multiprocessing_context='fork' or worker_method='thread'"
                 )
             raise
+        self.workers = [worker.process for worker in self._workers]
         for worker in self._workers:
             self._selector.register(worker.connection, selectors.EVENT_READ, worker)
             self._selector.register(worker.process.sentinel, selectors.EVENT_READ, worker)
@@ -217,8 +218,9 @@ class ProcessPool:
         process = worker.process
         process.join(5)
         text = (
-            f"DataLoader worker (pid(s) {process.pid}) exited unexpectedly: worker {worker.id} "
-            f"{_cause(process.exitcode)}{_doing(worker)}. {_hint(process.exitcode)}"
+            f"DataLoader worker (pid(s) {process.pid}) exited unexpectedly: DataLoader worker "
+            f"(pid {process.pid}) {_cause(process.exitcode)}{_doing(worker)}. "
+            f"{_hint(process.exitcode)}"
         )
         if self._method != "fork" and process.exitcode == 1:
             text += (
@@ -280,10 +282,9 @@ def _cause(code: int | None) -> str:
     if code is None:
         return "closed its connection"
     if code < 0:
-        try:
-            return f"was killed by signal {-code} ({signal.Signals(-code).name})"
-        except ValueError:
-            return f"was killed by signal {-code}"
+        names = {s.value: s.name for s in signal.Signals}
+        name = signal.strsignal(-code) or "unknown"
+        return f"is killed by signal: {name} ({names.get(-code, -code)})"
     return f"ended with exit code {code}"
 
 

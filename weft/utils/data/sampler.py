@@ -63,7 +63,9 @@ class RandomSampler(Sampler[int]):
         generator: Generator | None = None,
     ) -> None:
         if not isinstance(replacement, bool):
-            raise TypeError(f"replacement is True or False, not {replacement!r}")
+            raise TypeError(
+                f"replacement should be a boolean value, but got replacement={replacement!r}"
+            )
         self.data_source = data_source
         self.replacement = replacement
         self.generator = generator
@@ -133,7 +135,9 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         check_positive("num_samples", num_samples)
         if not isinstance(replacement, bool):
-            raise ValueError(f"replacement is True or False, not {replacement!r}")  # noqa: TRY004 (PyTorch's)
+            raise ValueError(  # noqa: TRY004 (PyTorch's)
+                f"replacement should be a boolean value, but got replacement={replacement!r}"
+            )
         values = np.array(weights, np.float64)
         _check_weights(values, num_samples, replacement)
         self.weights = values
@@ -160,8 +164,8 @@ class WeightedRandomSampler(Sampler[int]):
 def _check_weights(weights: np.ndarray[Any, Any], num_samples: int, replacement: bool) -> None:
     if weights.ndim != 1:
         raise ValueError(
-            "weights should be a 1d sequence, one number for each sample, but they have shape "
-            f"{list(weights.shape)}"
+            "weights should be a 1d sequence, one number for each sample, but given weights have "
+            f"shape {tuple(weights.shape)}"
         )
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if wrong.size:
@@ -192,7 +196,9 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         check_positive("batch_size", batch_size)
         if not isinstance(drop_last, bool):
-            raise TypeError(f"drop_last is True or False, not {drop_last!r}")
+            raise ValueError(  # noqa: TRY004 (PyTorch's)
+                f"drop_last should be a boolean value, but got drop_last={drop_last!r}"
+            )
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -215,4 +221,4 @@ def check_positive(name: str, value: Any) -> None:
         ValueError: unless ``value`` is an int above 0.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"{name} must be a positive int, not {value!r}")
+        raise ValueError(f"{name} should be a positive integer value, but got {name}={value!r}")

@@ -62,7 +62,7 @@ class ThreadPool:
         self._inboxes: list[Inbox] = [queue.SimpleQueue() for _ in jobs]
         self.epoch = 0
         stopping = threading.Event()
-        threads = [
+        self.workers = [
             threading.Thread(
                 target=_thread_main,
                 args=(job, inbox, self._outbox, stopping.is_set),
@@ -71,8 +71,8 @@ class ThreadPool:
             )
             for job, inbox in zip(jobs, self._inboxes, strict=True)
         ]
-        self.close = finalize(self, _end, stopping, self._inboxes, threads)
-        for thread in threads:
+        self.close = finalize(self, _end, stopping, self._inboxes, self.workers)
+        for thread in self.workers:
             thread.start()
 
     @property
