@@ -107,6 +107,46 @@ def test_random_graphs(data: st.DataObject) -> None:
     check(values[-1], start.grad)
 
 
+HALVES = [weft.bfloat16, weft.float16]
+SMOOTH: list[Callable[[weft.Tensor], weft.Tensor]] = [
+    lambda x: x + 1.7,
+    lambda x: x * x - x,
+    lambda x: x / 3,
+    lambda x: x.exp(),
+    lambda x: x.tanh().abs().sqrt(),
+    lambda x: weft.where(x > 0, x, -x),
+    lambda x: x.sum(0),
+    lambda x: x.mean(1, keepdim=True).expand(6, 40),
+    lambda x: x.amax(1),
+    lambda x: F.softmax(x, 1),
+    lambda x: F.layer_norm(x, (40,)),
+    lambda x: F.gelu(x),
+    lambda x: x @ x.T,
+    lambda x: x[weft.tensor([5, 0, 0])],
+    lambda x: weft.cat([x[:, :3], x[:, 5:]], 1),
+    lambda x: x.float().to(x.dtype),
+    lambda x: x.int().to(x.dtype),
+    lambda x: F.conv1d(x[None, :, :], x[None, :, :3]),
+    lambda x: F.max_pool1d(x[None], 3),
+    lambda x: F.dropout(x, 0.4),
+    lambda x: weft.rand(5, 6, dtype=x.dtype) + weft.randn(5, 6, dtype=x.dtype),
+    lambda x: F.embedding(weft.tensor([[1, 2, 1]]), x),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SMOOTH)))
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sixteen_bit_floats(number: int, dtype: Any) -> None:
+    x = weft.tensor(np.sin(np.arange(240.0) * 1.3).reshape(6, 40), dtype=dtype, requires_grad=True)
+    y = SMOOTH[number](x)
+    assert y.dtype is dtype
+    (y.float() * weft.linspace(0.5, 1.5, y.numel()).reshape(y.shape)).sum().backward()
+    check(y) if x.grad is None else check(y, x.grad)
+    assert "reference" not in weft.explain(lambda: SMOOTH[number](x)).replace(
+        "by the reference", ""
+    )
+
+
 def net() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1, bias=False),  # (its gradient would be rounding alone)

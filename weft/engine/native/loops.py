@@ -330,9 +330,10 @@ class _Emitter:
                 operations.combine(fn, code.op, code.dtype, parts[i], parts[i + 1])
                 for i in range(0, len(parts), 2)
             ]
-        if self.kept_axis:
-            return parts[0]
-        return operations.across(fn, code.op, code.dtype, parts[0])
+        whole = parts[0]
+        if not self.kept_axis:
+            whole = operations.across(fn, code.op, code.dtype, whole)
+        return operations.rounded(fn, whole, code.dtype)
 
     # ---- values
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from ...dtypes import BY_NAME
 from ...graph.liveness import Work
-from ...graph.node import Node, Signature
+from ...graph.node import OPS, Node, Signature, TensorType, type_of
 from . import operations
-from .simplify import simplify
+from .simplify import signature, simplify
 from .views import MOVES, Shape, View, dense_strides
 
 #: Ops whose value is that of their first input.
@@ -145,7 +146,27 @@ class Graph:
             operands = tuple([self._contiguous(o) for o in operands])
         if kind == "assemble":
             return self.add_assembly(sig, operands)
+        if _computes_in_single(kind, sig):
+            return self._in_single(kind, sig, operands)
         return self.add_step(kind, sig, operands)
+
+    def _in_single(self, kind: str, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        """A step on 16-bit floats, as one on float32 between casts."""
+        half = sig.type.dtype.name
+        types = tuple([single(t) for t in sig.types])
+        whole = signature(sig.op, sig.attrs, types)
+        wide = [self._cast(o, "float32") if self.dtypes[o.value] == half else o for o in operands]
+        return self._cast(self.add_step(kind, whole, tuple(wide)), half)
+
+    def _cast(self, operand: Operand, dtype: str) -> Operand:
+        to = BY_NAME[dtype]
+        kind = type_of(operand.view.shape, BY_NAME[self.dtypes[operand.value]])
+        sig = signature(OPS["cast"], to, (kind,))
+        key = (sig, (operand,))
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self.add_step("map", sig, (operand,))
+        return known
 
     def add_step(
         self,
@@ -184,12 +205,8 @@ class Graph:
 
     def add_copy(self, operand: Operand) -> Operand:
         """The same in a dense buffer of its own."""
-        from ...dtypes import BY_NAME
-        from ...graph.node import OPS, sign, type_of
-
         kind = type_of(operand.view.shape, BY_NAME[self.dtypes[operand.value]])
-        same = OPS["same"]
-        sig = same.signatures.get(kind) or sign(same, None, (kind,), kind)
+        sig = signature(OPS["same"], None, (kind,))
         key = ("copy", operand)
         known = self._known.get(key)
         if known is None:
@@ -224,6 +241,18 @@ class Graph:
         if targets[0] == whole and _tile(targets[1:], whole):
             del parts[0], targets[0]
         return self.add_step("assemble", sig, tuple(parts), tuple(targets))
+
+
+def _computes_in_single(kind: str, sig: Signature) -> bool:
+    """Is it one of the kernels that compute in float32 and float64 only, on 16-bit floats?"""
+    if sig.type.dtype.name not in operations.HALVES:
+        return False
+    return kind in ("matmul", "conv", "pool") or sig.op.name == "put_add"
+
+
+def single(kind: TensorType) -> TensorType:
+    """The same with float32 in place of 16-bit floats."""
+    return type_of(kind.shape, BY_NAME["float32"]) if kind.dtype.name in operations.HALVES else kind
 
 
 def _tile(targets: list[View], whole: View) -> bool:

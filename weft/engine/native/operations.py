@@ -1,6 +1,7 @@
 """The ops of loop kernels on values in registers, and how values come from memory and go back.
 
-A bool is a byte in memory and an ``i1`` in a register; all other types are the same in both.
+A bool is a byte in memory and an ``i1`` in a register; 16-bit floats are computed with as ``float``
+and rounded after each op; all other types are the same in both.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from collections.abc import Callable, Iterable
 
 from . import math, random
 from .ir import Function, Value, element, is_float, lanes, size_of, suffix, vector
+from .math import storage
 
 _MEMORY = {
     "bool": "i8", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
-    "float32": "float", "float64": "double",
+    "float32": "float", "float64": "double", "float16": "i16", "bfloat16": "i16",
 }  # fmt: skip
+
+HALVES = ("float16", "bfloat16")
 
 #: The dtypes that native code computes with.
 DTYPES = frozenset(_MEMORY)
@@ -24,6 +28,8 @@ def memory_type(dtype: str) -> str:
 
 
 def register_type(dtype: str) -> str:
+    if dtype in HALVES:
+        return "float"
     return "i1" if dtype == "bool" else _MEMORY[dtype]
 
 
@@ -33,11 +39,20 @@ def lanes_for(dtypes: Iterable[str], vector_bytes: int) -> int:
 
 
 def loaded(fn: Function, value: Value, dtype: str) -> Value:
+    if dtype in HALVES:
+        return storage.to_float(fn, value, dtype)
     return fn.compare("ne", value, 0) if dtype == "bool" else value
 
 
 def stored(fn: Function, value: Value, dtype: str) -> Value:
+    if dtype in HALVES:
+        return storage.from_float(fn, value, dtype)
     return fn.convert("zext", value, "i8") if dtype == "bool" else value
+
+
+def rounded(fn: Function, value: Value, dtype: str) -> Value:
+    """The nearest value that the dtype has."""
+    return loaded(fn, stored(fn, value, dtype), dtype) if dtype in HALVES else value
 
 
 def _addresses(fn: Function, start: Value, steps: Value, kind: str) -> Value:
@@ -85,7 +100,7 @@ def identity(op: str, dtype: str) -> float | int:
     if op == "sum":
         return 0
     highest = op == "min"
-    if dtype in ("float32", "float64"):
+    if dtype in ("float32", "float64", *HALVES):
         return float("inf") if highest else float("-inf")
     if dtype in ("bool", "uint8"):
         return (1 if dtype == "bool" else 255) if highest else 0
@@ -118,6 +133,10 @@ def across(fn: Function, op: str, dtype: str, value: Value) -> Value:
 
 def apply(fn: Function, op: str, source: str, dtype: str, arguments: list[Value]) -> Value:
     """The op named ``op`` on values of dtype ``source``."""
+    return rounded(fn, _apply(fn, op, source, dtype, arguments), dtype)
+
+
+def _apply(fn: Function, op: str, source: str, dtype: str, arguments: list[Value]) -> Value:
     if op == "where":
         return fn.select(*arguments)
     if op == "cast":
@@ -156,7 +175,7 @@ def is_native(op: str, sources: tuple[str, ...], dtype: str) -> bool:
     if op in ("where", "cast", "same"):
         return True
     table = math.UNARY if len(sources) == 1 else math.BINARY
-    return op in table and (sources[0] in ("float32", "float64") or op in math.INTEGER)
+    return op in table and (sources[0] in ("float32", "float64", *HALVES) or op in math.INTEGER)
 
 
 def in_range(fn: Function, index: Value, size: int, wrap: bool) -> tuple[Value, Value]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...dtypes import BY_NAME
-from ...graph.node import OPS, Signature, sign, type_of
+from ...graph.node import OPS, Op, Signature, TensorType, sign, type_of
 from .views import View
 
 if TYPE_CHECKING:
@@ -30,11 +30,16 @@ def _uses(graph: Graph) -> Counter[int]:
     return counted
 
 
+def signature(op: Op, attrs: Any, types: tuple[TensorType, ...]) -> Signature:
+    """The signature of an op that was not recorded."""
+    key = ("not recorded", attrs, types)
+    found: Signature | None = op.signatures.get(key)
+    return found or sign(op, attrs, types, key)
+
+
 def _signature(name: str, attrs: Any, shapes: Sequence[tuple[int, ...]], dtype: str) -> Signature:
-    op = OPS[name]
     types = tuple([type_of(tuple(shape), BY_NAME[dtype]) for shape in shapes])
-    found: Signature | None = op.signatures.get((attrs, types))
-    return found or sign(op, attrs, types, (attrs, types))
+    return signature(OPS[name], attrs, types)
 
 
 # ---- a @ b + c @ d + ...  ->  [a c] @ [b d]
