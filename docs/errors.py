@@ -553,6 +553,69 @@ CASES: dict[str, list[tuple[str, str]]] = {
             next(iter(weft.utils.data.DataLoader(data, batch_size=2)))
         """,
         ),
+        (
+            "A whole module to save",
+            """
+            weft.save({"model": nn.Linear(1, 1)}, "model.pt")
+        """,
+        ),
+        (
+            "The file before what is saved",
+            """
+            weft.save("model.pt", nn.Linear(1, 1).state_dict())
+        """,
+        ),
+        (
+            "A file that would run a program",
+            """
+            import io, os, pickle
+
+            class Evil:
+                def __reduce__(self):
+                    return os.system, ("echo hello",)
+
+            weft.load(io.BytesIO(pickle.dumps(Evil())))
+        """,
+        ),
+    ],
+    "weft.train.fit": [
+        (
+            "Batches without targets",
+            """
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=0.1)
+            weft.train.fit(model, [weft.ones(4, 2)], optimizer, F.mse_loss, progress=False)
+        """,
+        ),
+        (
+            "An optimiser of another model",
+            """
+            optimizer = weft.optim.SGD(nn.Linear(2, 1), lr=0.1)
+            weft.train.fit(nn.Linear(2, 1), [], optimizer, F.mse_loss, progress=False)
+        """,
+        ),
+        (
+            "A loss that is not reduced",
+            """
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=0.1)
+            loss = nn.MSELoss(reduction="none")
+            data = [(weft.ones(4, 2), weft.ones(4, 1))]
+            weft.train.fit(model, data, optimizer, loss, progress=False)
+        """,
+        ),
+        (
+            "A loss that is NaN",
+            """
+            import warnings
+
+            warnings.simplefilter("ignore")  # the optimiser says it too
+            model = nn.Linear(2, 1)
+            optimizer = weft.optim.SGD(model, lr=1e20)
+            data = [(weft.ones(4, 2), weft.zeros(4, 1))] * 9
+            weft.train.fit(model, data, optimizer, F.mse_loss, progress=False)
+        """,
+        ),
     ],
 }
 

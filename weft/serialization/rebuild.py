@@ -53,6 +53,13 @@ _KINDS = {
 }
 
 
+#: Modules that hostile pickles make use of.
+_DANGEROUS = {
+    *("builtins", "__builtin__", "os", "posix", "nt", "sys", "subprocess", "pty", "shutil"),
+    *("importlib", "runpy", "ctypes", "socket", "webbrowser", "operator", "code", "bdb", "pdb"),
+}
+
+
 class _StorageKind(Named):
     """A class of storages; ``dtype`` is None for bytes of any kind."""
 
@@ -345,11 +352,16 @@ def _unknown(name: str, module: str, last: str) -> Exception:
             f"it holds a tensor of dtype {_OTHER_DTYPES.get(last, last)}, which weft does not have"
             f": convert it to one of {', '.join(STORAGES.values())} where the file was made"
         )
-    whole = "It may hold a whole model or other objects, where a state_dict() is wanted. "
+    if name.partition(".")[0] in _DANGEROUS:
+        return CheckpointError(
+            f"it asks for '{name}', with which a file could do anything on this machine. Nothing "
+            "of it was run. This is not how weights are saved: do not load it with other programs"
+        )
     return CheckpointError(
         f"it asks for '{name}', and weft.load makes tensors and plain values only: nothing that a "
-        f"file names is imported or called. {whole}If you trust the file, load it where PyTorch is "
-        "installed, torch.load(path, weights_only=False), and save the state_dict() from there"
+        "file names is imported or called. It may hold a whole model or other objects, where a "
+        "state_dict() is wanted. If you trust the file, load it where PyTorch is installed, "
+        "torch.load(path, weights_only=False), and save the state_dict() from there"
     )
 
 
