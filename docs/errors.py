@@ -568,13 +568,10 @@ CASES: dict[str, list[tuple[str, str]]] = {
         (
             "A file that would run a program",
             """
-            import io, os, pickle
+            import io
 
-            class Evil:
-                def __reduce__(self):
-                    return os.system, ("echo hello",)
-
-            weft.load(io.BytesIO(pickle.dumps(Evil())))
+            content = b"\\x80\\x02cos\\nsystem\\nX\\x05\\x00\\x00\\x00hello\\x85R."  # a pickle
+            weft.load(io.BytesIO(content))
         """,
         ),
     ],
