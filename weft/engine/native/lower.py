@@ -18,6 +18,10 @@ from .views import MOVES, Shape, View, dense_strides
 _IDENTITIES = ("same", "detach", "graft", "over", "to_device")
 
 
+#: Fewer rows of a reduction than this are too few to be shared out among threads.
+_FEW_ROWS = 16
+_LARGE_REDUCTION = 32768
+
 #: Kinds of steps that can join in a loop.
 IN_LOOPS = ("map", "random", "reduce", "take")
 
@@ -144,11 +148,27 @@ class Graph:
             operands = self._scattered(operands)
         if kind in ("conv", "pool"):
             operands = tuple([self._contiguous(o) for o in operands])
+        if kind == "reduce":
+            return self._reduced(sig, operands[0])
         if kind == "assemble":
             return self.add_assembly(sig, operands)
         if _computes_in_single(kind, sig):
             return self._in_single(kind, sig, operands)
         return self.add_step(kind, sig, operands)
+
+    def _reduced(self, sig: Signature, operand: Operand) -> Operand:
+        """A large reduction to few values goes by way of one for each outermost part, so that
+        these are shared out among the threads.
+        """
+        dims, _ = sig.attrs
+        sizes = operand.view.shape
+        few = sig.type.size < _FEW_ROWS and operand.view.size >= _LARGE_REDUCTION
+        if few and 0 in dims and len(dims) > 1 and sizes[0] >= _FEW_ROWS and not is_half(sig):
+            inner = tuple([d for d in dims if d != 0])
+            first = signature(sig.op, (inner, True), sig.types)
+            operand = self.add_step("reduce", first, (operand,))
+            sig = signature(sig.op, sig.attrs, (first.type,))
+        return self.add_step("reduce", sig, (operand,))
 
     def _in_single(self, kind: str, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
         """A step on 16-bit floats, as one on float32 between casts."""
@@ -245,9 +265,12 @@ class Graph:
 
 def _computes_in_single(kind: str, sig: Signature) -> bool:
     """Is it one of the kernels that compute in float32 and float64 only, on 16-bit floats?"""
-    if sig.type.dtype.name not in operations.HALVES:
-        return False
-    return kind in ("matmul", "conv", "pool") or sig.op.name == "put_add"
+    return is_half(sig) and (kind in ("matmul", "conv", "pool") or sig.op.name == "put_add")
+
+
+def is_half(sig: Signature) -> bool:
+    """Does it compute 16-bit floats?"""
+    return sig.type.dtype.name in operations.HALVES
 
 
 def single(kind: TensorType) -> TensorType:
