@@ -173,6 +173,30 @@ def test_mistakes() -> None:
         assert (a @ a).dtype is weft.bfloat16
 
 
+def test_what_is_computed_again_is_computed_alike() -> None:
+    """Checkpoints and losses in pieces: backward() is outside of the context."""
+    layer, head = nn.Linear(8, 8), nn.Linear(8, 5)
+    x, target = weft.randn(6, 8), weft.arange(6) % 5
+
+    def gradients(pieces: bool) -> list[Any]:
+        layer.zero_grad()
+        head.zero_grad()
+        with weft.autocast("cpu"):
+            if pieces:
+                h = weft.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+                options = nn.LinearCrossEntropyOptions(batch_chunk_size=2, chunking_method=None)
+            else:
+                h, options = layer(x), None
+            loss = nn.functional.linear_cross_entropy(
+                h, head.weight, target, linear_bias=head.bias, options=options
+            )
+        loss.backward()
+        return [p.grad.numpy() for p in [*layer.parameters(), *head.parameters()]]
+
+    for a, b in zip(gradients(True), gradients(False), strict=True):
+        np.testing.assert_allclose(a, b, 0.02, 2e-3)
+
+
 # ---- custom functions
 
 

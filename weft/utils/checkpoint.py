@@ -19,6 +19,7 @@ from ..gradient import gradients
 from ..graph.modes import grad_enabled, module_path, on_behalf_of
 from ..graph.node import HISTORY, LEAF, Node, number
 from ..nn.containers import Sequential
+from ..tensors.autocasting import autocast_mode
 from ..tensors.core import TensorCore, node_of, wrap
 from ..tensors.random import get_rng_state, set_rng_state
 
@@ -75,6 +76,10 @@ def checkpoint(
         )
     if use_reentrant and kwargs:
         raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
+    if use_reentrant and (debug or context_fn is not noop_context_fn):
+        raise ValueError(
+            "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+        )
     if not grad_enabled():
         return function(*args, **kwargs)
     first, second = context_fn()
@@ -111,6 +116,7 @@ class _Call:
         self.nodes = mapped(node_of, self.given)  # what the arguments are now
         self.random = get_rng_state()
         self.path = module_path.get()
+        self.autocast = autocast_mode.get()
         self.start = number(0.0).order  # what is recorded from here on is the function's
 
     def again(self) -> list[Any]:
@@ -124,12 +130,14 @@ class _Call:
             ]
         )
         path = module_path.set(self.path)
+        autocast = autocast_mode.set(self.autocast)
         where = on_behalf_of.set(None)
         try:
             with enable_grad(), self.context, self._random_numbers():
                 return flatten(self.function(*args, **kwargs))[0]
         finally:
             on_behalf_of.reset(where)
+            autocast_mode.reset(autocast)
             module_path.reset(path)
 
     @contextmanager

@@ -9,6 +9,7 @@ from ...autograd.function import Function
 from ...autograd.modes import enable_grad, is_grad_enabled
 from ...dtypes import bfloat16, dtype, float16, float32, float64
 from ...errors import did_you_mean
+from ...tensors.autocasting import autocast_mode
 from ...tensors.differentiate import grad
 from ...tensors.shape import cat
 from ...tensors.tensor import Tensor
@@ -90,7 +91,7 @@ class _Piece(Function):
 
     @staticmethod
     def forward(ctx: Any, loss: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.loss = loss
+        ctx.loss, ctx.autocast = loss, autocast_mode.get()
         ctx.save_for_backward(x, weight, bias)
         result: Tensor = loss(linear(x, weight, bias))
         return result
@@ -102,8 +103,12 @@ class _Piece(Function):
         if not again:
             given = [None if t is None else t.detach().requires_grad_() for t in given]
         wanted = [t for t, needed in zip(given, ctx.needs_input_grad[1:], strict=True) if needed]
-        with enable_grad():
-            result = ctx.loss(linear(*given))
+        token = autocast_mode.set(ctx.autocast)
+        try:
+            with enable_grad():
+                result = ctx.loss(linear(*given))
+        finally:
+            autocast_mode.reset(token)
         found = iter(grad(result, wanted, g, create_graph=again))
         return None, *(next(found) if needed else None for needed in ctx.needs_input_grad[1:])
 
