@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -249,8 +250,99 @@ def test_a_function_with_a_gradient_of_its_own() -> None:
     x = weft.arange(3.0)
     assert vmap(Cube.apply)(x).tolist() == [0, 1, 8]
     assert vmap(grad(Cube.apply))(x).tolist() == [0, 3, 12]
-    with pytest.raises(UnsupportedOp, match="Cube"):
-        vmap(Cube.apply)(x.clone().requires_grad_())
+
+
+class Scaled(weft.autograd.Function):
+    """Two results, of which ``backward`` reads one; an argument that is no Tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, n: int) -> Any:
+        y = (x * w).exp()
+        ctx.save_for_backward(x, w, y)
+        ctx.n = n
+        return y, x.sum() * n
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        x, w, y = ctx.saved_tensors
+        need_x, need_w, _ = ctx.needs_input_grad
+        # Not the true gradient: 3 in place of 1 shows that this one is used.
+        dx = g * y * w * 3 + h * ctx.n if need_x else None
+        return dx, g * y * x * 3 if need_w else None, None
+
+
+class Silent(weft.autograd.Function):
+    """Gets None for a result without a gradient; gives none for its second argument."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, y: Any) -> Any:
+        ctx.set_materialize_grads(False)
+        return x * 2, y * 2
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        assert h is None
+        return g * 5, None
+
+
+def _one_by_one(f: Any, in_dims: Any, *args: Any) -> Any:
+    size = next(a.shape[d] for a, d in zip(args, in_dims, strict=True) if d is not None)
+    results = [
+        f(*[a if d is None else a.select(d, k) for a, d in zip(args, in_dims, strict=True)])
+        for k in range(size)
+    ]
+    return weft.stack(results)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+@pytest.mark.parametrize(
+    ("f", "in_dims"),
+    [
+        (lambda x, w: Scaled.apply(x, w, 2)[0].sum(), (0, 0)),
+        (lambda x, w: Scaled.apply(x, w, 2)[0].sum(), (1, None)),
+        (lambda x, w: Scaled.apply(x, w, 2)[1] * x.mean(), (0, None)),
+        (lambda x, w: sum(r.sum() for r in Scaled.apply(x.sin(), w, 2)).cos(), (None, 0)),
+        (lambda x, w: Silent.apply(x, w)[0].square().sum(), (0, 0)),
+        (lambda x, w: Scaled.apply(Scaled.apply(x, w, 1)[0], w, 2)[0].sum(), (0, 0)),
+        (lambda x, w: vmap(lambda a: Scaled.apply(a, w, 2)[0].sum())(x.outer(x)).sum(), (0, None)),
+    ],
+)
+def test_gradients_from_outside_go_through_a_function(
+    f: Any, in_dims: Any, chunk_size: int | None
+) -> None:
+    def leaves() -> list[Any]:
+        draw = np.random.default_rng(0)
+        shapes = [(3,) if d is None else (3, 3) for d in in_dims]
+        return [weft.tensor(draw.normal(size=s) * 0.5, requires_grad=True) for s in shapes]
+
+    outcomes = []
+    for run in (vmap(f, in_dims, chunk_size=chunk_size), partial(_one_by_one, f, in_dims)):
+        given = leaves()
+        y = run(*given)
+        first = weft.autograd.grad((y * y).sum(), given, create_graph=True, materialize_grads=True)
+        second = weft.autograd.grad(
+            sum(g.square().sum() for g in first), given, materialize_grads=True
+        )
+        outcomes.append([t.detach().numpy() for t in (y, *first, *second)])
+    for mine, theirs in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-9, 1e-12)
+
+
+def test_a_function_may_keep_what_its_result_does_not_depend_on() -> None:
+    class Masked(weft.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x > 1)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            (mask,) = ctx.saved_tensors
+            return g * mask
+
+    x = weft.arange(4.0).requires_grad_()
+    vmap(Masked.apply)(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 1, 1]
 
 
 def test_mistakes() -> None:

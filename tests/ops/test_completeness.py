@@ -29,7 +29,7 @@ NOT_DIFFERENTIABLE = {
 }
 
 #: Not recorded by functions of tensors; tested with autograd and vmap.
-OF_AUTOGRAD = {"function", "function_output", "vmap_sample"}
+OF_AUTOGRAD = {"function", "function_output", "vmap"}
 
 #: Gradients that are zero, or random: differences would tell nothing.
 NOTHING_TO_CHECK = {

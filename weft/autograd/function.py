@@ -128,12 +128,13 @@ def _call_backward(node: Node, want: Sequence[bool]) -> Grads:
             "where there is none"
         )
     return [
-        _checked(function, k, results[k], kind) if w else None
+        checked_gradient(function, k, results[k], kind) if w else None
         for k, w, kind in zip(ctx._argument_of, want, node.sig.types, strict=True)
     ]
 
 
-def _checked(function: type[Function], k: int, g: Any, kind: TensorType) -> Node | None:
+def checked_gradient(function: type[Function], k: int, g: Any, kind: TensorType) -> Node | None:
+    """What ``backward`` gave for argument ``k``, or an error that names it."""
     if g is None:
         return None
     name = f"{function.__name__}.backward"

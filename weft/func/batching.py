@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..dtypes import int64
-from ..errors import UnsupportedOp
 from ..graph.node import Node, number, record, type_of
 from ..ops import elementwise as ew, movement as mv
 from ..ops.contract import Window
@@ -198,21 +197,19 @@ def same_dropout(node: Node, inputs: Sequence[Input], size: int) -> Node:
 
 
 # A user's Function: what its forward and backward compute has been recorded as ops. Only a gradient
-# from outside the vmap would need its backward again.
+# from outside the vmap needs its backward again: then ``call`` is one for the batch (``vmap.py``).
 
 
 def _function(node: Node, inputs: Sequence[Input], size: int) -> Node:
-    if any(x.node.tracks for x in inputs):
-        name = node.extra._function.__name__ if node.extra is not None else "a Function"
-        raise UnsupportedOp(
-            f"vmap: a gradient is to go through {name}, an autograd.Function, from outside of the "
-            "vmap. Take the gradient inside, vmap(grad(f)), or write the function as ordinary ops"
-        )
     return mv.expand(number(0.0, node.type.dtype), (size,))
 
 
 def _function_output(node: Node, inputs: Sequence[Input], size: int) -> Node:
-    return inputs[0].spread(size)
+    value, call = inputs
+    y = value.spread(size)
+    if call.batched:
+        return y
+    return record(node.sig.op, (ew.detach(y), call.node), node.sig.attrs)
 
 
 def _shifted(dim: Any) -> Any:

@@ -7,14 +7,17 @@ it records from them to its results is then recorded again for the whole batch (
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import wraps
 from typing import Any, NoReturn
 
+from ..autograd.function import Function as AutogradFunction, FunctionCtx, checked_gradient
 from ..engine.realize import CHANGES, Hold
 from ..engine.reference import Failure
 from ..errors import UnsupportedOp
+from ..gradient import unsum
 from ..graph.modes import grad_mode
-from ..graph.node import HISTORY, RELEASED, Node, Op, TensorType, number, record1, type_of
+from ..graph.node import HISTORY, RELEASED, Node, Op, TensorType, number, record, record1, type_of
 from ..ops import movement as mv
 from ..tensors.core import TensorCore, node_of, wrap
 from ..tensors.shape import cat
@@ -43,7 +46,7 @@ def _infer(dim: int, x: TensorType) -> TensorType:
     return type_of((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype, x.device)
 
 
-_stand_in = Op("vmap_sample", _infer, _no_value, _no_backward, can_fail=True)
+_stand_in = Op("vmap", _infer, _no_value, _no_backward, can_fail=True)
 
 
 def vmap(
@@ -266,7 +269,7 @@ def _replay(
     outputs: Sequence[Node], batches: dict[Node, Input], start: int, size: int, randomness: str
 ) -> None:
     """Records what leads to ``outputs`` for the whole batch, in the order of the recording."""
-    for node in _recorded_since(start, outputs, batches):
+    for node in _needed(start, outputs, batches):
         if node.value.__class__ is Failure:
             raise UnsupportedOp(
                 "vmap: the function has asked for the value of a Tensor (.item(), bool(), print(), "
@@ -281,8 +284,14 @@ def _replay(
                 "either use the 'same' or 'different' randomness flags on vmap or perform the "
                 "randomness operation out of vmap"
             )
+        if name == "function" and any(x.node.tracks for x in inputs):
+            batches[node] = Input(_call_for_batch(node, inputs, batches, size, randomness), False)
+            continue
         draws = is_random and randomness == "different"
-        if not draws and not any(x.batched for x in inputs):
+        is_same = all(
+            not x.batched and x.node is i for x, i in zip(inputs, node.inputs, strict=True)
+        )
+        if is_same and not draws:
             batches[node] = Input(node, False)
             continue
         token = grad_mode.set(bool(node.tracks & (HISTORY | RELEASED)))
@@ -292,6 +301,19 @@ def _replay(
             batches[node] = Input(rule(node, inputs, size), True)
         finally:
             grad_mode.reset(token)
+
+
+def _needed(start: int, outputs: Sequence[Node], known: dict[Node, Input]) -> list[Node]:
+    """As :func:`_recorded_since`, with what calls of autograd.Functions keep for backward."""
+    roots = list(outputs)
+    while True:
+        nodes = _recorded_since(start, roots, known)
+        there = {*nodes, *known}
+        kept = [s for n in nodes if n.sig.op.name == "function" for s in _saved_nodes(n)]
+        more = [s for s in kept if s.order >= start and s not in there]
+        if not more:
+            return nodes
+        roots += more
 
 
 def _recorded_since(start: int, outputs: Sequence[Node], known: dict[Node, Input]) -> list[Node]:
@@ -309,6 +331,74 @@ def _recorded_since(start: int, outputs: Sequence[Node], known: dict[Node, Input
                 seen.add(source)
                 stack.append(source)
     return sorted(seen, key=lambda n: n.order)
+
+
+# ---- gradients from outside, through an autograd.Function
+
+
+def _saved_nodes(call: Node) -> list[Node]:
+    saved = () if call.extra is None else call.extra._saved
+    return [x._node for x in saved if isinstance(x, TensorCore)]
+
+
+def _call_for_batch(
+    node: Node, inputs: Sequence[Input], batches: dict[Node, Input], size: int, randomness: str
+) -> Node:
+    """The call of a Function for a batch: its ``backward`` maps that of one sample."""
+    one: FunctionCtx = node.extra
+    function = one._function
+    assert function is not None
+    call = record(node.sig.op, tuple([x.node for x in inputs]))
+    ctx = call.extra = FunctionCtx()
+    ctx._function = type(function.__name__, (_Mapped,), {})
+    ctx._needs, ctx._argument_of = one._needs, one._argument_of
+    ctx._materialize = one._materialize
+    ctx._types = [k and type_of((size, *k.shape), k.dtype, k.device) for k in one._types]
+    ctx.one, ctx.size, ctx.randomness = one, size, randomness
+    ctx.kinds = dict(zip(one._argument_of, node.sig.types, strict=True))
+    ctx.is_batched, saved = [], []
+    for x in one._saved:
+        known = batches.get(x._node) if isinstance(x, TensorCore) else None
+        ctx.is_batched.append(known is not None and known.batched)
+        saved.append(x if known is None else wrap(known.node))
+        if isinstance(x, TensorCore) and x._node in one._results:
+            ctx._results[saved[-1]._node] = one._results[x._node]
+    ctx._saved = tuple(saved)
+    return call
+
+
+class _Mapped(AutogradFunction):
+    """A Function for a batch, whose ``backward`` is that of one sample for each."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        saved = list(ctx.saved_tensors)
+        given = [*saved, *grads]
+        is_batched = [*ctx.is_batched, *[g is not None for g in grads]]
+        found: list[int] = []
+
+        def of_one(*leaves: Any) -> list[Any]:
+            one = copy(ctx.one)
+            one._saved = leaves[: len(saved)]
+            result = one._function.backward(one, *leaves[len(saved) :])
+            results = result if isinstance(result, tuple) else (result,)
+            out = []
+            for k, kind in ctx.kinds.items():
+                g = checked_gradient(one._function, k, results[k], kind)
+                if g is not None and ctx._needs[k]:
+                    found.append(k)
+                    out.append(wrap(unsum(g, kind)))
+            return out
+
+        dims = [0 if b else None for b in is_batched]
+        parts = _for_batch(
+            lambda *xs: of_one(*xs), given, dims, lambda xs: (xs, {}), ctx.size, 0, ctx.randomness
+        )
+        by_argument = dict(zip(found, _joined([parts]), strict=True))
+        return tuple([by_argument.get(k) for k in range(len(ctx._needs))])
+
+
+# ---- results
 
 
 def _placed(y: Input, size: int, dim: int | None, out_dims: Any) -> Any:
