@@ -132,6 +132,50 @@ def test_values_are_copies_of_any_dtype() -> None:
     assert weft.from_torch(torch.ones(1, requires_grad=True)).requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: tnn.LazyLinear(4, bias=False), (2, 3)),
+        (lambda: tnn.LazyConv2d(4, 3, padding=1, stride=2), (2, 3, 6, 6)),
+        (lambda: tnn.LazyConvTranspose1d(4, 3), (2, 3, 6)),
+        (lambda: tnn.LazyBatchNorm1d(eps=0.1, momentum=0.3), (2, 3)),
+        (lambda: tnn.LazyInstanceNorm2d(affine=True), (2, 3, 4, 4)),
+        (lambda: tnn.Sequential(tnn.LazyLinear(4), tnn.ReLU(), tnn.LazyLinear(2)), (2, 3)),
+    ],
+)
+def test_lazy_layers(make: Callable[[], Any], shape: tuple[int, ...]) -> None:
+    theirs = make()
+    ours = weft.from_torch(theirs)
+    assert repr(ours) == repr(theirs)
+    theirs(torch.from_numpy(draw(*shape)))
+    ours(weft.from_numpy(draw(*shape)))
+    assert repr(ours) == repr(theirs)
+    assert_same(theirs, draw(*shape))  # as any other layer, now that it has its sizes
+
+
+def test_a_lazy_layer_with_a_hook_of_the_users() -> None:
+    layer = tnn.LazyLinear(2)
+    layer.register_forward_pre_hook(lambda *a: None)
+    with pytest.raises(UnsupportedOp, match="LazyLinear has hooks"):
+        weft.from_torch(layer)
+
+
+def test_linear_cross_entropy() -> None:
+    options = tnn.LinearCrossEntropyOptions(batch_chunk_size=2, chunking_method=None)
+    for make in (
+        lambda: tnn.LinearCrossEntropyLoss(4, 3, bias=True, label_smoothing=0.1),
+        lambda: tnn.LinearCrossEntropyLoss(4, 3, reduction="sum", options=options),
+        lambda: tnn.LinearCrossEntropyLoss(4, 3, weight=torch.tensor([1.0, 2.0, 3.0])),
+    ):
+        theirs = make()
+        ours = weft.from_torch(theirs)
+        x, t = np.random.default_rng(0).normal(size=(5, 4)).astype("f4"), np.array([0, 1, 2, 0, 1])
+        loss = ours(weft.tensor(x), weft.tensor(t)).item()
+        assert loss == pytest.approx(theirs(torch.tensor(x), torch.tensor(t)).item(), rel=1e-5)
+        assert repr(ours) == repr(theirs)
+
+
 def test_what_cannot_be_converted() -> None:
     class Own(tnn.Module):  # type: ignore[misc]
         pass

@@ -88,7 +88,7 @@ class _Converter:
                 f"from_torch: {where} is not one of the layers that weft has. Write its class with "
                 "weft's imports in place of PyTorch's, and load its state_dict()"
             )
-        if any(getattr(old, hooks, None) for hooks in _HOOKS):
+        if _has_hooks(old):
             raise UnsupportedOp(f"from_torch: {where} has hooks: remove them first")
         children = {
             name: None if child is None else self.module(child, f"{path}.{name}".lstrip("."))
@@ -110,9 +110,18 @@ class _Converter:
                         f"weft's has {sorted(_present(ours))}"
                     )
                 for name, value in theirs.items():
+                    if type(value).__name__.startswith("Uninitialized"):
+                        continue  # a lazy layer's: it will get its shape here
                     if id(value) not in values:
                         values[id(value)] = _like(value, kind)
                     ours[name] = values[id(value)]
+
+
+def _has_hooks(old: Any) -> bool:
+    """Any but those by which a lazy layer learns its sizes?"""
+    handles = [getattr(old, name, None) for name in ("_load_hook", "_initialize_hook")]
+    own = {handle.id for handle in handles if handle is not None}
+    return any(set(getattr(old, hooks, ())) - own for hooks in _HOOKS)
 
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +206,24 @@ def _recurrent(cls: Any, old: Any, children: Any) -> Module:
     return cls(old.input_size, old.hidden_size, **options)  # type: ignore[no-any-return]
 
 
+def _linear_cross_entropy(cls: Any, old: Any, children: Any) -> Module:
+    names = ("num_classes", "out_features", "reduction", "ignore_index", "label_smoothing")
+    options = old.options
+    if options is not None:
+        fields = ("allow_retain_graph", "batch_chunk_size", "chunking_method", "acc_policy")
+        kind = options.acc_dtype and as_dtype(str(options.acc_dtype).removeprefix("torch."))
+        options = nn.LinearCrossEntropyOptions(
+            **{n: getattr(options, n) for n in fields}, acc_dtype=kind
+        )
+    return cls(  # type: ignore[no-any-return]
+        old.linear.in_features,
+        bias=old.linear.bias is not None,
+        weight=None if old.weight is None else _tensor(old.weight),
+        options=options,
+        **{n: getattr(old, n) for n in names},
+    )
+
+
 def _transformer_layer(cls: Any, old: Any, children: Any) -> Module:
     activation = children.get("activation") or old.activation
     if not isinstance(activation, Module):
@@ -235,6 +262,7 @@ _BUILDERS: dict[str, Callable[[Any, Any, Any], Module]] = {
     **dict.fromkeys(("Sequential", "ModuleList", "ModuleDict"), _numbered),
     "ParameterList": _list_of_parameters,
     "ParameterDict": _dict_of_parameters,
+    "LinearCrossEntropyLoss": _linear_cross_entropy,
     "MultiheadAttention": _attention,
     **dict.fromkeys(("RNN", "LSTM", "GRU"), _recurrent),
     **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), _transformer_layer),
