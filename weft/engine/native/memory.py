@@ -10,6 +10,7 @@ import numpy as np
 
 from ...dtypes import BY_NAME
 from . import threads
+from .addresses import Addresses
 from .lower import Graph
 from .plan import Plan
 from .views import View
@@ -117,10 +118,10 @@ class Memory:
         self._arena: Any = None
         self._inside = np.array(list(self.offsets), np.int64)
         self._offsets = np.array(list(self.offsets.values()), np.int64)
-        self._new = [
-            (value, graph.shapes[value], BY_NAME[graph.dtypes[value]].numpy)
-            for value in sorted({o.value for o in graph.results})
-        ]
+        self._made = sorted({o.value for o in graph.results})
+        self._kinds = [(graph.shapes[v], BY_NAME[graph.dtypes[v]].numpy) for v in self._made]
+        self._placed = np.array(self._arrays + self._made, np.int64)
+        self._found = Addresses(len(self._placed))
 
     def arena(self) -> Any:
         """The arena; what is known of places in it is up to date."""
@@ -135,21 +136,16 @@ class Memory:
     def enter(self, leaves: list[Any]) -> Frame:
         """Addresses for one run."""
         self.arena()
-        addresses = self.addresses
         for leaf, cell in zip(self._scalars, self._scalar_cells, strict=True):
             cell[0] = leaves[leaf]
-        held: dict[int, Any] = {}
-        for leaf in self._arrays:
-            array = leaves[leaf]
-            if not array.flags.c_contiguous:
-                array = np.ascontiguousarray(array)
-            held[leaf] = array
-            addresses[leaf] = array.__array_interface__["data"][0]
-        for value, shape, dtype in self._new:
-            array = held[value] = np.empty(shape, dtype)
-            addresses[value] = array.__array_interface__["data"][0]
+        arrays = [leaves[leaf] for leaf in self._arrays]
+        new = [np.empty(shape, dtype) for shape, dtype in self._kinds]
+        if not self._found.look(arrays + new):
+            arrays = [np.ascontiguousarray(a) for a in arrays]
+            self._found.look(arrays + new)
+        self.addresses[self._placed] = self._found.found
         self.flag_cell[0] = 0
-        return Frame(self, leaves, held)
+        return Frame(self, leaves, dict(zip(self._arrays + self._made, arrays + new, strict=True)))
 
     def at(self, value: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """The array of a value in the arena."""
