@@ -93,10 +93,12 @@ def _join(batch: Sequence[Any], field: str, name_of: NameOf) -> Any:
 
 def _stacked(arrays: Sequence[Any]) -> Tensor:
     dtype, shape = arrays[0].dtype, (len(arrays), *arrays[0].shape)
-    memory = None
-    if all(x.dtype == dtype for x in arrays) and (make := allocate.get(None)) is not None:
-        memory = make(prod(shape) * dtype.itemsize)
-    out = None if memory is None else memory.view(dtype).reshape(shape)
+    if any(x.dtype != dtype for x in arrays):
+        return wrap(as_leaf(np.stack(arrays), CPU))
+    make = allocate.get(None)
+    memory = None if make is None else make(prod(shape) * dtype.itemsize)
+    # Row by row in memory, whatever the samples' strides are.
+    out = np.empty(shape, dtype) if memory is None else memory.view(dtype).reshape(shape)
     return wrap(as_leaf(np.stack(arrays, out=out), CPU))
 
 

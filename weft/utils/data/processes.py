@@ -142,7 +142,8 @@ class ProcessPool:
         self._workers: list[_Worker] = []
         self.epoch = 0
         self._selector = selectors.DefaultSelector()
-        self.close = finalize(self, _end, os.getpid(), self._workers, self._selector)
+        self._owner = os.getpid()
+        self.close = finalize(self, _end, self._owner, self._workers, self._selector)
         try:
             for job in jobs:
                 self._workers.append(_started(job, context, lendable))
@@ -162,7 +163,7 @@ class ProcessPool:
 
     @property
     def is_open(self) -> bool:
-        return self.close.alive
+        return self.close.alive and os.getpid() == self._owner  # a forked child has none
 
     def begin(self, epochs: Sequence[Epoch]) -> None:
         """Tells each worker that a pass begins; what is still to come of the one before is lost."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ....graph.device import CPU
 from ....tensors.core import wrap
 from ....tensors.creation import as_leaf
 from ....tensors.tensor import Tensor
@@ -50,7 +51,7 @@ def _decoded(path: StrPath, content: bytes, mode: str) -> Tensor:
     except Exception as error:
         raise damaged(path, f"cannot be decoded as an image: {error}") from error
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return wrap(as_leaf(np.ascontiguousarray(planes)))
+    return wrap(as_leaf(np.ascontiguousarray(planes), CPU))
 
 
 class DatasetFolder(Dataset[tuple[Any, Any]]):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ....errors import IndexOutOfRange, UnsupportedOp
+from ....graph.device import CPU
 from ....tensors.core import wrap
 from ....tensors.creation import as_leaf
 from ....tensors.tensor import Tensor
@@ -92,7 +93,7 @@ class ImageArrays(Dataset[tuple[Any, Any]]):
 
 
 def _tensor(array: Any) -> Tensor:
-    return wrap(as_leaf(array))
+    return wrap(as_leaf(array, CPU))
 
 
 def refuse_download(download: bool, name: str, files: str, source: str) -> None:

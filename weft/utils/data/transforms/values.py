@@ -9,6 +9,7 @@ import numpy as np
 
 from ....dtypes import as_dtype, float32, uint8
 from ....errors import DTypeError, ShapeError
+from ....graph.device import CPU
 from ....tensors.core import wrap
 from ....tensors.creation import as_leaf, tensor
 from ....tensors.tensor import Tensor
@@ -31,7 +32,7 @@ class ToTensor(Shown):
                     f"ToTensor takes an image [H, W, C] or [H, W], not shape {list(array.shape)}"
                 )
             planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-            image = wrap(as_leaf(np.array(planes, order="C")))
+            image = wrap(as_leaf(np.array(planes, order="C"), CPU))
         return scaled(image, float32) if image.dtype is uint8 else image
 
 
