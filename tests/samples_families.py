@@ -6,6 +6,7 @@ from functools import partial
 from math import inf, nan
 from typing import Any
 
+from samples_lesser import LESSER
 from sampling import (
     FAR_DIM,
     NOT_OPERANDS,
@@ -407,5 +408,5 @@ LINALG = [
 ]
 
 FAMILIES: list[Op] = [
-    *JOINING, *PRODUCTS, *PLACING, *SPECIAL, *STATISTICS, *SEARCHING, *LINALG,
+    *JOINING, *PRODUCTS, *PLACING, *SPECIAL, *STATISTICS, *SEARCHING, *LINALG, *LESSER,
 ]

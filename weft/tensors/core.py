@@ -123,8 +123,11 @@ class TensorCore:
         """The node of a view, cut again if its base has changed."""
         base = self._base
         assert base is not None
-        if base._base is not None:
-            base._sync()
+        while base._base is not None:
+            if base._is_alias():
+                base._sync()
+                break
+            base = self._base = base._base  # its shape was changed in place: see _reshape
         if self._base_version != base._version:
             token = grad_mode.set(self._view_mode)
             node = base._node
@@ -152,8 +155,8 @@ class TensorCore:
         return self._base is not None and self._cuts[-1][0] is DETACH
 
     def _view(self, kind: ViewKind, attrs: Any) -> Tensor:
+        node = self._node if self._base is None else self._sync()
         base = self._base
-        node = self._node if base is None else self._sync()
         view: Tensor = _new(_Tensor)
         cut = kind.cut(node, attrs)
         view._node = ew.same(node) if cut is node else cut  # a handle of its own in any case
@@ -174,9 +177,10 @@ class TensorCore:
         return view
 
     def _layout(self) -> Any:
-        base = self._base
-        if base is None:
+        if self._base is None:
             return layout(self._node.type.shape, ())
+        self._sync()
+        base = self._base
         return layout(base._node.type.shape, self._cuts)
 
     def _can_view_as(self, shape: Shape) -> bool:
@@ -220,6 +224,28 @@ class TensorCore:
                 self._node = new
                 self._base_version = owner._version
             # else: cut again on use, so that gradients of the base reach what is made from it
+        return self  # type: ignore[return-value]
+
+    def _reshape(self, cut: Callable[[Any], Tensor]) -> Tensor:
+        """Makes this tensor a view that ``cut`` takes: of itself, as it was.
+
+        What it was goes on as a tensor of its own, on which its earlier views look from then on.
+        """
+        if self._base is None:
+            if self._node.tracks & LEAF:
+                raise GradientError(
+                    "the shape of a leaf tensor that requires grad is changed in place: take a "
+                    "view of it, such as y = x.unsqueeze(0), or make a new one"
+                )
+            root = wrap(self._node)
+            root._version = self._version
+            view = cut(root)
+        else:
+            view = cut(self)
+        if self._retains_grad is not None:
+            self._retains_grad.move(self._node, view._node)
+        for name in ("_base", "_base_version", "_cuts", "_node", "_view_mode"):
+            setattr(self, name, getattr(view, name))
         return self  # type: ignore[return-value]
 
     def _check_writable(self) -> None:

@@ -6,17 +6,21 @@ A table as in ``tensor.py``: each line says in which file a method is defined.
 from __future__ import annotations
 
 from . import (
+    activations,
     decompositions as de,
     devices,
+    elementwise as el,
     joining,
+    lesser,
     placing,
     products,
     searching,
+    shape as sh,
     special,
     statistics,
 )
 from .core import TensorCore
-from .inplace import in_place
+from .inplace import in_place, shape_in_place
 
 
 class FamilyMethods(TensorCore):
@@ -92,3 +96,29 @@ class FamilyMethods(TensorCore):
     det, slogdet, logdet, inverse = de.det, de.slogdet, de.logdet, de.inverse
     matrix_power, pinverse = de.matrix_power, de.pinverse
     matrix_exp = de.matrix_exp
+
+    # ---- what is seldom used (lesser.py, activations.py)
+
+    hardshrink, prelu = activations.hardshrink, activations.prelu
+    conj = conj_physical = resolve_conj = resolve_neg = lesser.conj
+    angle, adjoint, put = lesser.angle, lesser.adjoint, lesser.put
+    is_nonzero, is_same_size = lesser.is_nonzero, lesser.is_same_size
+    sum_to_size, renorm, histc = lesser.sum_to_size, lesser.renorm, lesser.histc
+    index_reduce, narrow_copy = lesser.index_reduce, lesser.narrow_copy
+    renorm_, put_ = in_place(lesser.renorm), in_place(lesser.put)
+    index_reduce_ = in_place(lesser.index_reduce)
+    fill_diagonal_, apply_, map_ = lesser.fill_diagonal_, lesser.apply_, lesser.map_
+    cauchy_, log_normal_ = lesser.cauchy_, lesser.log_normal_
+    geometric_ = lesser.geometric_
+
+    # ---- further changes in place (elementwise.py, shape.py)
+
+    lgamma_, digamma_ = in_place(el.lgamma), in_place(el.digamma)
+    deg2rad_, rad2deg_ = in_place(el.deg2rad), in_place(el.rad2deg)
+    atan2_ = arctan2_ = in_place(el.atan2)
+    logical_xor_, bitwise_not_ = in_place(el.logical_xor), in_place(el.bitwise_not)
+    bitwise_left_shift_ = in_place(el.bitwise_left_shift)
+    bitwise_right_shift_ = in_place(el.bitwise_right_shift)
+    squeeze_, unsqueeze_ = shape_in_place(sh.squeeze), shape_in_place(sh.unsqueeze)
+    t_, transpose_ = shape_in_place(sh.t), shape_in_place(sh.transpose)
+    swapaxes_ = swapdims_ = transpose_

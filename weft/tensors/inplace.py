@@ -28,3 +28,16 @@ def in_place(
     method.__name__ = method.__qualname__ = function.__name__ + "_"
     method.__doc__ = f"In-place version of :func:`{function.__name__}`."
     return method
+
+
+def shape_in_place(
+    function: Callable[Concatenate[Any, P], Tensor],
+) -> Callable[Concatenate[Any, P], Tensor]:
+    """``unsqueeze_`` from ``unsqueeze``: the tensor becomes a view of what it was."""
+
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return self._reshape(lambda x: function(x, *args, **kwargs))  # type: ignore[no-any-return]
+
+    method.__name__ = method.__qualname__ = function.__name__ + "_"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method

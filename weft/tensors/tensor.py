@@ -20,6 +20,7 @@ from . import (
     elementwise as el,
     indexing,
     interop,
+    lesser,
     linalg,
     printing,
     random,
@@ -272,6 +273,8 @@ class Tensor(FamilyMethods):
     squeeze, unsqueeze = sh.squeeze, sh.unsqueeze
     expand, expand_as, broadcast_to = sh.expand, sh.expand_as, sh.broadcast_to
     narrow, select, split, chunk = sh.narrow, sh.select, sh.split, sh.chunk
+    split_with_sizes = unsafe_split = unsafe_split_with_sizes = sh.split
+    unsafe_chunk = sh.chunk
     unbind, diagonal = sh.unbind, sh.diagonal
     flip, roll, repeat, tile = sh.flip, sh.roll, sh.repeat, sh.tile
     tril, triu = sh.tril, sh.triu
@@ -285,6 +288,11 @@ class Tensor(FamilyMethods):
     def mT(self) -> Tensor:
         """The last two dimensions swapped."""
         return self.transpose(-2, -1)
+
+    mH = mT  # noqa: N815 (PyTorch's name; there, complex numbers are conjugated)
+    H = property(sh.t)
+    real = property(lesser.conj)
+    imag = property(lesser.imag)
 
     # ---- indexing (indexing.py)
 
@@ -539,6 +547,11 @@ class Tensor(FamilyMethods):
     scatter_, scatter_add_ = in_place(indexing.scatter), in_place(indexing.scatter_add)
     index_add_, index_put_ = in_place(indexing.index_add), in_place(indexing.index_put)
     addmm_ = in_place(linalg.addmm)
+
+    absolute_, negative_, fix_, true_divide_ = abs_, neg_, trunc_, div_
+    arcsin_, arccos_, arctan_ = asin_, acos_, atan_
+    arcsinh_, arccosh_, arctanh_ = asinh_, acosh_, atanh_
+    not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ifloordiv__, __imod__, __ipow__ = floor_divide_, remainder_, pow_

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import did_you_mean
+from ...tensors.activations import hardshrink, prelu
 from ...tensors.elementwise import sigmoid, tanh
 from .activation import (
     celu,
@@ -14,7 +15,6 @@ from .activation import (
     gelu,
     glu,
     gumbel_softmax,
-    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -24,7 +24,6 @@ from .activation import (
     log_softmax,
     logsigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     relu_,

@@ -5,37 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, sqrt
 
-from ...dtypes import bool_, dtype, float32
+from ...dtypes import dtype
 from ...errors import DTypeError, OptionError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, random as rnd
 from ...ops.base import normal_dim
-from ...tensors.autocasting import in_low_precision
+from ...tensors.activations import applied, leaky
 from ...tensors.core import node_of, with_history_of, wrap
 from ...tensors.creation import empty_like, zeros_like
 from ...tensors.elementwise import _sub, abs, div, neg, relu as _relu, tanh
 from ...tensors.random import exponential_, key_for
 from ...tensors.special import log_softmax_node, over_dim, softmax_node
 from ...tensors.tensor import Tensor
-
-Rule = Callable[[Node], Node]
-
-
-def _applied(
-    name: str, rule: Rule, input: Tensor, inplace: bool = False, integers: bool = False
-) -> Tensor:
-    """A rule applied to a floating tensor, or an integer one where it takes ``integers``.
-
-    16-bit floats are computed in float32.
-    """
-    x = node_of(input)
-    kind = x.type.dtype
-    if not kind.is_floating_point and (not integers or kind is bool_):
-        takes = "numbers" if integers else "a floating dtype"
-        raise DTypeError(f"{name} takes {takes}, not {kind}: convert with x.float()")
-    y = ew.cast(rule(ew.cast(x, float32) if kind.is_reduced else x), kind)
-    return input._rebind(y) if inplace else wrap(y)
 
 
 def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -57,40 +39,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where it is positive, else ``negative_slope * input``. (Maas et al., 2013)"""
-    return _applied("leaky_relu", lambda x: _leaky(x, negative_slope), input, inplace)
-
-
-def _leaky(x: Node, slope: Node | float) -> Node:
-    return ew.where(ew.gt(x, 0), x, ew.mul(x, slope))
-
-
-@in_low_precision
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """:func:`leaky_relu` with a slope that is learned. (He et al., 2015, arXiv:1502.01852)
-
-    Shape:
-        input ``[N, C, ...]``; weight ``[C]``, ``[1]`` or ``[]``.
-
-    Raises:
-        ShapeError: for a weight of another shape.
-        DTypeError: if the dtypes differ.
-    """
-    shape, w = node_of(input).type.shape, node_of(weight)
-    if w.type.ndim > 1:
-        raise ShapeError(f"prelu takes a weight of shape [C] or [1], not {list(w.type.shape)}")
-    channels = shape[1] if len(shape) > 1 else 1
-    if w.type.size not in (1, channels):
-        raise ShapeError(
-            f"prelu: a weight of {w.type.size} slopes does not fit an input of shape "
-            f"{list(shape)} with {channels} channels (dimension 1): PReLU({channels}) does"
-        )
-    if w.type.dtype is not node_of(input).type.dtype:
-        raise DTypeError(
-            f"prelu takes one dtype, not {node_of(input).type.dtype} and {w.type.dtype}: convert "
-            "one with .to()"
-        )
-    slopes = mv.reshape(w, (w.type.size, *(1,) * (len(shape) - 2)) if shape else ())
-    return _applied("prelu", lambda x: _leaky(x, ew.cast(slopes, x.type.dtype)), input)
+    return applied("leaky_relu", lambda x: leaky(x, negative_slope), input, inplace)
 
 
 def rrelu(
@@ -110,13 +59,13 @@ def rrelu(
     if lower > upper:
         raise OptionError(f"rrelu: lower={lower} must not be above upper={upper}")
     if not training:
-        return _applied("rrelu", lambda x: _leaky(x, (lower + upper) / 2), input, inplace)
+        return applied("rrelu", lambda x: leaky(x, (lower + upper) / 2), input, inplace)
 
     def rule(x: Node) -> Node:
         drawn = rnd.random_uniform(key_for(None), x.type.shape, x.type.dtype)
-        return _leaky(x, ew.add(ew.mul(drawn, upper - lower), lower))
+        return leaky(x, ew.add(ew.mul(drawn, upper - lower), lower))
 
-    return _applied("rrelu", rule, input, inplace)
+    return applied("rrelu", rule, input, inplace)
 
 
 def hardtanh(
@@ -133,7 +82,7 @@ def hardtanh(
     kind = node_of(input).type.dtype
     if not kind.is_signed and min_val < 0:
         raise DTypeError(f"hardtanh: {kind} has no negative values, but min_val is {min_val}")
-    return _applied("hardtanh", lambda x: _held(x, min_val, max_val), input, inplace, True)
+    return applied("hardtanh", lambda x: _held(x, min_val, max_val), input, inplace, True)
 
 
 def _held(x: Node, low: float, high: float) -> Node:
@@ -142,12 +91,12 @@ def _held(x: Node, low: float, high: float) -> Node:
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(input, 0), 6)``. (Krizhevsky, 2010)"""
-    return _applied("relu6", lambda x: _held(x, 0, 6), input, inplace, True)
+    return applied("relu6", lambda x: _held(x, 0, 6), input, inplace, True)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``relu6(input + 3) / 6``, a piecewise linear sigmoid."""
-    return _applied("hardsigmoid", _hardsigmoid, input, inplace)
+    return applied("hardsigmoid", _hardsigmoid, input, inplace)
 
 
 def _hardsigmoid(x: Node) -> Node:
@@ -156,23 +105,14 @@ def _hardsigmoid(x: Node) -> Node:
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * hardsigmoid(input)``. (Howard et al., 2019, arXiv:1905.02244)"""
-    return _applied("hardswish", lambda x: ew.mul(x, _hardsigmoid(x)), input, inplace)
+    return applied("hardswish", lambda x: ew.mul(x, _hardsigmoid(x)), input, inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``input`` where it is above ``threshold``, else ``value``."""
-    return _applied(
+    return applied(
         "threshold", lambda x: ew.where(ew.le(x, threshold), value, x), input, inplace, True
     )
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``input``, and 0 where its size is at most ``lambd``."""
-
-    def rule(x: Node) -> Node:
-        return ew.where(ew.logical_and(ew.ge(x, -lambd), ew.le(x, lambd)), 0, x)
-
-    return _applied("hardshrink", rule, input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -188,7 +128,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         lower = ew.where(ew.lt(x, -lambd), ew.add(x, lambd), ew.mul(x, 0))
         return ew.where(ew.gt(x, lambd), ew.sub(x, lambd), lower)
 
-    return _applied("softshrink", rule, input)
+    return applied("softshrink", rule, input)
 
 
 # ---- exponential below, linear above
@@ -205,7 +145,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
     (Clevert et al., 2015, arXiv:1511.07289)
     """
-    return _applied("elu", lambda x: _elu(x, alpha), input, inplace)
+    return applied("elu", lambda x: _elu(x, alpha), input, inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -218,7 +158,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise ValueError("celu: alpha must not be 0, since it divides")
-    return _applied("celu", lambda x: _elu(x, alpha, rate=1 / alpha), input, inplace)
+    return applied("celu", lambda x: _elu(x, alpha, rate=1 / alpha), input, inplace)
 
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -230,7 +170,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     (Klambauer et al., 2017, arXiv:1706.02515)
     """
     below = _SELU_ALPHA * _SELU_SCALE
-    return _applied("selu", lambda x: _elu(x, below, _SELU_SCALE), input, inplace)
+    return applied("selu", lambda x: _elu(x, below, _SELU_SCALE), input, inplace)
 
 
 def softplus_node(x: Node) -> Node:
@@ -254,7 +194,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
         z = ew.mul(x, beta)
         return ew.where(ew.gt(z, threshold), x, ew.div(softplus_node(z), beta))
 
-    return _applied("softplus", rule, input)
+    return applied("softplus", rule, input)
 
 
 def log_sigmoid_node(x: Node) -> Node:
@@ -263,7 +203,7 @@ def log_sigmoid_node(x: Node) -> Node:
 
 def logsigmoid(input: Tensor) -> Tensor:
     """``log(1 / (1 + exp(-input)))``, exact where the sigmoid underflows."""
-    return _applied("logsigmoid", log_sigmoid_node, input)
+    return applied("logsigmoid", log_sigmoid_node, input)
 
 
 # ---- smooth
@@ -285,7 +225,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
             f"gelu: approximate={approximate!r} must be 'none' or 'tanh'."
             f"{did_you_mean(str(approximate), rules)}"
         )
-    return _applied("gelu", rules[approximate], input)
+    return applied("gelu", rules[approximate], input)
 
 
 def _gelu(x: Node) -> Node:
@@ -299,12 +239,12 @@ def _gelu_tanh(x: Node) -> Node:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * sigmoid(input)``, also called swish. (Elfwing et al., 2017, arXiv:1702.03118)"""
-    return _applied("silu", lambda x: ew.mul(x, ew.sigmoid(x)), input, inplace)
+    return applied("silu", lambda x: ew.mul(x, ew.sigmoid(x)), input, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * tanh(softplus(input))``. (Misra, 2019, arXiv:1908.08681)"""
-    return _applied("mish", lambda x: ew.mul(x, ew.tanh(softplus_node(x))), input, inplace)
+    return applied("mish", lambda x: ew.mul(x, ew.tanh(softplus_node(x))), input, inplace)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -341,7 +281,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         a, b = (mv.slice_(x, tuple(c)) for c in cuts)
         return ew.mul(a, ew.sigmoid(b))
 
-    return _applied("glu", rule, input)
+    return applied("glu", rule, input)
 
 
 # ---- along a dimension
