@@ -439,3 +439,32 @@ def test_a_loader_within_a_worker() -> None:
             return [batch.sum().item() for batch in inner]
 
     assert [plain[0].tolist() for plain in DataLoader(Nested(), 1, num_workers=2)] == [[1], [1]]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_ctrl_c_in_the_middle_of_a_message(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = DataLoader(Acting(int), 2, num_workers=1, persistent_workers=kept)
+    passing: Any = iter(loader)
+    next(passing)
+    receiver = passing._pool._workers[0].receiver
+
+    def interrupted() -> Any:
+        receiver._connection.recv_bytes()  # and the descriptors that follow stay behind
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(receiver, "receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(passing)
+    with pytest.raises(WorkerError, match="have been ended: begin another loop"):
+        next(passing)
+    assert len(list(loader)) == 20
+
+
+def test_a_forked_child_has_workers_of_its_own() -> None:
+    loader = DataLoader(range(20), 2, num_workers=1, persistent_workers=True)
+    assert len(list(loader)) == 10
+    child = os.fork()
+    if child == 0:
+        os._exit(len(list(loader)))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10
+    assert len(list(loader)) == 10

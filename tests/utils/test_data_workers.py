@@ -602,3 +602,15 @@ def test_who_is_slow_gets_no_more_tasks() -> None:
     loader = DataLoader(SlowFirst(), num_workers=2, prefetch_factor=2, in_order=False)
     ready = [tuple(x.item() for x in b) for b in loader]
     assert ready == [(1, k) for k in (1, 3, 4, 5, 6, 7, 8, 9)] + [(0, 0), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int64", "float16", "bfloat16", "float32", "float64"]
+)
+def test_every_dtype_through_shared_memory(dtype: str) -> None:
+    kind = getattr(weft, dtype)
+    samples = [weft.full((300, 300), k % 2, dtype=kind) for k in range(4)]
+    for batch in DataLoader(samples, 2, num_workers=1):
+        assert batch.dtype is kind
+        assert batch[:, 7, 9].float().tolist() == [0, 1]
+        assert (batch + batch).dtype is kind

@@ -7,6 +7,7 @@ import queue
 import selectors
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -182,6 +183,8 @@ class ProcessPool:
         Raises:
             WorkerError: if a worker has died (the others are ended then), or nothing comes in time.
         """
+        if not self.is_open:
+            raise WorkerError("the workers of this loop have been ended: begin another loop")
         deadline = None if timeout is None else monotonic() + timeout
         while True:
             events = self._selector.select(
@@ -208,6 +211,9 @@ class ProcessPool:
             text = self._obituary(worker)
             self.close()
             raise WorkerError(text) from None
+        except BaseException:  # Ctrl-C in the middle of a message: what follows makes no sense
+            self.close()
+            raise
         epoch, number, kind, state = message.tag
         if epoch != self.epoch:
             worker.receiver.discard(message)
@@ -243,7 +249,11 @@ def _started(job: Job, context: Any, lendable: int) -> _Worker:
         target=process_main, args=(job, theirs), name=f"weft-data-{job.id}", daemon=True
     )
     try:
-        process.start()
+        with warnings.catch_warnings():
+            # From Python 3.12 on, at any other thread. The engine's are not there while a child is
+            # made, and what threads of others hold (a progress bar's), workers do not need.
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+            process.start()
     except BaseException:
         ours.close()
         raise
