@@ -19,6 +19,8 @@ from .factors import (
 )
 from .plateau import ReduceLROnPlateau
 
+_LRScheduler = LRScheduler  # PyTorch's older name, which many programs still derive from
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
