@@ -468,3 +468,39 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
         os._exit(len(list(loader)))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10
     assert len(list(loader)) == 10
+
+
+def test_workers_made_while_other_threads_compute() -> None:
+    """A child must not find a lock of the engine's held by a thread that it does not have."""
+    process = run(
+        """
+        import os
+        os.environ["WEFT_REFERENCE"] = "0"
+        import threading
+        import weft
+        from weft.utils.data import DataLoader, Dataset
+
+        class Computing(Dataset):
+            def __len__(self):
+                return 8
+            def __getitem__(self, index):
+                return (weft.full((50, 50), float(index)) @ weft.ones(50, 50)).sum()
+
+        done = False
+        def work():
+            while not done:
+                x = weft.ones(300, 300)
+                (x @ x).sum().item()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(20):
+                print(len(list(DataLoader(Computing(), 2, num_workers=2, timeout=20))))
+        finally:
+            done = True
+        """
+    )
+    output, errors = process.communicate(timeout=200)
+    assert (output.split(), errors) == (["4"] * 20, "")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet, finalize
 
 from ...engine.native.processors import set_num_threads
+from ...engine.realize import LOCK
 from ...errors import UnsupportedOp, WorkerError
 from ...tensors.interop import realize
 from . import collate, seeding
@@ -35,6 +36,8 @@ _WATCH = 5.0  # seconds between two looks at whether the loop's process is there
 
 def process_main(job: Job, connection: Connection) -> None:
     """The life of a worker process."""
+    with suppress(RuntimeError):
+        LOCK.release()  # a forked child has it from its parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the loop's, which ends its workers
     for end in list(LOOP_ENDS):
         end.close()
@@ -249,7 +252,7 @@ def _started(job: Job, context: Any, lendable: int) -> _Worker:
         target=process_main, args=(job, theirs), name=f"weft-data-{job.id}", daemon=True
     )
     try:
-        with warnings.catch_warnings():
+        with LOCK, warnings.catch_warnings():  # no thread is within a run while a child is made
             # From Python 3.12 on, at any other thread. The engine's are not there while a child is
             # made, and what threads of others hold (a progress bar's), workers do not need.
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
