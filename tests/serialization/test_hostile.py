@@ -175,6 +175,9 @@ GREEDY: dict[str, bytes] = {
     "repeated elements": b"\x80\x02" + tensor(4, 0, (HUGE,), (0,)) + b".",
     "many times repeated": b"\x80\x02]("
     + b"".join(tensor(4, 0, (1 << 22,), (0,)) for _ in range(1000)) + b"e.",
+    "many large parts": b"\x80\x02]("
+    + b"".join(tensor(4, 0, (3,), (1,)) for _ in range(10))
+    + b"".join(tensor(4, 1, (1 << 20,), (0,)) for _ in range(30)) + b"e.",
     "overlapping windows": b"\x80\x02" + tensor(4, 0, (HUGE, 2), (0, 1)) + b".",
     "beyond the end": b"\x80\x02" + tensor(4, 1, (4,), (1,)) + b".",
     "far away": b"\x80\x02" + tensor(4, 1 << 62, (1,), (1,)) + b".",
@@ -235,6 +238,48 @@ def test_odd_structures_are_read_quickly(name: str, tmp_path: Path) -> None:
     assert isinstance(loaded, (list, tuple, weft.Tensor))
     if name == "a list in itself":
         assert loaded[0] is loaded
+    assert time.perf_counter() - begin < 5
+
+
+#: A tuple of 60 others that share their parts: its text would have 2**60 letters.
+LAUGH = b")" + b"q\x00h\x00\x86" * 60
+
+LAUGHS = {
+    "persistent": b"\x80\x02" + LAUGH + b"Q.",
+    "kind": b"\x80\x02(" + LAUGH + b"NNNNtQ.",
+    "key": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\n" + LAUGH + b"NK\x04tQ.",
+    "size": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\nNN" + LAUGH + b"tQ.",
+    "shape": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage(4) + b"K\x00"
+    + LAUGH + LAUGH + b"\x89}tR.",
+    "offset": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage(4) + LAUGH
+    + b"))\x89}tR.",
+    "metadata": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage(4)
+    + b"K\x00))\x89}" + LAUGH + b"tR.",
+    "class": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(NN" + LAUGH + b"NtR.",
+    "function": b"\x80\x02" + LAUGH + b")R.",
+    "argument": b"\x80\x02ctorch\nSize\n" + LAUGH + b"R.",
+    "set": b"\x80\x02c__builtin__\nset\n" + LAUGH + b"R.",
+    "encoding": b"\x80\x02c_codecs\nencode\n" + text("x") + LAUGH + b"\x86R.",
+    "dtype": b"\x80\x02cnumpy\ndtype\n" + LAUGH + b"\x85R.",
+    "order": b"\x80\x02cnumpy\ndtype\n" + text("f8") + b"\x85RN" + LAUGH + b"\x86b.",
+    "parameter": b"\x80\x02ctorch._utils\n_rebuild_parameter\n" + LAUGH + b"NN\x87R.",
+    "name": b"\x80\x04" + LAUGH + text("system") + b"\x93.",
+    "items": b"\x80\x02" + LAUGH + b"Na.",
+    "state": b"\x80\x02" + LAUGH + b"}b.",
+    "member": b"\x80\x04\x8f(" + LAUGH + b"\x90.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [archive, stream, lambda x: x])
+@pytest.mark.parametrize("name", LAUGHS)
+def test_structures_that_share_parts_are_never_written_out(
+    name: str, form: Callable[..., bytes], tmp_path: Path
+) -> None:
+    records = {"data/0": bytes(16)} if form is archive else {}
+    (tmp_path / "c.pt").write_bytes(form(LAUGHS[name], **records))
+    begin = time.perf_counter()
+    with pytest.raises(REFUSED):
+        weft.load(tmp_path / "c.pt")
     assert time.perf_counter() - begin < 5
 
 

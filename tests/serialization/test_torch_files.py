@@ -132,10 +132,12 @@ def test_a_gradient_that_was_wanted_is_wanted(
     how: dict[str, Any], torch: Any, tmp_path: Path
 ) -> None:
     x = torch.arange(4.0)
-    leaves = {"x": x, "a": x[1:].requires_grad_(), "b": torch.ones(2, requires_grad=True)}
+    b = torch.ones(2, requires_grad=True)
+    leaves = {"x": x, "a": x[1:].requires_grad_(), "b": b, "c": b.detach(), "d": b.detach()[1:]}
     torch.save(leaves, tmp_path / "c", **how)
     loaded = weft.load(tmp_path / "c")
-    assert [loaded[k].requires_grad for k in "xab"] == [False, True, True]
+    assert [loaded[k].requires_grad for k in "xabcd"] == [False, True, True, False, False]
+    assert all(t.is_leaf for t in loaded.values())
     (loaded["a"] * 3).sum().backward()
     assert loaded["a"].grad.tolist() == [3, 3, 3]
 

@@ -16,15 +16,16 @@ class _DType:
     """A NumPy dtype, of numbers only."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if code not in _CODES:
-            raise TypeError(f"a NumPy dtype {code!r:.20}")
+        if type(code) is not str or code not in _CODES:
+            raise TypeError("a NumPy dtype of something else than numbers")
         self.dtype = np.dtype(code)
 
     def take_state(self, state: Any) -> None:
-        if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
+        order = state[1] if type(state) is tuple and len(state) > 1 else None
+        if type(order) is not str or order not in ("<", ">", "|", "="):
             raise TypeError("a NumPy dtype with a state of another kind")
-        if state[1] in "<>":
-            self.dtype = self.dtype.newbyteorder(state[1])
+        if order in "<>":
+            self.dtype = np.dtype(order + self.dtype.str[1:])
 
 
 def _scalar(kind: Any, data: Any) -> Any:

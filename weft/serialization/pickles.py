@@ -7,6 +7,8 @@ attribute is set, no class is instantiated, no method of an object from the file
 
 Every opcode takes time and memory in proportion to its length in the file: lengths are checked
 against what is left, dict keys are plain values, whose hashes take no time, and nothing recurses.
+No message shows an object of the file, and only plain values are compared: a structure in which
+tuples share others can be small, and its text or its hash take for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DeviceError, UnsupportedOp
 
 Buffer: TypeAlias = bytes | memoryview
 
@@ -86,9 +88,12 @@ class Unpickler:
                         "no file of tensors needs"
                     )
                 run(self)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            if isinstance(error, CheckpointError):
-                raise
+        except (CheckpointError, UnsupportedOp, DeviceError):
+            raise
+        except (
+            *(LookupError, TypeError, ValueError),
+            *(AttributeError, ArithmeticError, RuntimeError),
+        ) as error:
             raise CheckpointError(
                 f"its pickle makes no sense near byte {self.at:,} ({error!r:.200})"
             ) from None

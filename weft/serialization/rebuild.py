@@ -163,12 +163,8 @@ class Rebuilder:
     # ---- storages
 
     def _persistent(self, pid: Any) -> Any:
-        if (
-            type(pid) is not tuple
-            or len(pid) not in (5, 6)
-            or pid[0] not in ("storage", b"storage")
-        ):
-            raise CheckpointError(f"its pickle refers to something that is no storage: {pid!r:.80}")
+        if type(pid) is not tuple or len(pid) not in (5, 6) or as_text(pid[0]) != "storage":
+            raise CheckpointError("its pickle refers to something outside that is no storage")
         _, kind, key, location, count = pid[:5]
         if not isinstance(kind, _StorageKind) or type(count) is not int or count < 0:
             raise TypeError("a storage without a kind or a size")
@@ -223,12 +219,14 @@ class Rebuilder:
             storage = storage.find(uint8)
         if not isinstance(shape, tuple) or not isinstance(strides, tuple):
             raise TypeError("a tensor whose sizes are no tuple")
-        if metadata:
+        if any(type(n) is not int for n in (offset, *shape, *strides)):
+            raise TypeError("a tensor whose sizes are no ints")
+        if metadata is not None and (type(metadata) is not dict or metadata):
             raise UnsupportedOp("a tensor is marked as conjugate or negative: save x.resolve_neg()")
-        x = storage.tensor(Place(offset, tuple(shape), tuple(strides)))
+        x: Tensor = storage.tensor(Place(offset, tuple(shape), tuple(strides)))
         if requires_grad is not True or not x.is_floating_point():
-            return x  # type: ignore[no-any-return]
-        return (x if x._base is None else x.detach()).requires_grad_()  # type: ignore[no-any-return]
+            return x
+        return x.detach().requires_grad_()  # others of this storage want none
 
     def _tensor_v3(
         self,
@@ -255,8 +253,10 @@ def _parameter(data: Any, requires_grad: Any = True, hooks: Any = None, state: A
 
 def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
     """A tensor with attributes of its own."""
-    if not isinstance(kind, Named) or kind.name not in _TYPES or not isinstance(function, Named):
-        raise UnsupportedOp(f"a tensor is of the class {getattr(kind, 'name', kind)!r:.80}")
+    if not isinstance(kind, Named) or kind.name not in _TYPES:
+        raise TypeError("a tensor is of a class that is none of tensors")
+    if not isinstance(function, Named) or not function.name.startswith("torch._utils._rebuild_"):
+        raise TypeError("a tensor is made by something else than a function for it")
     assert function.make is not None
     x = function.make(*arguments)
     if not isinstance(x, TensorCore):
@@ -269,8 +269,11 @@ def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
     return x
 
 
+_LATIN = ("latin1", "latin-1")  # how bytes are written by pickle's protocol 2
+
+
 def _encode(text: Any, encoding: Any) -> bytes:
-    if type(text) is not str or encoding not in ("latin1", "latin-1"):
+    if type(text) is not str or type(encoding) is not str or encoding not in _LATIN:
         raise TypeError("bytes in an encoding that pickle does not use")
     return text.encode("latin1")
 

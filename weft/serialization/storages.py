@@ -103,12 +103,12 @@ def _root_and_place(x: Any) -> tuple[Any, Place]:
 
 
 class Budget:
-    """How much memory a file may still take beyond its own size, by views that repeat
-    elements or need a list of them.
+    """How much memory a file may still take beyond that of its values: by views of parts, or that
+    repeat elements, once they are computed.
     """
 
     def __init__(self, size: int) -> None:
-        self._left = max(size, _SPARE)
+        self._left = max(8 * size, _SPARE)
 
     def take(self, count: int) -> bool:
         self._left -= count
@@ -162,6 +162,11 @@ class Storage:
             return flat.view(shape)  # type: ignore[no-any-return]
         if 0 in shape:
             return empty(shape, dtype=self.dtype, device=self.device)
+        if not self._budget.take(math.prod(shape) * self.dtype.itemsize):
+            raise CheckpointError(
+                f"tensors that are parts of others, such as one of shape {list(shape)} of a "
+                f"storage of {size} elements, would take more memory than the file accounts for"
+            )
         view = _cut(flat, place)
         return self._strided(flat, place) if view is None else view
 
@@ -198,13 +203,6 @@ class Storage:
             raise CheckpointError(
                 f"a tensor of shape {list(shape)} with strides {list(strides)} from {offset} on "
                 f"reaches to element {last}, but its storage has {self.values.size}"
-            )
-        count = math.prod(shape)
-        if count > self.values.size and not self._budget.take(count * self.dtype.itemsize):
-            raise CheckpointError(
-                f"a tensor of shape {list(shape)} would repeat the {self.values.size} elements of "
-                f"its storage {count // max(self.values.size, 1):,} times: that is more memory "
-                "than the file accounts for"
             )
 
     def _strided(self, flat: Any, place: Place) -> Tensor:

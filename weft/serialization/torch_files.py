@@ -194,7 +194,7 @@ class _Stream:
         version, at = nothing.load(self.data, at)
         system, at = nothing.load(self.data, at)
         if version != 1001 or not isinstance(system, dict):
-            raise CheckpointError(f"its version is {version!r:.40}, where 1001 is read")
+            raise CheckpointError("its version is not 1001, the one that is read")
         if system.get("little_endian", system.get(b"little_endian")) is not True:
             raise UnsupportedOp("its numbers are in byte order 'big'; weft reads 'little'")
         wanted: dict[str, tuple[dtype, int]] = {}
