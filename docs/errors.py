@@ -554,6 +554,74 @@ CASES: dict[str, list[tuple[str, str]]] = {
         """,
         ),
         (
+            "A dataset without a return",
+            """
+            class Squares(weft.utils.data.Dataset):
+                def __len__(self):
+                    return 4
+
+                def __getitem__(self, index):
+                    weft.tensor(index**2)
+
+            next(iter(weft.utils.data.DataLoader(Squares(), batch_size=2)))
+        """,
+        ),
+        (
+            "A sample that cannot be loaded",
+            """
+            class Files(weft.utils.data.Dataset):
+                def __len__(self):
+                    return 4
+
+                def __getitem__(self, index):
+                    return open(f"nowhere/{index}.txt").read()
+
+            next(iter(weft.utils.data.DataLoader(Files(), batch_size=2)))
+        """,
+        ),
+        (
+            "Shuffling a stream",
+            """
+            class Lines(weft.utils.data.IterableDataset):
+                def __iter__(self):
+                    return iter("abc")
+
+            weft.utils.data.DataLoader(Lines(), shuffle=True)
+        """,
+        ),
+        (
+            "Going on with another loader's pass",
+            """
+            loader = weft.utils.data.DataLoader(range(100), batch_size=10)
+            next(iter(loader))
+            other = weft.utils.data.DataLoader(range(100), batch_size=20)
+            other.load_state_dict(loader.state_dict())
+        """,
+        ),
+        (
+            "A damaged file",
+            """
+            import tempfile
+            from pathlib import Path
+
+            folder = Path(tempfile.mkdtemp())
+            np.save(folder / "x.npy", np.zeros((100, 3)))
+            whole = (folder / "x.npy").read_bytes()
+            (folder / "x.npy").write_bytes(whole[:1000])
+            try:
+                weft.utils.data.datasets.NumpyDataset(folder / "x.npy")
+            except weft.errors.CheckpointError as error:
+                raise weft.errors.CheckpointError(str(error).replace(str(folder), "data"))
+        """,
+        ),
+        (
+            "Normalising bytes",
+            """
+            normalize = weft.utils.data.transforms.Normalize([0.5], [0.25])
+            normalize(weft.zeros(8, 1, 28, 28, dtype=weft.uint8))
+        """,
+        ),
+        (
             "A whole module to save",
             """
             weft.save({"model": nn.Linear(1, 1)}, "model.pt")
@@ -621,6 +689,7 @@ def said(code: str) -> str:
     """What a case raises, or warns of."""
     namespace: dict[str, Any] = {"weft": weft, "nn": nn, "F": nn.functional, "np": np}
     exec(NET, namespace)
+    weft.manual_seed(0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
