@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtypes import int64
-from ..errors import ShapeError
+from ..errors import ShapeError, UnsupportedOp
 from ..tensors.creation import empty, tensor
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -146,6 +146,66 @@ class BatchNorm3d(_BatchNorm):
 
     ranks = (5,)
     layout = "[batch, channels, depth, height, width]"
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation ``[N, C, ...]`` over all processes of a group; here there is one process.
+
+    Args:
+        process_group: None.
+
+    Raises:
+        UnsupportedOp: for a group of processes.
+    """
+
+    layout = "[batch, channels, ...]"
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        if process_group is not None:
+            raise UnsupportedOp("SyncBatchNorm: weft computes in one process; there are no groups")
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+        self.process_group = process_group
+
+    def _check_rank(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm takes input of shape {self.layout}, not {input.shape}")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with layers of this kind in place of all other batch normalisations.
+
+        They have the same parameters and buffers.
+        """
+        if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
+            made = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+            )
+            made._parameters.update(module._parameters)
+            made._buffers.update(module._buffers)
+            made.training = module.training
+            return made
+        for name, child in module.named_children():
+            setattr(module, name, cls.convert_sync_batchnorm(child, process_group))
+        return module
 
 
 class _InstanceNorm(_ChannelNorm):
