@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import exp, log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import weft
 import weft.nn.functional as F
 from weft import nn
 from weft.autograd import gradcheck
-from weft.errors import ShapeError
+from weft.errors import DataError, DTypeError, ShapeError
 
 
 def test_lambda_and_residual() -> None:
@@ -102,8 +103,41 @@ def test_dice_loss() -> None:
         nn.DiceLoss(reduction="none")(weft.zeros(2, 3, 4), weft.zeros(2, 3, 4)).tolist()
         == [[0.0] * 3] * 2
     )
-    assert gradcheck(lambda p: nn.DiceLoss()(p, t), [p])
-    with pytest.raises(ShapeError, match=r"\[1, 1, 3\] and target of shape \[1, 3\] must have one"):
+    assert gradcheck(lambda p: nn.DiceLoss()(p * 0.8 + 0.1, t), [p])
+    with pytest.raises(ShapeError, match=r"one shape, not \[1, 1, 3\] and \[1, 3\]"):
         nn.DiceLoss()(p, t[0])
     with pytest.raises(ValueError, match="reduction='avg' should be"):
         nn.DiceLoss(reduction="avg")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: nn.FocalLoss()(weft.zeros(4, 3), weft.tensor([0, 1, 2, 0])),
+            ShapeError,
+            r"not \[4, 3\] and \[4\]\. For one class .*one_hot\(target, 3\)",
+        ),
+        (
+            lambda: nn.DiceLoss()(weft.zeros(2, 3, 4, 4), weft.zeros(2, 4, 4, dtype=weft.int64)),
+            ShapeError,
+            r"one_hot\(target, 3\)\.float\(\)",
+        ),
+        (lambda: nn.FocalLoss()(weft.zeros(2), weft.ones(2) * 5), DataError, "targets between 0"),
+        (
+            lambda: nn.DiceLoss()(weft.ones(1, 1, 2) * 3, weft.ones(1, 1, 2)),
+            DataError,
+            r"put logits through sigmoid\) between 0 and 1, but 3.0",
+        ),
+        (lambda: nn.FocalLoss()(weft.ones(2).long(), weft.ones(2)), DTypeError, r"input.float\(\)"),
+        (lambda: nn.FocalLoss()(weft.ones(2), 3), TypeError, "a Tensor is expected here, not int"),
+    ],
+)
+def test_what_losses_of_masks_expect(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        weft.realize(call())
+
+
+def test_focal_loss_warns_of_probabilities() -> None:
+    with pytest.warns(UserWarning, match="FocalLoss: its input is the result of a sigmoid"):
+        nn.FocalLoss()(weft.zeros(2).sigmoid(), weft.ones(2))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ShapeError
+from ..dtypes import dtype
+from ..errors import DTypeError, ShapeError
+from ..ops.loss import in_range
+from ..tensors.core import node_of, wrap
 from ..tensors.tensor import Tensor
 from . import functional as F
+from .functional.loss_parts import check_same_shape, class_hint, warn_if_normalised
 from .module import Module
 
 
@@ -24,11 +28,17 @@ class _MaskLoss(Module):
         self.reduction = reduction
 
     def _check(self, input: Tensor, target: Tensor) -> None:
-        if input.shape != target.shape:
-            raise ShapeError(
-                f"{type(self).__name__}: input of shape {list(input.shape)} and target of shape "
-                f"{list(target.shape)} must have one shape"
+        name = type(self).__name__
+        check_same_shape(name, input, target, class_hint(input, target))
+        if not input.dtype.is_floating_point:
+            raise DTypeError(
+                f"{name} takes floating values, not {input.dtype}: write input.float()"
             )
+
+    def _between_0_and_1(self, what: str, tensor: Tensor, kind: dtype) -> Tensor:
+        """Raises DataError, when run, for other values."""
+        text = f"{type(self).__name__} takes {what} between 0 and 1"
+        return wrap(in_range(node_of(tensor.to(kind)), text, 0.0, 1.0))
 
 
 class FocalLoss(_MaskLoss):
@@ -44,6 +54,10 @@ class FocalLoss(_MaskLoss):
 
     Shape:
         Input (logits) and target (from 0 to 1) of one shape.
+
+    Raises:
+        ShapeError: unless they have one shape.
+        DataError: when run, for targets outside of [0, 1].
     """
 
     def __init__(
@@ -55,7 +69,9 @@ class FocalLoss(_MaskLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         self._check(input, target)
-        t: Any = target.to(input.dtype)
+        again = "it takes another one: give it the scores before that"
+        warn_if_normalised("FocalLoss", node_of(input), None, again)
+        t: Any = self._between_0_and_1("targets", target, input.dtype)
         entropy = -(t * F.logsigmoid(input) + (1 - t) * F.logsigmoid(-input))
         wrong = t * F.sigmoid(-input) + (1 - t) * F.sigmoid(input)
         loss = entropy * wrong**self.gamma
@@ -78,6 +94,10 @@ class DiceLoss(_MaskLoss):
 
     Shape:
         Input (probabilities) and target (from 0 to 1) ``[N, C, *]``; with "none", ``[N, C]``.
+
+    Raises:
+        ShapeError: unless they have one shape.
+        DataError: when run, for values outside of [0, 1], such as logits.
     """
 
     def __init__(self, smooth: float = 1.0, reduction: str = "mean") -> None:
@@ -88,7 +108,9 @@ class DiceLoss(_MaskLoss):
         self._check(input, target)
         if input.ndim < 3:
             raise ShapeError(f"DiceLoss takes [batch, channels, ...], not {list(input.shape)}")
-        p, t = input.flatten(2), target.to(input.dtype).flatten(2)
+        p = self._between_0_and_1("probabilities (put logits through sigmoid)", input, input.dtype)
+        t = self._between_0_and_1("targets", target, input.dtype)
+        p, t = p.flatten(2), t.flatten(2)
         both = (p * t).sum(2)
         each = (p * p).sum(2) + (t * t).sum(2)
         return _reduced(1 - (2 * both + self.smooth) / (each + self.smooth), self.reduction)

@@ -24,6 +24,7 @@ from .loss_chunked import LinearCrossEntropyOptions, in_pieces
 from .loss_parts import (
     check_operands,
     check_same_shape,
+    class_hint,
     reduced,
     reduction_of,
     shape_of,
@@ -108,6 +109,9 @@ def check_classes(name: str, x: Node, t: Node, or_else: str = "") -> None:
         hint = f". For one-hot targets pass target.argmax({min(len(shape) - 1, 1)}){or_else}"
     elif t.type.shape == (*wanted, 1):
         hint = ". Drop the last dimension with target.squeeze(-1)"
+    elif len(shape) > 2 and t.type.shape == shape[:-1]:
+        order = ", ".join(map(str, (0, len(shape) - 1, *range(1, len(shape) - 1))))
+        hint = f". The classes seem to come last: they belong after the batch, x.permute({order})"
     if t.type.shape != wanted:
         classes = shape[1] if len(shape) > 1 else shape[0]
         raise ShapeError(
@@ -115,9 +119,13 @@ def check_classes(name: str, x: Node, t: Node, or_else: str = "") -> None:
             f"class indices of shape {list(wanted)}, but it has shape {list(t.type.shape)}{hint}"
         )
     if t.type.dtype.name not in ("int64", "uint8"):
-        raise DTypeError(
-            f"{name}: class indices must be int64, not {t.type.dtype}: write target.long()"
-        )
+        text = f"{name}: class indices must be int64, not {t.type.dtype}: write target.long()"
+        if t.type.dtype.is_floating_point and shape[-1 if len(shape) == 1 else 1] == 1:
+            text = (
+                f"{name}: one score for each sample and a target of {t.type.dtype} are for "
+                "binary_cross_entropy_with_logits, with input.squeeze(1)"
+            )
+        raise DTypeError(text)
 
 
 def _class_last(x: Node) -> Node:
@@ -333,15 +341,11 @@ def _reduced_classes(
 
 
 def _check_binary(name: str, input: Tensor, target: Tensor) -> None:
+    a, b = node_of(input).type, node_of(target).type
     hint = ""
-    if input.ndim == target.ndim + 1:
-        if input.shape[-1] == 1:
-            hint = ". Drop the last dimension with input.squeeze(-1)"
-        elif not target.dtype.is_floating_point:
-            hint = (
-                ". For one class out of several use cross_entropy; for several labels at once "
-                f"one_hot(target, {input.shape[-1]}).float()"
-            )
+    if a.ndim == b.ndim + 1:
+        last = ". Drop the last dimension with input.squeeze(-1)"
+        hint = last if a.shape[-1] == 1 else class_hint(input, target)
     elif target.ndim == input.ndim + 1 and target.shape[-1] == 1:
         hint = ". Drop the last dimension with target.squeeze(-1)"
     check_same_shape(name, input, target, hint)
@@ -467,6 +471,9 @@ def kl_div(
             "the size of the batch, which is the divergence by its definition"
         )
     check_operands("kl_div", input, target)
+    if input.ndim:
+        last = "it takes logarithms of probabilities: use log_softmax"
+        warn_if_normalised("kl_div", node_of(input), input.ndim - 1, last)
     if log_target:
         loss = exp(target) * (target - input)
     else:

@@ -100,7 +100,13 @@ def check_operands(name: str, input: Tensor, target: Tensor, floating: bool = Tr
         )
     if a == b:
         return
-    shape = broadcast(name, a, b)
+    try:
+        shape = broadcast(name, a, b)
+    except ShapeError:
+        raise ShapeError(
+            f"{name}: input and target must have one shape, not {list(a)} and {list(b)}"
+            f"{class_hint(input, target)}"
+        ) from None
     if shape not in (a, b):
         raise ShapeError(
             f"{name}: the input has shape {list(a)} and the target {list(b)}; they would broadcast "
@@ -112,6 +118,22 @@ def check_operands(name: str, input: Tensor, target: Tensor, floating: bool = Tr
         "broadcast, which is often a mistake. Give both one shape, for example with "
         "target.expand_as(input)"
     )
+
+
+def class_hint(input: Tensor, target: Tensor) -> str:
+    """What to do with a target that seems to hold a class for each row of the input."""
+    shape, t = shape_of(input), node_of(target).type
+    if t.dtype.is_floating_point or len(shape) < 2 or t.shape not in (shape[:-1], _rows(shape)):
+        return ""
+    classes = shape[-1] if t.shape == shape[:-1] else shape[1]
+    return (
+        ". For one class out of several use cross_entropy; for several labels at once "
+        f"one_hot(target, {classes}).float()"
+    )
+
+
+def _rows(shape: Shape) -> Shape:
+    return (shape[0], *shape[2:])
 
 
 def check_same_shape(name: str, input: Tensor, target: Tensor, hint: str = "") -> None:
