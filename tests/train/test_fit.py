@@ -401,6 +401,12 @@ X, Y = weft.ones(8, 4), weft.ones(8, 1)
         ({"schedule_every": "batch"}, ValueError, "schedule_every must be one of"),
         ({"resume": True}, ValueError, "need a folder"),
         ({"monitor": "val_los"}, ValueError, "not among what an epoch gives: epoch, step, loss"),
+        ({"metrics": [F.l1_loss]}, TypeError, "a dict of functions by name, not list"),
+        ({"callbacks": [weft.train.Callback]}, TypeError, "Callback, not the class Callback"),
+        ({"callbacks": [print]}, TypeError, "not builtin_function_or_method"),
+        ({"scheduler": 3}, TypeError, r"must have step\(\), which int has not"),
+        ({"scheduler": Parts().scheduler}, ValueError, "another optimiser's"),
+        ({"clip_norm": 0.0}, ValueError, "clip_norm must be above 0, not 0.0"),
         ({"metrics": {"a": F.l1_loss}}, ValueError, "give validation too"),
         (
             {"validation": [(X, Y)], "metrics": {"a": lambda p, y: p}},

@@ -13,7 +13,6 @@ from saved_states import same
 from train_runs import Parts, StopAt, dataset, loader
 
 import weft
-import weft.nn.functional as F
 from weft import nn, optim
 from weft.errors import CheckpointError
 from weft.utils.data import DataLoader, Dataset
@@ -235,12 +234,12 @@ def test_a_damaged_checkpoint(tmp_path: Path) -> None:
 
 def test_another_model(tmp_path: Path) -> None:
     Parts().fit(folder=tmp_path, epochs=1)
-    model = nn.Linear(4, 1)
+    parts = Parts()
+    parts.model = nn.Linear(4, 1)
+    parts.optimizer = optim.AdamW(parts.model.parameters())
+    parts.scheduler = optim.lr_scheduler.StepLR(parts.optimizer, 1)
     with pytest.raises(CheckpointError, match="Missing key"):
-        weft.train.fit(
-            model, loader(), optim.AdamW(model.parameters()), F.mse_loss, folder=tmp_path,
-            resume=True, scheduler=optim.lr_scheduler.StepLR(optim.AdamW(model.parameters()), 1),
-        )  # fmt: skip
+        parts.fit(folder=tmp_path, resume=True)
 
 
 def test_another_scheduler(tmp_path: Path) -> None:

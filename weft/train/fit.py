@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,11 @@ def fit(
         >>> history["loss"][-1] < 0.01
         True
     """
-    _check_objects(model, data, optimizer, validation, metrics, step)
+    _check_objects(model, optimizer, scheduler, callbacks)
+    _check_data(data, validation, metrics, step)
     _check_numbers(epochs=epochs, accumulate=accumulate, patience=patience, save_every=save_every)
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"clip_norm must be above 0, not {clip_norm!r}; None clips nothing")
     _check_choice("schedule_every", schedule_every, ("epoch", "step"))
     _check_choice("mode", mode, ("min", "max"))
     if folder is None and (resume or tensorboard or save_every is not None):
@@ -144,9 +147,7 @@ def _logs(folder: Path | None, tensorboard: bool) -> list[Callback]:
     return [CsvLog(), *([TensorBoard()] if tensorboard else []), Report()]
 
 
-def _check_objects(
-    model: Any, data: Any, optimizer: Any, validation: Any, metrics: Any, step: Any
-) -> None:
+def _check_objects(model: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
     if not isinstance(model, Module):
         raise TypeError(f"fit trains a Module, not {type(model).__name__}")
     if not isinstance(optimizer, Optimizer):
@@ -165,21 +166,33 @@ def _check_objects(
             "the optimiser has none of the model's parameters: make it after the model, "
             f"{type(optimizer).__name__}(model.parameters(), ...)"
         )
+    if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+        raise TypeError(f"scheduler must have step(), which {type(scheduler).__name__} has not")
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError("the scheduler is another optimiser's: make it of the one that is given")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"a callback must be a weft.train.Callback, not {_named(callback)}")
+
+
+def _named(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def _check_data(data: Any, validation: Any, metrics: Any, step: Any) -> None:
     for name, value in (("data", data), ("validation", validation)):
-        if value is not None and (not hasattr(value, "__iter__") or iter_is_itself(value)):
+        # An iterator is used up by the first epoch.
+        if value is not None and (not hasattr(value, "__iter__") or hasattr(value, "__next__")):
             raise TypeError(
                 f"{name} must be something to iterate over again in each epoch, such as a "
                 f"DataLoader or a list of batches, not {type(value).__name__}"
             )
+    if metrics and not isinstance(metrics, Mapping):
+        raise TypeError(f"metrics must be a dict of functions by name, not {_named(metrics)}")
     if metrics and step is not None:
         raise TypeError("metrics are functions of output and target: they go with loss, not step")
     if metrics and validation is None:
         raise ValueError("metrics are measured on validation data: give validation too")
-
-
-def iter_is_itself(value: Any) -> bool:
-    """Is it an iterator, which is used up by the first epoch?"""
-    return hasattr(value, "__next__")
 
 
 def _check_numbers(**values: int | None) -> None:
