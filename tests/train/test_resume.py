@@ -242,6 +242,18 @@ def test_another_model(tmp_path: Path) -> None:
         parts.fit(folder=tmp_path, resume=True)
 
 
+def test_another_optimizer(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path, epochs=1)
+    parts = Parts()
+    groups = [{"params": [p]} for p in parts.model.parameters()]
+    parts.optimizer = optim.AdamW(groups)
+    parts.scheduler = optim.lr_scheduler.StepLR(parts.optimizer, 1)
+    before = {k: v.clone() for k, v in parts.weights().items()}
+    with pytest.raises(ValueError, match="groups"):
+        parts.fit(folder=tmp_path, resume=True)
+    assert same(parts.weights(), before)
+
+
 def test_another_scheduler(tmp_path: Path) -> None:
     Parts().fit(folder=tmp_path, epochs=1)
     with pytest.raises(CheckpointError, match=r"of a run with a scheduler: give fit\(\)"):

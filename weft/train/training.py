@@ -17,6 +17,7 @@ from ..nn.utils.clip_grad import clip_grad_norm_
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..optim.optimizer import Optimizer
 from ..serialization import load, save
+from ..tensors.core import TensorCore
 from ..tensors.interop import realize
 from ..tensors.tensor import Tensor
 from . import random_state
@@ -367,7 +368,8 @@ class Training:
         """Goes to where a checkpoint was saved.
 
         Raises:
-            CheckpointError: if it is none of :func:`weft.train.fit`, or does not fit.
+            CheckpointError: if it is none of :func:`weft.train.fit`, or does not fit; the model is
+                then as it was.
         """
         state = load(path)
         if not isinstance(state, dict) or state.get("weft.train") != _FORMAT:
@@ -385,13 +387,21 @@ class Training:
                 f"'{path}' is of a run with {len(state['callbacks'])} callbacks that keep a state, "
                 f"not {len(callbacks)}: give fit() the same"
             )
+        before = {
+            name: x.clone() if isinstance(x, TensorCore) else x
+            for name, x in self.model.state_dict().items()
+        }
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, part in parts.items():
-            if part is not None:
-                part.load_state_dict(state[name])
-        for callback, each in zip(callbacks, state["callbacks"], strict=True):
-            callback.load_state_dict(each)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            for name, part in parts.items():
+                if part is not None:
+                    part.load_state_dict(state[name])
+            for callback, each in zip(callbacks, state["callbacks"], strict=True):
+                callback.load_state_dict(each)
+        except BaseException:
+            self.model.load_state_dict(before)
+            raise
         self.history.load_state_dict(state["history"])
         self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
         self._sum, self._samples = state["sum"], state["samples"]
