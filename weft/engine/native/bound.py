@@ -96,6 +96,7 @@ class Bound:
         for value, offset in self.memory.offsets.items():
             self._move(value, base + offset)
         self._move(RUNTIME, threads.runtime_address())
+        self._move(self.memory.nothing, 0)
 
 
 Part = Kernel | Call
@@ -157,7 +158,13 @@ def _is_over(parts: Sequence[Part], at: int, result: int, leaf: int) -> bool:
     store = next(s for s in loop.stores if kernel.buffers[s.buffer][0] == result)
     placed = [a for a in loop.accesses if not isinstance(a, Position)]
     mine = [a for a in placed if kernel.buffers[a.buffer][0] == leaf]
-    same = all(isinstance(a, Load) and _same_place(loop, a, store) for a in mine)
+    offset = kernel.buffers[store.buffer][1]
+    same = all(
+        isinstance(a, Load)
+        and kernel.buffers[a.buffer][1] == offset
+        and _same_place(loop, a, store)
+        for a in mine
+    )
     moving = zip(loop.shape, store.strides, loop.reduced, strict=True)
     return same and not any(n > 1 and s and r for n, s, r in moving)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from .kernels import Convolution, Kernel, Pooling, Segment
-from .loop_spec import Apply, Gather, Load, Loop, Reduce, Store
+from .loop_spec import ANY_SIZE, Apply, Gather, Load, Loop, Reduce, Store
 from .matmul import Matmul
 from .program import Call, Native
 from .views import Shape
@@ -64,7 +64,8 @@ def _described(kernel: Kernel | Call) -> str:
     spec = kernel.spec
     size = f"{_short(_flops(kernel))}FLOP {_short(_bytes(kernel))}B"
     if isinstance(spec, Loop):
-        return f"loop       {_sizes(spec)}: {_ops(spec)}  [{size}]"
+        sizes = [kernel.work] if spec.shape == (ANY_SIZE,) else _sizes(spec)
+        return f"loop       {sizes}: {_ops(spec)}  [{size}]"
     if isinstance(spec, Matmul):
         batch = f"{list(spec.batch)} x " if spec.batch else ""
         return f"matmul     {batch}{spec.m}x{spec.k} @ {spec.k}x{spec.n}  [{size}]"
@@ -91,7 +92,7 @@ def _ops(loop: Loop) -> str:
 def _flops(kernel: Kernel) -> int:
     spec = kernel.spec
     if isinstance(spec, Loop):
-        return spec.size * sum(isinstance(c, (Apply, Reduce)) for c in spec.code)
+        return kernel.work * sum(isinstance(c, (Apply, Reduce)) for c in spec.code)
     return 2 * kernel.work if isinstance(spec, (Matmul, Convolution)) else kernel.work
 
 
@@ -99,7 +100,8 @@ def _bytes(kernel: Kernel) -> int:
     """What crosses the kernel's border; an element that is read often counts once."""
     spec = kernel.spec
     if isinstance(spec, Loop):
-        return sum(_touched(spec.shape, a) for a in spec.accesses if isinstance(a, (Load, Store)))
+        shape = (kernel.work,) if spec.shape == (ANY_SIZE,) else spec.shape
+        return sum(_touched(shape, a) for a in spec.accesses if isinstance(a, (Load, Store)))
     if isinstance(spec, Matmul):
         size = 4 if spec.kind == "float" else 8
         elements = spec.m * spec.k + spec.k * spec.n + spec.m * spec.n

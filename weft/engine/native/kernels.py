@@ -16,7 +16,7 @@ from ...dtypes import BY_NAME
 from . import jit, loops, scatter, target, threads
 from .conv import Conv, emit_forward, emit_input, emit_weight
 from .ir import Module
-from .loop_spec import Load, Loop, Store
+from .loop_spec import Load, Loop, Store, of_any_size
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
@@ -48,8 +48,9 @@ Spec = Loop | Matmul | Convolution | Pooling | Scatter
 #: Points (or multiply-adds) that are worth another thread.
 _WORK_PER_THREAD = 16384
 
-#: In place of a value: the runtime's block, and the workspace of the kernel's group.
-RUNTIME, WORKSPACE = -1, -2
+#: In place of a value: the runtime's block, the workspace of the kernel's group, and nothing (what
+#: looks like an offset is a number).
+RUNTIME, WORKSPACE, NUMBER = -1, -2, -4
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,16 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
     return emit(module, name, spec.conv, vector_bytes=width, registers=registers)
 
 
+def looping(graph: Graph, loop: Loop, values: Sequence[int]) -> Kernel:
+    """``values``: those that are the loop's buffers."""
+    general = of_any_size(loop)
+    if general is None:
+        return Kernel(loop, tuple([(v, 0) for v in values]), loop.size)
+    spec, places = general
+    words = [(values[b], k * BY_NAME[graph.dtypes[values[b]]].itemsize) for b, k in places]
+    return Kernel(spec, (*words, (NUMBER, loop.size)), loop.size)
+
+
 def matmul(graph: Graph, step: Step) -> Kernel:
     a, b = step.operands
     *batch, m, n = step.shape
@@ -205,7 +216,7 @@ def _copy(graph: Graph, operand: Operand, value: int, to: View) -> Kernel:
     load = Load(0, kind, operand.view.strides, operand.view.offset)
     store = Store(0, 1, kind, to.strides, to.offset)
     loop = Loop(to.shape, (False,) * len(to.shape), (load,), (store,))
-    return Kernel(loop, ((operand.value, 0), (value, 0)), loop.size)
+    return looping(graph, loop, (operand.value, value))
 
 
 def assembly(graph: Graph, step: Step) -> list[Kernel]:

@@ -78,6 +78,10 @@ class Store:
     offset: int = 0
 
 
+#: In place of the size of a loop's only dimension: it is told when the loop is run.
+ANY_SIZE = -1
+
+
 @dataclass(frozen=True)
 class Loop:
     """The domain, the program, and what it stores."""
@@ -95,6 +99,34 @@ class Loop:
     @property
     def size(self) -> int:
         return prod(self.shape)
+
+
+def of_any_size(loop: Loop) -> tuple[Loop, list[tuple[int, int]]] | None:
+    """The same code for any number of elements that lie side by side, and for each of its buffers
+    one of the loop's and an offset in elements. None where elements do not lie so.
+
+    A model has many parameters of many sizes, and one way to update them.
+    """
+    if any(loop.reduced):  # (be it over one element)
+        return None
+    flat = collapse(loop)
+    if len(flat.shape) != 1:
+        return None
+    if any(isinstance(a, Gather) or a.strides[0] not in (0, 1) for a in flat.accesses):
+        return None
+    places: list[tuple[int, int]] = []
+
+    def moved(access: Any) -> Any:
+        if not isinstance(access, (Load, Store)):
+            return access
+        place = (access.buffer, access.offset)
+        if place not in places:
+            places.append(place)
+        return replace(access, buffer=places.index(place), offset=0)
+
+    code = tuple([moved(c) for c in flat.code])
+    stores = tuple([moved(s) for s in flat.stores])
+    return Loop((ANY_SIZE,), (False,), code, stores), places
 
 
 def collapse(loop: Loop) -> Loop:
@@ -133,6 +165,8 @@ def _with_strides(loop: Loop, change: Any) -> tuple[tuple[Any, ...], tuple[Store
 
 def vector_dimension(loop: Loop) -> int | None:
     """The dimension to walk by vectors: where most operands lie side by side, or stand still."""
+    if loop.shape == (ANY_SIZE,):
+        return 0
     best, best_score = None, -1.0
     touched = [
         prod([n for n, s in zip(loop.shape, a.strides, strict=True) if s]) for a in loop.accesses

@@ -19,6 +19,7 @@ from typing import Any
 from . import operations
 from .ir import Module, Value, vector
 from .loop_spec import (
+    ANY_SIZE,
     Apply,
     Gather,
     Instruction,
@@ -67,6 +68,7 @@ class _Emitter:
         self.unroll = self._unroll()
         for k, code in enumerate(loop.code):
             self.levels[k], self.passes[k] = self._place(code)
+        self.sizes: list[Any] = list(loop.shape)
         self.index: list[Value | int] = [0] * len(loop.shape)
         self.mask: Value | None = None
         # values known at each level; INNER ones only within one step of the walk
@@ -108,6 +110,8 @@ class _Emitter:
             if self.strips >= _UNROLL:
                 return 1
             steps = self.loop.shape[self.walked[-1]] if self.walked else 1
+        elif self.loop.shape == (ANY_SIZE,):
+            return _UNROLL
         else:
             steps = 1 if self.axis is None else self.loop.shape[self.axis] // self.lanes
         return _UNROLL if steps >= _UNROLL else 1
@@ -118,10 +122,12 @@ class _Emitter:
         fn, loop = self.fn, self.loop
         args, tid, nt = fn.arguments
         self.buffers = {b: fn.load("ptr", args, 1 + b) for b in sorted(_buffers(loop))}
+        if loop.shape == (ANY_SIZE,):
+            self.sizes = [fn.load("i64", args, 1 + len(self.buffers))]
         outer = self._outer_dims()
         sizes = self._outer_sizes()
-        total: int = prod(sizes)
-        if not total or (loop.size == 0 and not self.reducing):
+        total: Any = sizes[0] if len(sizes) == 1 else prod(sizes)
+        if total == 0 or (loop.size == 0 and not self.reducing):
             return
         with fn.loop(tid * total // nt, (tid + 1) * total // nt) as p:
             self.known = [{}, {}, {}]
@@ -140,9 +146,10 @@ class _Emitter:
         dims = [k for k, r in enumerate(self.loop.reduced) if not r and k != self.axis]
         return [*dims, self.axis] if self.kept_axis and self.axis is not None else dims
 
-    def _outer_sizes(self) -> list[int]:
+    def _outer_sizes(self) -> list[Any]:
+        block = self._block()
         return [
-            -(-self.loop.shape[k] // self._block()) if k == self.axis else self.loop.shape[k]
+            (self.sizes[k] + (block - 1)) // block if k == self.axis else self.sizes[k]
             for k in self._outer_dims()
         ]
 
@@ -156,10 +163,10 @@ class _Emitter:
             self._stores_at(OUTER, 0)
             if self.axis is None:
                 return
-            n = self.loop.shape[self.axis]
+            n = self.sizes[self.axis]
             start: Value | int = 0
             stop: Value | int = n
-            if n > _BLOCK and isinstance(block, Value):
+            if (isinstance(n, Value) or n > _BLOCK) and isinstance(block, Value):
                 start = block * _BLOCK
                 stop = fn.least(start + _BLOCK, n)
             self._prepare(0)

@@ -66,6 +66,7 @@ class Memory:
         arena_bytes: what it needs of the arena, workspaces included.
         offsets: in the arena, of the values that lie there.
         results: the value and shape of each result.
+        nothing: a value at address 0.
         count: of values; the last is the runtime's block.
     """
 
@@ -98,7 +99,8 @@ class Memory:
         self.offsets = place(sizes, first, last)
         self.arena_bytes = max([self.offsets[v] + sizes[v] for v in sizes], default=0)
         self.results = [(o.value, o.view.shape) for o in graph.results]
-        self.count = count + 2  # the last is the runtime's block
+        self.nothing = count + 1
+        self.count = count + 3  # the last is the runtime's block
         self._prepare()
 
     def _prepare(self) -> None:

@@ -18,7 +18,7 @@ from ...graph.liveness import Work
 from ...graph.node import Node
 from ..reference import DATA_ERRORS, Failure, Outcome, Program as Reference, bind
 from . import kernels
-from .kernels import WORKSPACE, Kernel, Segment
+from .kernels import NUMBER, WORKSPACE, Kernel, Segment
 from .lower import Graph, Operand
 from .memory import Frame, Memory
 from .plan import FLAG, Group, Plan
@@ -62,7 +62,9 @@ class Native:
             self.parts.append(Segment(row))
 
     def _placed(self, kernel: Kernel, group: int) -> Kernel:
-        special = {FLAG: self.memory.flag, WORKSPACE: self.memory.workspace_of.get(group, 0)}
+        memory = self.memory
+        workspace = memory.workspace_of.get(group, 0)
+        special = {FLAG: memory.flag, WORKSPACE: workspace, NUMBER: memory.nothing}
         return replace(kernel, buffers=tuple([(special.get(v, v), o) for v, o in kernel.buffers]))
 
     def run(self, leaves: list[Any], order: list[Node]) -> Outcome:
@@ -113,7 +115,7 @@ def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
     step = group.steps[0]
     if group.kind == "loop":
         loop, buffers = plan.loop(group)
-        return [Kernel(loop, tuple([(b, 0) for b in buffers]), loop.size)]
+        return [kernels.looping(plan.graph, loop, buffers)]
     if group.kind == "assemble":
         return [*kernels.assembly(plan.graph, step)]
     if group.kind == "matmul":
