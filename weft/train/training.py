@@ -17,7 +17,6 @@ from ..nn.utils.clip_grad import clip_grad_norm_
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..optim.optimizer import Optimizer
 from ..serialization import load, save
-from ..tensors.core import TensorCore
 from ..tensors.interop import realize
 from ..tensors.tensor import Tensor
 from . import random_state
@@ -388,7 +387,7 @@ class Training:
                 f"not {len(callbacks)}: give fit() the same"
             )
         before = {
-            name: x.clone() if isinstance(x, TensorCore) else x
+            name: x.clone() if isinstance(x, Tensor) else x
             for name, x in self.model.state_dict().items()
         }
         self.model.load_state_dict(state["model"])
