@@ -428,7 +428,10 @@ if TYPE_CHECKING:
         threshold_,
     )
 
-_SUBPACKAGES = ("amp", "autograd", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_SUBPACKAGES = (
+    *("amp", "autograd", "backends", "cuda", "func", "linalg", "models", "nn", "optim", "train"),
+    "utils",
+)
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (

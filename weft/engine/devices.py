@@ -67,3 +67,17 @@ def host(value: Any) -> Any:
     array = np.asarray(value)
     raise_faults()
     return array
+
+
+def waited_for(place: device) -> None:
+    """Waits until nothing is being computed on a device.
+
+    Raises:
+        the error that a run on its device met.
+    """
+    if place is not CPU:
+        from .xla.faults import raise_faults
+        from .xla.platform import wait
+
+        wait(place)
+        raise_faults()

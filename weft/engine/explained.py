@@ -14,16 +14,27 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
     Returns:
         for each graph that is run during the call: its kernels in order, with the ops that were
         fused in each, what they compute and move, and the ops that the reference interpreter runs
-        because no kernel can be written for them.
+        because no kernel can be written for them. On other devices than the CPU: arithmetic,
+        bytes, memory and collectives of the program that XLA has made.
     """
-    from .native.explain import explain_program
-
     realize.realize_pending()
     with realize.native_at_once(), realize.watched() as programs:
         result = function(*args, **kwargs)
         realize.realize_pending()
     del result
-    return "\n\n".join(explain_program(p) for p in programs)
+    return "\n\n".join(_explained(p) for p in programs)
+
+
+def _explained(program: Any) -> str:
+    from .native.program import Native
+
+    if isinstance(program, Native):
+        from .native.explain import explain_program
+
+        return explain_program(program)
+    from .xla.explain import explain_program as explain_compiled
+
+    return explain_compiled(program)
 
 
 def profile(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:

@@ -68,6 +68,10 @@ def type_of(shape: Shape, dtype: dtype, device: device | None = None) -> TensorT
 Grads = Sequence["Node | None"]
 
 
+def _target(a: TensorType, b: TensorType) -> device | None:
+    return b.device if a.device is CPU else a.device
+
+
 def common_device(name: str, attrs: Any, types: Sequence[TensorType]) -> device | None:
     """Where an op's inputs are. Zero-dimensional ones on the CPU go along with any others.
 
@@ -83,7 +87,7 @@ def common_device(name: str, attrs: Any, types: Sequence[TensorType]) -> device 
         elif not (x.device is CPU and x.ndim == 0):
             raise DeviceError(
                 f"{name}: tensors on two devices, {found} on {found.device} and {x} on "
-                f"{x.device}. Move one to the other, for example x.to('{found.device}')"
+                f"{x.device}. Move one to the other, for example x.to('{_target(found, x)}')"
             )
     return None if found is None else found.device
 

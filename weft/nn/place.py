@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..errors import WeftError
+from ..errors import DeviceError, WeftError
+from ..graph.device import CPU
 from ..graph.modes import module_path
 from ..tensors.core import TensorCore
 
@@ -72,8 +73,33 @@ def blame(
     if isinstance(error, WeftError):
         if error.module is None:
             error.module = f"{described(module)}, {_called_with(args, kwargs)}"
+            if isinstance(error, DeviceError):
+                error.module += _where_all_is(module, args, kwargs)
     elif not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
         error.add_note(f"{_NOTE}{described(module)}, {_called_with(args, kwargs)}")
+
+
+def _where_all_is(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Which parameter is on which device, which argument is not, and what to write."""
+    own: dict[Any, str] = {}
+    for kind, members in (
+        ("parameter", module.named_parameters()),
+        ("buffer", module.named_buffers()),
+    ):
+        for name, x in members:
+            own.setdefault(getattr(x, "device", None), f"{kind} '{name}'")
+    named = [(f"argument {k}", x) for k, x in enumerate(args)] + list(kwargs.items())
+    given = {x.device: name for name, x in reversed(named) if isinstance(x, TensorCore)}  # type: ignore[attr-defined]
+    if len(own) > 1:
+        listed = ", ".join(f"its {name} is on {place}" for place, name in own.items())
+        target = next(place for place in own if place is not CPU)
+        return f"\n  {listed}: write model.to('{target}')"
+    away = [place for place in given if place not in own]
+    if not own or not away:
+        return ""
+    ((here, name),) = own.items()
+    what = f"model.to('{away[0]}')" if here is CPU else f"x = x.to('{here}') for the input"
+    return f"\n  its {name} is on {here}, {given[away[0]]} on {away[0]}: write {what}"
 
 
 _NOTE = "in module "
@@ -92,7 +118,8 @@ def _called_with(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
 def _in_short(value: Any) -> str:
     if isinstance(value, TensorCore):
         kind = value._node.type
-        return f"{type(value).__name__}{list(kind.shape)} {kind.dtype.name}"
+        place = "" if kind.device is None or kind.device is CPU else f" on {kind.device}"
+        return f"{type(value).__name__}{list(kind.shape)} {kind.dtype.name}{place}"
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
     name = type(value).__name__

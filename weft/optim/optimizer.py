@@ -10,7 +10,9 @@ from typing import Any, Final, Self
 
 from ..autograd.modes import enable_grad, no_grad
 from ..dtypes import dtype, float32
+from ..engine.devices import Accelerated
 from ..engine.realize import expect_repetition
+from ..graph.device import device
 from ..graph.modes import here, on_behalf_of, user_warning
 from ..graph.tracing import current
 from ..hooks import Hooks, RemovableHandle, register
@@ -90,6 +92,12 @@ def _whole(step: Callable[..., Any]) -> Callable[..., Any]:
 
 #: PyTorch's options that choose among implementations of the same arithmetic.
 _SPEED = ("foreach", "fused", "capturable", "differentiable")
+
+
+def _on_device(value: Any, place: device) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)([_on_device(v, place) for v in value])
+    return value.to(place) if isinstance(value, TensorCore) else value  # type: ignore[attr-defined]
 
 
 class Optimizer:
@@ -261,6 +269,8 @@ class Optimizer:
             with no_grad():
                 for k, group in enumerate(self.param_groups):
                     params = [p for p in group["params"] if p.grad is not None]
+                    if Accelerated.ever:
+                        self._follow(params)
                     if trace is not None:
                         group = trace.options(group, f"{id(self)}.{k}")
                     if params and group.get("master_weights"):
@@ -270,6 +280,13 @@ class Optimizer:
         finally:
             on_behalf_of.reset(token)
         return loss
+
+    def _follow(self, params: list[Any]) -> None:
+        """Moves the state of parameters that have been moved to another device."""
+        for p in params:
+            state: Any = self.state.get(p)
+            if isinstance(state, dict):
+                state.update({k: _on_device(v, p.device) for k, v in state.items()})
 
     def _update_masters(self, group: dict[str, Any], params: list[Any]) -> None:
         """Moves float32 copies of 16-bit parameters, and rounds these to them."""

@@ -290,7 +290,9 @@ def qr(A: Tensor, mode: str = "reduced") -> QR:
     if mode == "complete" and x.type.ndim >= 2 and x.type.shape[-2] > x.type.shape[-1]:
         raise UnsupportedOp(f"qr of shape {list(x.type.shape)} with mode='complete': use 'reduced'")
     q, r = la.qr(x)
-    return QR(wrap(mv.zeros(type_of((0,), x.type.dtype)) if mode == "r" else q), wrap(r))
+    return QR(
+        wrap(mv.zeros(type_of((0,), x.type.dtype, x.type.device)) if mode == "r" else q), wrap(r)
+    )
 
 
 class Eigh(NamedTuple):
@@ -386,7 +388,7 @@ def matrix_rank(
     absolute, relative = _tolerances("matrix_rank", A, atol, rtol)
     s = ew.detach(node_of(svdvals(wrap(_symmetric(A, hermitian)))))
     if s.type.size == 0:
-        return wrap(mv.zeros(type_of(s.type.shape[:-1], as_dtype("int64"))))
+        return wrap(mv.zeros(type_of(s.type.shape[:-1], as_dtype("int64"), s.type.device)))
     last = (s.type.ndim - 1,)
     least = ew.maximum(ew.mul(rd.max_(s, last, True), relative), absolute)
     return wrap(rd.sum_(ew.cast(ew.gt(s, least), as_dtype("int64")), last))
@@ -419,14 +421,14 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     is_vector = b.type.ndim == 1 or b.type.ndim == a.type.ndim - 1
     right = mv.reshape(b, (*b.type.shape, 1)) if is_vector else b
     x = matmul_op(node_of(pinv(A, rtol=rcond)), right)
-    none = mv.zeros(type_of((0,), x.type.dtype))
+    none = mv.zeros(type_of((0,), x.type.dtype, x.type.device))
     residuals = none
     if driver not in (None, "gelsy") and a.type.shape[-2] > a.type.shape[-1]:
         rest = ew.sub(matmul_op(a, x), right)
         residuals = rd.sum_(ew.mul(rest, rest), (rest.type.ndim - 2,))
     rank = matrix_rank(A, rtol=rcond)
     if driver == "gels":
-        rank = wrap(mv.zeros(type_of((0,), as_dtype("int64"))))
+        rank = wrap(mv.zeros(type_of((0,), as_dtype("int64"), x.type.device)))
     values = ew.detach(node_of(svdvals(A))) if driver in ("gelss", "gelsd") else none
     y = mv.reshape(x, x.type.shape[:-1]) if is_vector else x
     return LeastSquares(wrap(y), wrap(residuals), rank, wrap(values))

@@ -275,7 +275,7 @@ def bernoulli(
 ) -> Tensor:
     """1 with the probability that ``input`` (or ``p``) gives, else 0."""
     x = node_of(input)
-    u = rnd.random_uniform(key_for(generator), x.type.shape, float32)
+    u = rnd.random_uniform(key_for(generator, x.type.device), x.type.shape, float32)
     chance = ew.cast(x, float32) if p is None else number(p, float32)
     return wrap(ew.cast(ew.lt(u, chance), x.type.dtype))
 

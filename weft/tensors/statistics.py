@@ -361,7 +361,8 @@ def _cumulative(name: str, better: Callable[[Node, Node], Node]) -> Callable[...
         ndim = node_of(input).type.ndim
         d = normal_dim(name, dim, ndim)
         n = x.type.shape[d]
-        place = mv.reshape(mv.arange(n, int64), tuple([n if k == d else 1 for k in x.type.dims]))
+        along = mv.arange(n, int64, device=x.type.device)
+        place = mv.reshape(along, tuple([n if k == d else 1 for k in x.type.dims]))
         index = mv.expand(place, x.type.shape)
         values = ew.detach(x)
         step = 1

@@ -126,6 +126,9 @@ def _binary_cross_entropy(p: Value, t: Value) -> Value:
 
 def _cast(sig: Signature, setting: Setting, x: Value) -> Value:
     to = sig.type.dtype
+    if x.dtype == jnp.bool_ and to.is_floating_point:
+        # By way of an integer: XLA makes a product with a bool a choice, and 0 of 0 * infinity.
+        return x.astype(jnp.int32).astype(to.numpy)
     if to.category == 1 and jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(jnp.int64).astype(to.numpy)  # so that -1.0 becomes 255 in uint8
     if to.is_reduced and jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize > 2:

@@ -18,6 +18,9 @@ RULES: dict[str, Rule] = {
     **linalg.RULES,
 }
 
+#: Those that make each element of the elements at the same place.
+ELEMENTWISE = frozenset(elementwise.RULES)
+
 #: Of those whose op can fail: what is said then.
 WORDS: dict[str, Words] = {**elementwise.WORDS, **movement.WORDS, **linalg.WORDS}
 

@@ -99,7 +99,8 @@ def _put(wrap: bool, x: Value, part: Value, *indices: Value) -> Checked:
 
 def _put_add(wrap: bool, x: Value, part: Value, *indices: Value) -> Checked:
     places, failed, wrong = _checked(wrap, x.shape, indices)
-    return Checked(x.at[places].add(part, mode="drop"), failed, wrong)
+    sums = x.at[places].max if x.dtype == jnp.bool_ else x.at[places].add
+    return Checked(sums(part, mode="drop"), failed, wrong)
 
 
 def _searchsorted(right: bool, sequence: Value, values: Value) -> Value:

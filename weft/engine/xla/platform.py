@@ -68,6 +68,10 @@ def _missing(kind: str) -> str:
 _PARTS = {"cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",), "xla:cpu": ()}
 
 
+def is_installed(kind: str) -> bool:
+    return not _missing(kind)
+
+
 _NO_DEVICE = {
     "cuda": "JAX finds no NVIDIA GPU here: see what `nvidia-smi` and CUDA_VISIBLE_DEVICES say",
     "tpu": "JAX finds no TPU here",
@@ -117,6 +121,14 @@ def device_of_jax(to: device) -> Any:
 def put(value: Any, to: device) -> Any:
     with wide():
         return jax().device_put(value, device_of_jax(to))
+
+
+def wait(to: device) -> None:
+    """Waits for every value on a device."""
+    place = device_of_jax(to)
+    for array in jax().live_arrays(place.platform):
+        if place in array.devices():
+            array.block_until_ready()
 
 
 @cache

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from ...graph.device import CPU, device
 from ...graph.liveness import Work
 from ...graph.node import Node, Signature
+from ...graph.tracing import current
 from .. import precision
 from ..devices import host, put
 from ..reference import Failure, Outcome, Program
 from . import platform
 from .faults import Watch, watch
-from .lowering import RULES, WORDS, can_fail, lower
+from .lowering import ELEMENTWISE, RULES, WORDS, can_fail, lower
 from .partition import Part, partition, sources
 from .rules import Checked, Setting
 
@@ -101,11 +102,11 @@ class Compiled:
         self._far = [
             k for k, p in enumerate(part.inputs) if nodes[p].type.device is not part.device
         ]
-        self._donatable = _donatable(part, nodes, len(work.leaves))
+        self._donations = _donations(part, nodes, len(work.leaves))
         self._uses = Counter(i.mark for node in work.order for i in node.inputs)
         self._jitted: dict[Any, Jitted] = {}
         #: The latest call, for explain.
-        self.latest: tuple[Callable[..., Any], Sequence[Any]] | None = None
+        self.latest: tuple[Any, Sequence[Any]] | None = None
 
     @property
     def device(self) -> device:
@@ -126,7 +127,7 @@ class Compiled:
             if value.__class__ is Failure
         }
         arguments = [None if value.__class__ is Failure else value for value in arguments]
-        given = () if bad else tuple(self._given(work, values, arguments))
+        given = () if bad else tuple(sorted(self._given(work, values, arguments)))
         call, places, fallible = self._program(given, frozenset(bad))
         if (watched := self._watched()) is not None:
             self.latest = call, [_like(a) for a in arguments]
@@ -163,7 +164,8 @@ class Compiled:
                 if source is not None and (source.tracks or k in node.sig.needs)
             }
         changed: Counter[int] | None = None
-        for k in self._donatable:
+        lists = 1 if current.get() is None else 2  # a trace keeps one, too, and reads no values
+        for k in self._donations:
             place = self._part.inputs[k]
             leaf, value = work.leaves[place], arguments[k]
             # The value is in the leaf and in two lists here; the leaf in its list, in the inputs
@@ -173,7 +175,7 @@ class Compiled:
                 continue
             if changed is None:
                 changed = Counter(id(change.before) for change in self._changes)
-            if getrefcount(leaf) <= 1 + self._uses[place] + changed[id(leaf)] + 2:
+            if getrefcount(leaf) <= lists + self._uses[place] + changed[id(leaf)] + 2:
                 yield k
 
     def _program(self, given: tuple[int, ...], bad: frozenset[int]) -> Jitted:
@@ -192,7 +194,10 @@ class Compiled:
             else:
                 steps.append(step)
         inputs = self._part.inputs
-        outputs = [p for p in self._part.outputs if p not in lost]
+        # JAX gives an argument's memory to the first result of its type.
+        in_place = [self._donations[k] for k in given]
+        rest = [p for p in self._part.outputs if p not in lost and p not in in_place]
+        outputs = in_place + rest
 
         def weft_graph(token: Any, *arguments: Any) -> Any:
             values = dict(zip(inputs, arguments, strict=True))
@@ -225,15 +230,43 @@ def _like(value: Any) -> Any:
     return jax.ShapeDtypeStruct(value.shape, value.dtype)
 
 
-def _donatable(part: Part, nodes: list[Node], first: int) -> list[int]:
-    """Leaves with the type of a result, as many as there are results of that type."""
-    results = Counter((nodes[p].type.shape, nodes[p].type.dtype) for p in part.outputs)
-    found = []
-    for k, place in enumerate(part.inputs):
-        kind = nodes[place].type
-        if place >= first or place in part.shared or kind.device is not part.device:
-            continue
-        if results[kind.shape, kind.dtype] > 0:
-            results[kind.shape, kind.dtype] -= 1
-            found.append(k)
+#: How many ops an output may be away from what it is written over.
+_FAR = 30
+
+
+def _donations(part: Part, nodes: list[Node], first: int) -> dict[int, int]:
+    """Which input may give its memory to which output, by number and place.
+
+    An output is written in place without a copy if it is made of the input element by element: new
+    weights of old ones. Where several are, the nearest is taken.
+    """
+    near: list[tuple[int, int, int]] = []
+    number = {place: k for k, place in enumerate(part.inputs)}
+    inside = set(part.places)
+    for output in part.outputs:
+        kind = nodes[output].type
+        reached, frontier, distance = {output}, [output], 0
+        while frontier and distance < _FAR:
+            distance += 1
+            places = [
+                source.mark
+                for place in frontier
+                if place in inside and nodes[place].sig.op.name in ELEMENTWISE
+                for source in sources(nodes[place])
+            ]
+            frontier = [
+                p
+                for p in dict.fromkeys(places)
+                if p not in reached and nodes[p].type.shape == kind.shape
+            ]
+            reached.update(frontier)
+            near += [
+                (distance, number[p], output)
+                for p in frontier
+                if p < first and p not in part.shared and nodes[p].type is kind
+            ]
+    found: dict[int, int] = {}
+    for _, k, output in sorted(near):
+        if k not in found and output not in found.values():
+            found[k] = output
     return found

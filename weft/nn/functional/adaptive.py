@@ -49,7 +49,7 @@ def _places(size: int, count: int) -> Node:
     bounds = _bounds(size, count)
     longest = max([b - a for a, b in bounds], default=1)
     rows = [[min(a + k, b - 1) for k in range(longest)] for a, b in bounds]
-    return mv.reshape(node_of(tensor(rows, dtype=int64)), (count, longest))
+    return mv.reshape(node_of(tensor(rows, dtype=int64, device=ANYWHERE)), (count, longest))
 
 
 # ---- the mean

@@ -66,7 +66,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise DTypeError(f"pdist takes floating vectors, not {x.type.dtype}: use .float()")
     if p < 0:
         raise ValueError(f"pdist: p must not be negative: {p}")
-    pairs = triu_indices(x.type.shape[0], x.type.shape[0], 1)
+    pairs = triu_indices(x.type.shape[0], x.type.shape[0], 1, device=x.type.device)
     left, right = (take(x, [node_of(i)]) for i in pairs)
     return wrap(length(ew.sub(left, right), p))
 
