@@ -504,3 +504,36 @@ def test_workers_made_while_other_threads_compute() -> None:
     )
     output, errors = process.communicate(timeout=200)
     assert (output.split(), errors) == (["4"] * 20, "")
+
+
+def test_too_many_open_files() -> None:
+    process = run(
+        PRELUDE
+        + textwrap.dedent("""
+        import resource
+        from weft.errors import WorkerError
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+        loader = DataLoader(Slow(0), 2, num_workers=2)
+        it = iter(loader)
+        files = []
+        try:
+            while True:
+                files.append(open("/dev/null"))
+        except OSError:
+            pass
+        try:
+            kept = [next(it) for _ in range(50)]
+        except WorkerError as error:
+            print(str(error)[-60:])
+        for f in files:
+            f.close()
+        kept = [batch for batch, _ in zip(loader, range(40))]
+        print(len(kept), [batch[:, 0].tolist() for batch in kept[::13]])
+        """)
+    )
+    output, errors = process.communicate(timeout=60)
+    first, second = output.splitlines()
+    assert first.endswith("open files (`ulimit -n` tells the limit) or mappings")
+    assert second == "40 [[0.0, 1.0], [26.0, 27.0], [52.0, 53.0], [78.0, 79.0]]"
+    assert errors == ""

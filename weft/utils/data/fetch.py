@@ -7,6 +7,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ...tensors.tensor import Tensor
 from . import seeding
 from .collate import collate, default_collate, default_convert
 from .dataset import IterableDataset, Subset, TensorDataset
@@ -45,7 +48,7 @@ class Recipe(NamedTuple):
         dataset = self.dataset
         while type(dataset) is Subset:
             dataset = dataset.dataset
-        return type(dataset) not in (TensorDataset, list, tuple, range)
+        return type(dataset) not in (TensorDataset, Tensor, np.ndarray, list, tuple, range)
 
     @property
     def joining_draws(self) -> bool:

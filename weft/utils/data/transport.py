@@ -25,6 +25,7 @@ from weakref import finalize, ref
 
 import numpy as np
 
+from ...errors import WorkerError
 from ...graph.device import CPU
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import as_leaf
@@ -247,18 +248,30 @@ class Receiver:
     def receive(self) -> Message:
         """
         Raises:
-            EOFError, OSError: if the other side is gone.
+            EOFError, ConnectionError: if the other side is gone.
+            WorkerError: if there is no room for its memory here.
         """
         message = Message(*pickle.loads(self._connection.recv_bytes()))  # noqa: S301 (our own worker's)
         for number, size in message.new:
-            descriptor = reduction.recv_handle(self._connection)
-            try:
-                self._blocks[number] = np.frombuffer(mmap.mmap(descriptor, size), np.uint8)
-            finally:
-                os.close(descriptor)
+            self._blocks[number] = self._mapped(size)
         for number in message.dropped:
             del self._blocks[number]
         return message
+
+    def _mapped(self, size: int) -> Bytes:
+        try:
+            descriptor = reduction.recv_handle(self._connection)
+            try:
+                return np.frombuffer(mmap.mmap(descriptor, size), np.uint8)
+            finally:
+                os.close(descriptor)
+        except ConnectionError:
+            raise
+        except (OSError, RuntimeError) as error:  # RuntimeError: a descriptor that got lost
+            raise WorkerError(
+                f"a batch of {size:,} bytes cannot be mapped ({error}): this process has too many "
+                "open files (`ulimit -n` tells the limit) or mappings"
+            ) from error
 
     def open(self, message: Message) -> Any:
         """The object that was sent."""
