@@ -7,6 +7,7 @@ from math import inf, nan
 from typing import Any
 
 from samples_lesser import LESSER
+from samples_numeric import NUMERIC
 from sampling import (
     FAR_DIM,
     NOT_OPERANDS,
@@ -408,5 +409,6 @@ LINALG = [
 ]
 
 FAMILIES: list[Op] = [
+    *NUMERIC,
     *JOINING, *PRODUCTS, *PLACING, *SPECIAL, *STATISTICS, *SEARCHING, *LINALG, *LESSER,
 ]

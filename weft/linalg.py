@@ -7,6 +7,7 @@ from typing import Any
 from .errors import did_you_mean
 from .tensors.decompositions import (
     cholesky,
+    cond,
     cross,
     det,
     diagonal,
@@ -27,13 +28,17 @@ from .tensors.decompositions import (
     solve_triangular,
     svd,
     svdvals,
+    tensorinv,
+    tensorsolve,
     vecdot,
     vector_norm,
 )
 from .tensors.linalg import matmul
+from .tensors.numeric import powers as vander
 
 __all__ = [
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
@@ -55,6 +60,9 @@ __all__ = [
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
     "vecdot",
     "vector_norm",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..ops.base import normal_dim
 from ..ops.contract import matmul as matmul_op
 from .autocasting import in_full_precision, in_low_precision
 from .core import node_of, wrap
+from .placing import diag_embed
 from .products import cross as cross_of
 from .reductions import Dims, norm as norm_of
 from .shape import movedim
@@ -266,6 +267,20 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return wrap(mv.swap_last(lower) if upper else lower)
 
 
+@in_full_precision
+def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+    """``X`` with ``A @ X = B``, for the ``A`` of which ``L`` is the Cholesky factor."""
+    lower = L.mT if upper else L
+    return solve_triangular(lower.mT, solve_triangular(lower, B, upper=False), upper=True)
+
+
+@in_full_precision
+def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
+    """The inverse of the matrix of which ``L`` is the Cholesky factor."""
+    ones = wrap(mv.full(type_of(L.shape[-1:], L.dtype, L.device), 1))
+    return cholesky_solve(diag_embed(ones), L, upper)
+
+
 class QR(NamedTuple):
     """What :func:`qr` returns."""
 
@@ -378,6 +393,50 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudoinverse; singular values up to ``rcond * largest`` count as 0."""
     return pinv(input, rtol=rcond)
+
+
+@in_full_precision
+def cond(A: Tensor, p: Any = None) -> Tensor:
+    """The condition number by a norm: by the singular values (None, 2, -2), or any matrix norm."""
+    if p in (None, 2, -2):
+        values = svdvals(A)
+        largest, least = values.amax(-1), values.amin(-1)
+        return least / largest if p == -2 else largest / least
+    return matrix_norm(A, p) * matrix_norm(inv(A), p)
+
+
+@in_full_precision
+def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
+    """The inverse of :func:`weft.tensordot` with ``A`` over its first ``ind`` dimensions.
+
+    Raises:
+        ValueError: unless ``ind`` is positive.
+        ShapeError: unless the sizes before and after ``ind`` have one product.
+    """
+    if ind <= 0:
+        raise ValueError(f"tensorinv: ind must be positive, not {ind}")
+    first, last = A.shape[:ind], A.shape[ind:]
+    if prod(first) != prod(last):
+        raise ShapeError(f"tensorinv: the products of {list(first)} and {list(last)} must be equal")
+    return inv(A.reshape(prod(first), -1)).reshape(*last, *first)
+
+
+@in_full_precision
+def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+    """``X`` with ``tensordot(A, X, X.ndim) = B``; ``dims`` of ``A`` are moved to its end first.
+
+    Raises:
+        ShapeError: unless ``A`` has as many equations as unknowns.
+    """
+    if dims is not None:
+        A = movedim(A, dims, range(A.ndim - len(dims), A.ndim))
+    unknowns = A.shape[B.ndim :]
+    if prod(unknowns) != B.numel():
+        raise ShapeError(
+            f"tensorsolve: {B.numel()} equations (shape {list(B.shape)}) for {prod(unknowns)} "
+            f"unknowns (shape {list(unknowns)})"
+        )
+    return solve(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(unknowns)
 
 
 @in_full_precision

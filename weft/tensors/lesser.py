@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 # ---- of real numbers, where PyTorch has complex ones too
 
 
+def no(self: Tensor) -> bool:
+    """False: weft's tensors are dense, real and plain."""
+    return False
+
+
 def conj(input: Tensor) -> Tensor:
     """The tensor itself: there are no complex numbers."""
     node_of(input)
