@@ -226,6 +226,61 @@ def test_samplers(name: str, workers: int) -> None:
     assert [plain(batch) for batch in fresh] == rest
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("both", [False, True])
+def test_generators_of_samplers(workers: int, both: bool) -> None:
+    def fresh(seed: int) -> Any:
+        own = weft.Generator().manual_seed(seed)
+        sampler = RandomSampler(range(22), generator=own)
+        generator = weft.Generator().manual_seed(-seed) if both else None
+        return DataLoader(Augmented(), 4, sampler=sampler, generator=generator, num_workers=workers)
+
+    weft.manual_seed(0)
+    loader = fresh(1)
+    list(loader)
+    passing = iter(loader)
+    next(passing), next(passing)
+    state, drawn = json.loads(json.dumps(loader.state_dict())), weft.get_rng_state()
+    rest = [[plain(b) for b in passing], *([plain(b) for b in loader] for _ in range(2))]
+    between = loader.state_dict()
+    rest_drawn = weft.get_rng_state()
+    last = [plain(b) for b in loader]
+    again = fresh(99)
+    again.load_state_dict(state)
+    weft.set_rng_state(drawn)
+    assert [[plain(b) for b in again] for _ in range(3)] == rest
+    again = fresh(98)
+    again.load_state_dict(between)
+    weft.set_rng_state(rest_drawn)
+    assert [plain(b) for b in again] == last
+
+
+class Lazy(Sampler[int]):
+    """Draws from its own generator as it goes."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = weft.Generator().manual_seed(seed)
+
+    def __iter__(self) -> Iterator[int]:
+        for _ in range(22):
+            yield int(weft.randint(0, 22, (), generator=self.generator).item())
+
+    def __len__(self) -> int:
+        return 22
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_sampler_that_draws_as_it_goes(workers: int) -> None:
+    loader = DataLoader(Augmented(), 4, sampler=Lazy(3), num_workers=workers)
+    passing = iter(loader)
+    next(passing), next(passing)
+    state = loader.state_dict()
+    rest = [plain(b) for b in passing]
+    again = DataLoader(Augmented(), 4, sampler=Lazy(4), num_workers=workers)
+    again.load_state_dict(state)
+    assert [plain(b) for b in again] == rest
+
+
 class Own(Sampler[int]):
     """An order that only this object knows, and tells."""
 
@@ -330,7 +385,7 @@ def test_streams_that_tell_where_they_are_are_not_read_again() -> None:
         (lambda: DataLoader(range(5), 4, shuffle=True), "samples=22, but this one has samples=5"),
         (lambda: DataLoader(Stream(), 4), "stream=False"),
         (lambda: make(drop_last=True), "drop_last=False"),
-        (lambda: make(generator=weft.Generator()), "own_generator=False"),
+        (lambda: make(generator=weft.Generator()), r"generators=\[False\]"),
     ],
 )
 def test_a_state_of_another_loader_is_refused(other: Any, message: str) -> None:

@@ -12,7 +12,7 @@ from .collate import default_collate, default_convert
 from .dataset import Indexed, IterableDataset, length_of
 from .fetch import Recipe
 from .passes import InProcess, Pool, WithWorkers
-from .progress import Progress, at_rest, checked
+from .progress import Progress, at_rest, checked, generators_of
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, check_positive
 from .seeding import go_to
 from .worker import Job
@@ -154,7 +154,7 @@ class DataLoader(Generic[T_co]):
         resume, self._resume = self._resume, None
         self._passes += 1
         self._progress = Progress(
-            self.generator,
+            self._generators(),
             self._source(),
             joined=self._auto_collation,
             workers=max(1, self.num_workers),
@@ -201,22 +201,24 @@ class DataLoader(Generic[T_co]):
         if self._resume is not None:
             return dict(self._resume)
         progress = self._progress
-        state = at_rest(self.generator) if progress is None else progress.state_dict()
+        state = at_rest(self._generators()) if progress is None else progress.state_dict()
         return {**state, "loader": self._facts()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """The next loop goes on where :meth:`state_dict` was taken.
 
         weft's own generator is left alone: restore it beside (``weft.set_rng_state``). A
-        ``generator`` of the loader's goes to where it was.
+        ``generator`` of the loader's or of a sampler goes to where it was.
 
         Raises:
             CheckpointError: if the state is not a loader's, or of one that was made in another way.
                 The loader is as it was before.
         """
         state = checked(state_dict, self._facts())
-        if self.generator is not None and not state["in_pass"]:
-            go_to(self.generator, state["generator"])
+        if not state["in_pass"]:
+            for generator, position in zip(self._generators(), state["generators"], strict=True):
+                if generator is not None:
+                    go_to(generator, position)
         self._progress = None
         self._resume = state
 
@@ -226,7 +228,7 @@ class DataLoader(Generic[T_co]):
             "stream": self._iterable,
             "batch_size": self.batch_size,
             "drop_last": self.drop_last,
-            "own_generator": self.generator is not None,
+            "generators": [each is not None for each in self._generators()],
         }
         if self._iterable:
             facts["num_workers"] = self.num_workers
@@ -238,6 +240,9 @@ class DataLoader(Generic[T_co]):
     @property
     def _auto_collation(self) -> bool:
         return self.batch_size is not None or self.batch_sampler is not None
+
+    def _generators(self) -> list[Generator | None]:
+        return generators_of(self.generator, self._source())
 
     def _source(self) -> Iterable[Any] | None:
         return self.sampler if self.batch_sampler is None else self.batch_sampler

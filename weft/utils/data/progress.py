@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,7 +19,7 @@ class Progress:
     """One pass: its seed, the tasks still to come, and what has been given to the loop.
 
     Args:
-        generator: the loader's, if it has one.
+        generators: the loader's, or None; then those that samplers have of their own.
         source: of indices; None for a stream.
         joined: whether the source gives batches of them.
         workers: how many streams there are.
@@ -32,7 +32,7 @@ class Progress:
 
     def __init__(
         self,
-        generator: Generator | None,
+        generators: Sequence[Generator | None],
         source: Iterable[Any] | None,
         *,
         joined: bool,
@@ -41,7 +41,7 @@ class Progress:
     ) -> None:
         if resume is not None and not resume["in_pass"]:
             resume = None
-        self._own = generator
+        self._generators = generators
         self._is_stream = source is None
         self._in_pass = True
         self._given = 0  # all tasks before this one
@@ -52,18 +52,18 @@ class Progress:
         self.turn = 0
         stateful = _stateful(source)
         if resume is None:
-            self._begun = position_of(generator or current_generator())
-            self.base = draw_seed(generator)
+            self._begun = [position_of(each or current_generator()) for each in generators]
+            self.base = draw_seed(generators[0])
             self._order = Order(source, joined, stateful)
             return
-        self._begun = resume["generator"]
-        replay = generator or Generator()
-        go_to(replay, self._begun)
-        with nullcontext() if generator is not None else scoped_generator(replay):
-            self.base = draw_seed(replay)
+        self._begun = resume["generators"]
+        replayed = [each or Generator() for each in generators]
+        for each, position in zip(replayed, self._begun, strict=True):
+            go_to(each, position)
+        # In place of weft's own, whose position is the user's affair.
+        with nullcontext() if generators[0] is not None else scoped_generator(replayed[0]):
+            self.base = draw_seed(replayed[0])
             self._order = self._resumed(source, joined, stateful, resume)
-        if generator is not None:
-            go_to(generator, resume["generator_now"])
 
     def _resumed(
         self, source: Any, joined: bool, stateful: Any, resume: Mapping[str, Any]
@@ -135,11 +135,11 @@ class Progress:
 
     def state_dict(self) -> dict[str, Any]:
         if not self._in_pass:
-            return at_rest(self._own)
+            return at_rest(self._generators)
         return {
-            **at_rest(self._own),
+            **at_rest(self._generators),
             "in_pass": True,
-            "generator": self._begun,
+            "generators": self._begun,
             "batches": self._given,
             "ahead": sorted(self._ahead),
             "samples": self._samples,
@@ -149,14 +149,12 @@ class Progress:
         }
 
 
-def at_rest(generator: Generator | None) -> dict[str, Any]:
+def at_rest(generators: Sequence[Generator | None]) -> dict[str, Any]:
     """The state between two passes."""
-    position = None if generator is None else position_of(generator)
     return {
         "version": _VERSION,
         "in_pass": False,
-        "generator": position,
-        "generator_now": position,
+        "generators": [None if each is None else position_of(each) for each in generators],
         "batches": 0,
         "ahead": [],
         "samples": 0,
@@ -164,6 +162,16 @@ def at_rest(generator: Generator | None) -> dict[str, Any]:
         "streams": [],
         "turn": 0,
     }
+
+
+def generators_of(own: Generator | None, source: Any) -> list[Generator | None]:
+    """The loader's generator, if it has one, and those of its samplers beside it."""
+    found: list[Generator | None] = [own]
+    for each in (source, getattr(source, "sampler", None)):
+        generator = getattr(each, "generator", None)
+        if isinstance(generator, Generator) and not any(generator is other for other in found):
+            found.append(generator)
+    return found
 
 
 def _stateful(source: Any) -> Any:
@@ -186,7 +194,7 @@ def checked(state: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
             f"this is not a state that DataLoader.state_dict() of this version of weft gives "
             f"(version {_VERSION}), but {what}"
         )
-    missing = sorted({*at_rest(None), "loader"} - state.keys())
+    missing = sorted({*at_rest([]), "loader"} - state.keys())
     if missing:
         raise CheckpointError(f"the state of a DataLoader lacks {', '.join(missing)}")
     theirs = state["loader"]
