@@ -109,6 +109,16 @@ BINARY = [
                                       reduction="batch_mean"))),
 ]
 
+# (Like PyTorch's, the gradient takes its input for the result of log_softmax: not what differences
+# of other inputs say.)
+CTC = [
+    loss("ctc_loss",
+         s(x(4, 2, 3), idx([[1, 2], [2, 2]]), [4, 3], [2, 1], smooth=False),
+         s(x(5, 2, 3), idx([1, 1, 2]), [5, 5], [2, 1], reduction="none", smooth=False),
+         s(x(4, 3), idx([2]), [4], [1], 0, "sum", smooth=False),
+         s(x(3, 1, 3), idx([[1]]), [2], [1], blank=2, smooth=False)),
+]
+
 MARGIN = [
     loss("hinge_embedding_loss", s(x(2, 3), SIGNS), s(x(2, 3), SIGNS, 0.5, reduction="none"),
          s(these([1.0, 0.0, -1.0]), fixed([-1.0, -1.0, -1.0])), s(x(2), fixed([0.0, 1.0])),
@@ -162,4 +172,4 @@ DISTANCES = [
          s(these([[0.0, 0.0], [3.0, 4.0]])), s(x(2, 3), 3, -1), loose=8),
 ]
 
-LOSSES: list[Op] = [*REGRESSION, *BINARY, *MARGIN, *DISTANCES]
+LOSSES: list[Op] = [*REGRESSION, *BINARY, *CTC, *MARGIN, *DISTANCES]

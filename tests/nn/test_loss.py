@@ -180,6 +180,32 @@ def test_ctc_loss_gradients() -> None:
     assert gradgradcheck(loss, (x,))
 
 
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:ctc_loss")
+def test_ctc_loss_of_all_lengths(torch: Any) -> None:
+    """Nothing to align, too much, nothing at all; gradients in one op and step by step."""
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        steps, count, classes, most = rng.integers((1, 1, 2, 1), (12, 5, 6, 6))
+        x, targets = (
+            rng.normal(size=(steps, count, classes)),
+            rng.integers(1, classes, (count, most)),
+        )
+        lengths = rng.integers(0, steps + 1, count), rng.integers(0, most + 1, count)
+        results = []
+        for lib, f in ((weft, F), (torch, torch.nn.functional)):
+            z = lib.tensor(x, requires_grad=True)
+            given = (f.log_softmax(z, -1), *map(lib.tensor, (targets, *lengths)))
+            loss = f.ctc_loss(*given, reduction="sum", zero_infinity=True)
+            results += [loss, lib.autograd.grad(loss, z, retain_graph=True)[0]]
+            if lib is weft:
+                again = weft.autograd.grad(loss, z, create_graph=True)[0]
+        ours, gradient, theirs, wanted = (r.detach().numpy() for r in results)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(gradient, np.nan_to_num(wanted), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(again.detach(), gradient, rtol=1e-6, atol=1e-9)
+
+
 def test_ctc_loss_that_cannot_be_aligned() -> None:
     x = weft.zeros(2, 1, 3, requires_grad=True)
     loss = F.ctc_loss(F.log_softmax(x, 2), weft.tensor([[1, 1]]), [2], [2])

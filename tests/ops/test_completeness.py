@@ -25,6 +25,7 @@ NOT_DIFFERENTIABLE = {
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
     *("argmax", "argmin", "argsort", "searchsorted", "gcd"),
+    *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
     *("leaf", "arange", "detach", "random_uniform", "random_normal", "random_bits"),
 }
 
@@ -111,7 +112,8 @@ def test_every_primitive_has_its_rules() -> None:
 
 
 def test_every_primitive_has_a_sample(recorded: set[str]) -> None:
-    assert set(node.OPS) - recorded == OF_AUTOGRAD
+    only_first = {"ctc_occupancy"}  # of first gradients only, and recorded are second ones too
+    assert set(node.OPS) - recorded - OF_AUTOGRAD == only_first
 
 
 def test_every_gradient_is_checked(checked: set[str]) -> None:

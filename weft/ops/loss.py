@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..graph.node import Node, Op, record
+from ..graph.node import Node, Op, record, type_of
 from .base import Binary, _only_float, as_node, binary
 from .elementwise import div, log, lt, maximum, mul, sub, where
 
@@ -69,3 +69,82 @@ binary_cross_entropy: Binary = binary(
     ),
     check=_only_float,
 )
+
+
+# ---- connectionist temporal classification
+
+_NEVER = -1e30  # the logarithm of 0
+
+# ``emitted [T, N, S]``: the log probability that step t gives the label of place s; ``start``,
+# ``skip`` and ``end`` ``[N, S]``, ``_NEVER`` where an alignment cannot begin, jump to from two
+# places before, or end; ``times [N]``: how many steps count. These two are what a loop over time
+# would take hundreds of nodes for.
+
+
+def _next(before: Any, skip: Any, room: Any) -> Any:
+    """To each place: from itself, the one before, and, where that is allowed, two before."""
+    room[:, 2:] = before
+    near = np.logaddexp(before, room[:, 1:-1])
+    return np.logaddexp(near, room[:, :-2] + skip)
+
+
+def _beginnings(emitted: Any, start: Any, skip: Any, times: Any) -> Any:
+    """The log probability of all beginnings up to each step and place, ``[T + 1, N, S]``."""
+    alphas = np.empty((len(emitted) + 1, *start.shape), emitted.dtype)
+    alphas[0] = start
+    room = np.full((len(start), start.shape[1] + 2), _NEVER, emitted.dtype)
+    alive = np.arange(len(emitted))[:, None] < times
+    for t, now in enumerate(emitted):
+        after = _next(alphas[t], skip, room) + now
+        alphas[t + 1] = np.where(alive[t][:, None], after, alphas[t])
+    return alphas
+
+
+def _endings(emitted: Any, skip: Any, end: Any, times: Any) -> Any:
+    """Of all ends from after each step and place on, ``[T, N, S]``."""
+    betas = np.empty_like(emitted)
+    beta, last = end, len(emitted) - 1
+    back = np.full((len(end), end.shape[1] + 2), _NEVER, emitted.dtype)[:, ::-1]
+    to = np.full_like(skip, _NEVER)  # from each place two further
+    to[:, :-2] = skip[:, 2:]
+    for t in range(last, -1, -1):
+        betas[t] = beta
+        seen = beta + emitted[t]
+        back[:, :-2] = seen
+        before = np.logaddexp(np.logaddexp(seen, back[:, 1:-1]), back[:, 2:] + to)
+        beta = np.where((t < times)[:, None], before, beta)
+    return betas
+
+
+def _summed(alpha: Any, end: Any) -> Any:
+    return np.logaddexp.reduce(alpha + end, axis=1)
+
+
+def _ctc_likelihood(emitted: Any, start: Any, skip: Any, end: Any, times: Any) -> Any:
+    return _summed(_beginnings(emitted, start, skip, times)[-1], end)
+
+
+def _ctc_occupancy(emitted: Any, start: Any, skip: Any, end: Any, times: Any) -> Any:
+    alphas = _beginnings(emitted, start, skip, times)
+    total = _summed(alphas[-1], end)[:, None]
+    through = alphas[1:] + _endings(emitted, skip, end, times)
+    counts = (np.arange(len(emitted))[:, None, None] < times[:, None]) & (total > _NEVER / 2)
+    return np.exp(np.where(counts, through - total, -np.inf)).astype(emitted.dtype)
+
+
+_likelihood = Op(
+    "ctc_likelihood",
+    lambda attrs, emitted, start, *rest: type_of(start.shape[:1], emitted.dtype),
+    _ctc_likelihood,
+)
+_occupancy = Op("ctc_occupancy", lambda attrs, emitted, *rest: emitted, _ctc_occupancy)
+
+
+def ctc_likelihood(emitted: Node, start: Node, skip: Node, end: Node, times: Node) -> Node:
+    """The log probability of all alignments, ``[N]``."""
+    return record(_likelihood, (emitted, start, skip, end, times))
+
+
+def ctc_occupancy(emitted: Node, start: Node, skip: Node, end: Node, times: Node) -> Node:
+    """How probable it is that an alignment is at a place in a step: the gradient of that."""
+    return record(_occupancy, (emitted, start, skip, end, times))

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd.function import Function
+from ...autograd.modes import enable_grad, is_grad_enabled
 from ...errors import DTypeError, ShapeError
+from ...graph.device import CPU
 from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
+from ...ops.loss import ctc_likelihood, ctc_occupancy
 from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import as_leaf
+from ...tensors.differentiate import grad
 from ...tensors.statistics import part
 from ...tensors.tensor import Tensor
 from .loss_parts import reduced, reduction_of
@@ -148,19 +153,64 @@ def _alignments(x: Node, labels: list[list[int]], times: list[int], blank: int) 
 
     by_class = mv.permute(x, (1, 2, 0))
     emitted = take(by_class, [_constant(np.arange(count)[:, None]), _constant(places)])
-    emitted = ew.maximum(emitted, _NEVER)
-    alpha, skip = _constant(starts), _constant(skips)
+    emitted = mv.permute(ew.maximum(emitted, _NEVER), (2, 0, 1))
+    tables = [wrap(_constant(table)) for table in (starts, skips, ends, np.array(times))]
+    return ew.neg(node_of(_Aligned.apply(wrap(emitted), *tables)))
+
+
+class _Aligned(Function):
+    """The log probability of all alignments ``[N]``, by loops over time in one op.
+
+    Gradients of gradients, and other devices than the CPU, take the loop as a graph.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, emitted: Tensor, *tables: Tensor) -> Tensor:
+        ctx.save_for_backward(emitted, *tables)
+        return _likelihood(emitted, tables)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        emitted, *tables = ctx.saved_tensors
+        again = is_grad_enabled()
+        if not again and _on_cpu(emitted):
+            occupied = wrap(ctc_occupancy(*map(node_of, (emitted, *tables))))
+            return g.reshape(-1, 1) * occupied, None, None, None, None
+        given = emitted if again else emitted.detach().requires_grad_()
+        with enable_grad():
+            total = _as_graph(given, tables)
+        if not total.requires_grad:  # no step counts
+            return None, None, None, None, None
+        (found,) = grad(total, given, g, create_graph=again)
+        return found, None, None, None, None
+
+
+def _on_cpu(x: Tensor) -> bool:
+    return node_of(x).type.device in (None, CPU)
+
+
+def _likelihood(emitted: Tensor, tables: Sequence[Tensor]) -> Tensor:
+    if _on_cpu(emitted):
+        return wrap(ctc_likelihood(*map(node_of, (emitted, *tables))))
+    return _as_graph(emitted, tables)
+
+
+def _as_graph(emitted: Tensor, tables: Sequence[Tensor]) -> Tensor:
+    """The same, recorded step by step."""
+    _, count, width = emitted.shape
+    alpha, skip, ends = (node_of(t) for t in tables[:3])
+    times = tables[3].tolist()
     for t in range(max(times, default=0)):
         before = mv.pad(alpha, ((0, 0), (2, 0)), _NEVER)
         one, two = (part(before, 1, k, k + width) for k in (1, 0))
-        now = mv.reshape(part(emitted, 2, t, t + 1), (count, width))
+        now = node_of(emitted[t])
         after = ew.add(_log_sum((alpha, one, ew.add(two, skip))), now)
         alive = [[t < n] for n in times]
         alpha = after if all(a for (a,) in alive) else ew.where(_constant(alive), after, alpha)
-    done = ew.add(alpha, _constant(ends))
+    done = ew.add(alpha, ends)
     most = ew.detach(rd.max_(done, (1,), True))
     total = rd.sum_(ew.exp(ew.sub(done, most)), (1,))
-    return ew.neg(ew.add(mv.reshape(most, (count,)), ew.log(total)))
+    return wrap(ew.add(mv.reshape(most, (count,)), ew.log(total)))
 
 
 def _log_sum(terms: Sequence[Node]) -> Node:
