@@ -23,11 +23,13 @@ def compare(native: Outcome, reference: Outcome, work: Work) -> None:
     kinds = [n.type.dtype for n in (*work.leaves, *work.order)]
     # (what is float64 in the end has the rounding of any float32 on the way)
     tolerance = max([_RELATIVE[d.itemsize] for d in kinds if d.is_floating_point], default=0.0)
+    # (a sum that cancels has the rounding of its terms, which are about as large as the leaves)
+    scale = max([_largest(leaf.value) for leaf in work.leaves], default=0.0)
     for node, ours, theirs in zip(work.stored, native[0], reference[0], strict=True):
         if isinstance(theirs, Failure):
             agree = isinstance(ours, Failure)
         else:
-            agree = _agree(np.asarray(ours), np.asarray(theirs), tolerance)
+            agree = _agree(np.asarray(ours), np.asarray(theirs), tolerance, scale)
         if not agree:
             place = "" if node.where is None else f", recorded at {describe(node.where)}"
             raise InternalError(
@@ -36,12 +38,19 @@ def compare(native: Outcome, reference: Outcome, work: Work) -> None:
             )
 
 
-def _agree(ours: Any, theirs: Any, tolerance: float) -> bool:
+def _largest(value: Any) -> float:
+    array = np.asarray(value)
+    if array.dtype.kind in "iubcO" or isinstance(value, Failure):
+        return 0.0
+    sizes = np.abs(array.astype(np.float64))
+    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+
+
+def _agree(ours: Any, theirs: Any, tolerance: float, scale: float) -> bool:
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         return False
     if theirs.dtype.kind in "iub":
         return np.array_equal(ours, theirs)
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
-    finite = b[np.isfinite(b)]
-    scale = float(np.abs(finite).max()) if finite.size else 1.0
+    scale = max(_largest(b), scale)
     return np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)

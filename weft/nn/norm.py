@@ -93,11 +93,11 @@ class _ChannelNorm(Module):
 class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
-        momentum = self.momentum
+        momentum: float | Tensor | None = self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if momentum is None:  # the plain average of all batches
-                momentum = 1.0 / self.num_batches_tracked.item()
+                momentum = 1.0 / self.num_batches_tracked.double()
         use_batch = self.training or self.running_mean is None
         tracking = not self.training or self.track_running_stats
         return F.batch_norm(

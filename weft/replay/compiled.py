@@ -103,6 +103,15 @@ class _Options:
     def _states(self) -> list[Any]:
         return [v for s in self.optimizer.state.values() for v in s.values()]
 
+    def have_options(self) -> bool:
+        """Are the options, parameters aside, the same objects?"""
+        return all(
+            [
+                all(map(is_, g.values(), o.values()))
+                for g, o in zip(self.optimizer.param_groups, self._options, strict=False)
+            ]
+        )
+
     def are_as_before(self) -> bool:
         """Are they the very same objects?"""
         groups = self.optimizer.param_groups
@@ -142,7 +151,9 @@ class _Options:
 
     def tensors(self) -> list[Any]:
         """Parameters and states."""
-        return [t for p in self._params for t in p] + tensors_in(self._state, [])
+        return tensors_in(
+            [self._params, self._state, [list(o.values()) for o in self._options]], []
+        )
 
 
 def _may_stand_for(new: Any, old: Any, live: bool) -> bool:
@@ -158,12 +169,14 @@ class _Kind:
 
     Attributes:
         pins: arguments that are known by their identity, and so must stay alive.
+        optimizers: those that made steps in the last call.
         obstacle: why the last call cannot be repeated without Python.
     """
 
     def __init__(self, pins: list[Any]) -> None:
         self.pins = pins
         self.variants: list[_Variant] = []
+        self.optimizers: list[Optimizer] = []
         self.obstacle = ""
 
 
@@ -230,7 +243,8 @@ class Compiled:
         """Calls the function and notes what it does; from the second time on, to repeat it."""
         realize.realize_pending()
         trace = Trace(next_order())
-        environment = Environment([self._function, *_forwards(args)])
+        environment = Environment([self._function, *_forwards(args)], kind.pins)
+        optimizers = [_Options(o, set()) for o in kind.optimizers]
         gradients = [p for v in kind.variants for p, _ in v.recording.gradients]
         empty = [p for p in gradients if p._grad is None]
         token = current.set(trace)
@@ -248,42 +262,48 @@ class Compiled:
             current.reset(token)
         if changes:
             trace.obstacles.append("it changes attributes or hooks of modules")
+        kind.optimizers = list({id(o): o for o, _ in trace.optimizers}.values())
+        if not all([o.have_options() for o in optimizers]):
+            trace.obstacles.append("it changes options of an optimiser")
         if not environment.holds():
             trace.obstacles.append("it changes a global, or a variable of an enclosing function")
         try:
-            self._learn(kind, self._variant(trace, list(modules.values()), nodes, result, empty))
-            kind.obstacle = ""
+            new = self._variant(kind, trace, list(modules.values()), nodes, result, empty)
+            kind.obstacle = self._learn(kind, new)
         except Obstacle as error:
             kind.obstacle = str(error)
         return result
 
     def _variant(
         self,
+        kind: _Kind,
         trace: Trace,
         modules: list[Module],
         nodes: list[Node],
         result: Any,
         empty: list[Any],
     ) -> _Variant:
-        environment = Environment([self._function, *_forwards(modules)])
-        optimizers = list({id(o): o for o, _ in trace.optimizers}.values())
-        if any(o.has_step_hooks() for o in optimizers):
+        environment = Environment([self._function, *_forwards(modules)], kind.pins)
+        if any(o.has_step_hooks() for o in kind.optimizers):
             raise Obstacle("an optimiser has hooks of its step")
         _check_result(result)
-        options = [_Options(o, trace.handed) for o in optimizers]
+        options = [_Options(o, trace.handed) for o in kind.optimizers]
         known = _known([*environment.values, *modules], options)
         recording = recorded(trace, nodes, known, tensors_in(result, []))
         made = {id(p) for p, _ in recording.gradients}
         empty = [p for p in empty if id(p) in made]
         return _Variant(recording, result, trace, environment, options, empty)
 
-    def _learn(self, kind: _Kind, new: _Variant) -> None:
+    def _learn(self, kind: _Kind, new: _Variant) -> str:
+        """Keeps a recording; says if it seems that no other will be like it."""
         for variant in kind.variants:
             if new.recording.same_as(variant.recording):
                 variant.renew(new)
-                return
+                return ""
+        alike = [v for v in kind.variants if v.recording.run.program is new.recording.run.program]
         kind.variants = [new, *kind.variants[: _MOST_VARIANTS - 1]]
         self._let_go()
+        return "it takes in other data or numbers at each call: pass them" if alike else ""
 
 
 def _finish(trace: Trace) -> None:

@@ -1,7 +1,9 @@
-"""What a function finds outside of its arguments: globals and variables of enclosing functions.
+"""What a function finds outside of its arguments: globals, variables of enclosing functions, and in
+objects among these the attributes that it names.
 
-A recorded call holds for as long as these are the same objects. Attributes of other objects than
-modules, items of lists and dicts, files: what Python reads there is read when a call is recorded.
+A recorded call holds for as long as all of these are the same objects, and lists and dicts among
+them hold the same. Items of larger or nested ones, files and the like are read when a call is
+recorded.
 """
 
 from __future__ import annotations
@@ -15,27 +17,27 @@ from ..graph.modes import own_file
 from ..tensors.core import TensorCore
 
 _MISSING = object()
+_MOST_ITEMS = 64
+_MOST_OBJECTS = 64
 
 
 class Environment:
     """Names, and what they stood for."""
 
-    def __init__(self, functions: list[Any]) -> None:
-        self._names: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
+    def __init__(self, functions: list[Any], objects: list[Any] | None = None) -> None:
+        """``objects``: arguments of which the functions may read attributes."""
+        self._spaces: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self._cells: dict[int, tuple[CellType, Any]] = {}
+        self._attributes: set[str] = set()
         seen: set[int] = set()
         for function in functions:
             self._add(function, seen)
-        self.values = [v for _, _, v in self._names.values()]
+        self.values = [v for _, _, v in self._spaces.values()]
         self.values += [v for _, v in self._cells.values()]
-        self._spaces = list(self._names.values())
+        self._look_into([*self.values, *(objects or ())])
+        self._names = list(self._spaces.values())
         self._held = list(self._cells.values())
-        # what Python finds in them is part of what was recorded
-        self._containers = [
-            (value, tensors)
-            for value in self.values
-            if isinstance(value, (list, dict)) and (tensors := tensors_in(value, []))
-        ]
+        self._containers = [(v, _content_of(v)) for v in self.values if _is_container(v)]
 
     def _add(self, function: Any, seen: set[int]) -> None:
         if isinstance(function, MethodType):
@@ -52,19 +54,59 @@ class Environment:
             self._add(value, seen)
         space = function.__globals__
         for name in _names(function.__code__):
+            self._attributes.add(name)
             value = space.get(name, _MISSING)
             if value is not _MISSING:
-                self._names[id(space), name] = space, name, value
+                self._spaces[id(space), name] = space, name, value
                 self._add(value, seen)
+
+    def _look_into(self, objects: list[Any]) -> None:
+        """Notes attributes of objects, and of objects in these, that the functions name."""
+        seen: set[int] = set()
+        waiting = objects
+        while waiting and len(seen) < _MOST_OBJECTS:
+            value = waiting.pop()
+            space = getattr(value, "__dict__", None)
+            if id(value) in seen or not isinstance(space, dict) or _is_known_otherwise(value):
+                continue
+            seen.add(id(value))
+            for name in self._attributes & space.keys():
+                self._spaces[id(space), name] = space, name, space[name]
+                self.values.append(space[name])
+                waiting.append(space[name])
 
     def holds(self) -> bool:
         """Does each name still stand for the same object?"""
-        for space, name, value in self._spaces:
+        for space, name, value in self._names:
             if space.get(name) is not value:
                 return False
-        return all([_content(cell) is value for cell, value in self._held]) and not any(
-            [_differ(tensors_in(value, []), tensors) for value, tensors in self._containers]
-        )
+        if not all([_content(cell) is value for cell, value in self._held]):
+            return False
+        return not any([_differ(_content_of(v), known) for v, known in self._containers])
+
+
+def _is_known_otherwise(value: Any) -> bool:
+    """Modules and optimisers are watched as such; functions are followed."""
+    from ..nn.module import Module
+    from ..optim.optimizer import Optimizer
+
+    if isinstance(value, (Module, Optimizer, TensorCore, FunctionType, MethodType)):
+        return True
+    place = getattr(value, "__file__", None) or ""
+    return isinstance(place, str) and own_file[place]
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (list, dict, set)) and (
+        len(value) <= _MOST_ITEMS or bool(tensors_in(value, []))
+    )
+
+
+def _content_of(value: Any) -> list[Any]:
+    if len(value) > _MOST_ITEMS:
+        return tensors_in(value, [])
+    items = [*value, *value.values()] if isinstance(value, dict) else [*value]
+    return items + tensors_in(value, [])
 
 
 def _differ(a: list[Any], b: list[Any]) -> bool:

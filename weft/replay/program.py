@@ -145,6 +145,7 @@ class Replay:
             [values[k] for _, k in recording.gradients],
         )
         self._returned = [(i, run.stored[k], values[k]) for i, k in recording.returned.items()]
+        self._unused = [self._place(values[k], run.stored[k].type) for k in recording.unused]
         self._cells = {v: self._place(v, n.type) for _, n, v in self._returned if not n.type.shape}
         self.take_numbers()
 

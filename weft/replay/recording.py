@@ -37,6 +37,7 @@ class Recording:
         changed: tensor's id -> (tensor, result) for what is changed in place.
         gradients: (parameter, result) for each gradient that is made.
         held: (parameter, gradient) for each gradient that is read or changed.
+        unused: results that nobody sees after the call.
         returned: id of the node -> result, for what the function returns.
     """
 
@@ -50,6 +51,7 @@ class Recording:
     gradients: list[tuple[Any, int]] = field(default_factory=list)
     held: list[tuple[Any, Any]] = field(default_factory=list)
     returned: dict[int, int] = field(default_factory=dict)
+    unused: list[int] = field(default_factory=list)
 
     def same_as(self, other: Recording) -> bool:
         """Would both do the same, but for values that change from call to call?"""
@@ -106,20 +108,23 @@ def recorded(
     if getattr(run.program, "native", None) is None:
         raise Obstacle("it runs on another device, or by the reference")
     recording = Recording(run)
-    started = _started(run, known)
+    first = _before(run)
+    started = {id(first.get(id(t), t._node)): t for t in known}
     _explain_leaves(recording, trace, {id(n): k for k, n in enumerate(before)}, started)
-    _explain_results(recording, known, returned)
+    recording.keys = _in_order_of_drawing(recording)
+    old = {i for i, node in first.items() if node.order < trace.start}
+    _explain_results(recording, known, returned, old)
     return recording
 
 
-def _started(run: Run, known: Iterable[Any]) -> dict[int, Any]:
-    """For each node that a known tensor had when the call began: the tensor."""
+def _before(run: Run) -> dict[int, Node]:
+    """For each tensor that is changed in place, by its id, the node that it had before."""
     first: dict[int, Node] = {}
     for change in run.changes:
         handle = change.handle()
         if handle is not None:
             first.setdefault(id(handle), change.before)
-    return {id(first.get(id(t), t._node)): t for t in known}
+    return first
 
 
 def _explain_leaves(
@@ -145,10 +150,18 @@ def _explain_leaves(
             )
 
 
-def _explain_results(recording: Recording, known: Iterable[Any], returned: Iterable[Any]) -> None:
+def _in_order_of_drawing(recording: Recording) -> dict[int, Any]:
+    leaves = recording.run.leaves
+    return {k: recording.keys[k] for k in sorted(recording.keys, key=lambda k: leaves[k].order)}
+
+
+def _explain_results(
+    recording: Recording, known: Iterable[Any], returned: Iterable[Any], old: set[int]
+) -> None:
+    """``old``: ids of tensors that were there before the call, and are changed by it."""
     handles = {id(t._node): t for t in known}
     gradients = {id(g._node): t for t in known if (g := t.__dict__.get("_grad")) is not None}
-    changed = {id(h) for c in recording.run.changes if (h := c.handle()) is not None}
+    earlier = {id(c.before) for c in recording.run.changes}
     out = {id(t._node) for t in returned}
     for k, node in enumerate(recording.run.stored):
         handle = handles.get(id(node))
@@ -156,10 +169,12 @@ def _explain_results(recording: Recording, known: Iterable[Any], returned: Itera
             raise Obstacle("a result has a history that backward() has not used up")
         if id(node) in out:
             recording.returned[id(node)] = k
-        elif id(node) in gradients and (handle is None or id(handle) not in changed):
+        elif id(node) in gradients and (handle is None or id(handle) not in old):
             recording.gradients.append((gradients[id(node)], k))
-        elif handle is not None and id(handle) in changed and _is_plain(handle):
+        elif handle is not None and id(handle) in old and _is_plain(handle):
             recording.changed[id(handle)] = handle, k
+        elif id(node) in earlier and handle is None:
+            recording.unused.append(k)  # kept only in case that the run fails
         else:
             raise Obstacle(f"a tensor of {node.type} is kept somewhere after the call")
     used = {*map(id, recording.tensors.values()), *recording.changed}

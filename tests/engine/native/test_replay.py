@@ -321,6 +321,254 @@ def test_side_effects_keep_python() -> None:
     assert calls == 5
 
 
+Step = Callable[..., weft.Tensor]
+Built = tuple[Step, Callable[[int], tuple[Any, ...]], Callable[[], list[weft.Tensor]]]
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 3))
+
+
+def batch(k: int) -> tuple[weft.Tensor, weft.Tensor]:
+    draw = np.random.default_rng(k)
+    x = weft.from_numpy(draw.normal(size=(8, 6)).astype(np.float32))
+    return x, weft.from_numpy(np.arange(k, k + 8) % 3)
+
+
+def a_step(inside: Callable[[nn.Module, optim.Optimizer], Any] = lambda m, o: None) -> Built:
+    model = small()
+    optimiser = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        inside(model, optimiser)
+        optimiser.step()
+        return loss
+
+    return step, batch, lambda: list(model.parameters())
+
+
+def clipped() -> Built:
+    return a_step(lambda m, o: nn.utils.clip_grad_norm_(m.parameters(), 0.1))
+
+
+def two_backwards() -> Built:
+    model = small()
+    optimiser = optim.SGD(model.parameters(), 0.1)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        loss = weft.zeros(())
+        for k in (0, 4):
+            loss = F.cross_entropy(model(x[k : k + 4]), y[k : k + 4]) / 2
+            loss.backward()
+        optimiser.step()
+        return loss
+
+    return step, batch, lambda: list(model.parameters())
+
+
+def gradients_let_go() -> Built:
+    model = small()
+    optimiser = optim.Adam(model.parameters(), 0.01)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        return loss
+
+    return step, batch, lambda: list(model.parameters())
+
+
+def autocast() -> Built:
+    step, args, state = a_step()
+
+    def low(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        with weft.autocast("cpu", weft.bfloat16):
+            return step(x, y)
+
+    return low, args, state
+
+
+def two_models() -> Built:
+    g, d = nn.Linear(6, 6), nn.Linear(6, 1)
+    og, od = optim.Adam(g.parameters(), 1e-2), optim.Adam(d.parameters(), 1e-2)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        od.zero_grad()
+        (d(g(x).detach()).mean() - d(x).mean()).backward()
+        od.step()
+        og.zero_grad()
+        loss = -d(g(x)).mean()
+        loss.backward()
+        og.step()
+        return loss
+
+    def state() -> list[weft.Tensor]:
+        assert d.weight.grad is not None
+        return [*g.parameters(), *d.parameters(), d.weight.grad]
+
+    return step, batch, state
+
+
+def second_order() -> Built:
+    w = nn.Parameter(weft.randn(6, 1))
+    optimiser = optim.SGD([w], 0.01)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        (g,) = weft.autograd.grad((x @ w).tanh().sum(), [w], create_graph=True)
+        loss = (g * g).sum()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    return step, batch, lambda: [w]
+
+
+def cumulative_statistics() -> Built:
+    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, momentum=None))
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        with weft.no_grad():
+            return model(x)
+
+    return step, batch, lambda: list(model.buffers())
+
+
+def rate_in_a_tensor() -> Built:
+    model = small()
+    optimiser = optim.SGD(model.parameters(), lr=weft.tensor(0.1))
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    def args(k: int) -> tuple[Any, ...]:
+        optimiser.param_groups[0]["lr"].mul_(0.9)
+        return batch(k)
+
+    return step, args, lambda: list(model.parameters())
+
+
+class Settings:
+    scale = 1.0
+
+
+def attribute_of_an_object() -> Built:
+    settings = Settings()
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        return x * settings.scale
+
+    def args(k: int) -> tuple[Any, ...]:
+        settings.scale = 1.0 + k // 4
+        return batch(k)
+
+    return step, args, list
+
+
+def schedule_outside() -> Built:
+    model = small()
+    optimiser = optim.AdamW(
+        [{"params": [model[0].weight], "weight_decay": 0.1}, {"params": [model[3].weight]}], 1e-2
+    )
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, 10)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    def args(k: int) -> tuple[Any, ...]:
+        if k:
+            schedule.step()
+        return batch(k)
+
+    return step, args, lambda: list(model.parameters())
+
+
+REPEATED = [
+    *(clipped, two_backwards, gradients_let_go, autocast, two_models, second_order),
+    *(cumulative_statistics, rate_in_a_tensor, attribute_of_an_object, schedule_outside),
+]
+
+
+def schedule_inside() -> Built:
+    schedules: list[Any] = []
+
+    def inside(model: nn.Module, optimiser: optim.Optimizer) -> None:
+        if not schedules:
+            schedules.append(optim.lr_scheduler.StepLR(optimiser, 5, 0.5))
+        schedules[0].step()
+
+    return a_step(inside)
+
+
+def rate_set_inside() -> Built:
+    count = [0]
+
+    def inside(model: nn.Module, optimiser: optim.Optimizer) -> None:
+        count[0] += 1
+        optimiser.param_groups[0]["lr"] = 0.1 / count[0]
+
+    return a_step(inside)
+
+
+def batch_made_inside() -> Built:
+    draw = np.random.default_rng(0)
+    step, _, state = a_step()
+    y = batch(0)[1]
+
+    def whole() -> weft.Tensor:
+        return step(weft.from_numpy(draw.normal(size=(8, 6)).astype(np.float32)), y)
+
+    return whole, lambda k: (), state
+
+
+def activations_kept() -> Built:
+    kept: list[weft.Tensor] = []
+    step, args, state = a_step()
+    model = small()
+    model[0].register_forward_hook(lambda m, i, out: kept.append(out.detach()))
+
+    def both(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        model(x)
+        return step(x, y)
+
+    return both, args, lambda: [*state(), *kept]
+
+
+BY_PYTHON = [schedule_inside, rate_set_inside, batch_made_inside, activations_kept]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("build", [*REPEATED, *BY_PYTHON], ids=lambda b: b.__name__)
+def test_steps_of_many_kinds(build: Callable[[], Built]) -> None:
+    found: list[list[Any]] = []
+    for compiled in (True, False):
+        weft.manual_seed(0)
+        step, args, state = build()
+        run: Any = weft.compile(step) if compiled else step
+        weft.manual_seed(1)
+        found.append([run(*args(k)).detach().numpy() for k in range(10)])
+        found[-1] += [t.detach().numpy() for t in state()]
+        if compiled:
+            assert is_replayed(run) == (build in REPEATED), run.obstacles()
+            assert bool(run.obstacles()) == (build in BY_PYTHON)
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_a_value_read_inside() -> None:
     step = weft.compile(lambda x: x * 2 if (x + 1).sum() > 0 else x)
     with pytest.raises(weft.errors.CompileError, match=r"read it after the call.*weft\.where"):

@@ -24,7 +24,7 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Each channel (dimension 1) with mean 0 and variance 1, then scaled and shifted.
@@ -96,7 +96,7 @@ def _move_running(
     mean: Node,
     var: Node,
     n: int,
-    momentum: float,
+    momentum: float | Tensor,
 ) -> None:
     if n == 0:  # an empty batch says nothing
         return
@@ -107,7 +107,12 @@ def _move_running(
                 step = ew.cast(ew.detach(mv.reshape(new, old.type.shape)), old.type.dtype)
                 if running is running_var:
                     step = ew.mul(step, n / (n - 1))
-                running._rebind(ew.add(ew.mul(old, 1 - momentum), ew.mul(step, momentum)))
+                keep, take = (_factor(f, old) for f in (1 - momentum, momentum))
+                running._rebind(ew.add(ew.mul(old, keep), ew.mul(step, take)))
+
+
+def _factor(value: float | Tensor, like: Node) -> float | Node:
+    return ew.cast(node_of(value), like.type.dtype) if isinstance(value, Tensor) else value
 
 
 # ---- normalisation of each sample by itself

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ...graph.tracing import current
 from ...tensors.core import TensorCore
 from ..optimizer import Optimizer
 
@@ -78,6 +79,8 @@ class LRScheduler:
         Args:
             epoch: deprecated; which epoch's to set.
         """
+        if (trace := current.get()) is not None:
+            trace.obstacles.append("a scheduler's step() is called inside: call it after")
         if self._step_count == 1 and not self.optimizer._called:
             warnings.warn(_TOO_EARLY, UserWarning, stacklevel=2)
         self._step_count += 1
