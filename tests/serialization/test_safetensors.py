@@ -92,6 +92,15 @@ def test_a_loaded_tensor_can_be_changed_in_place(tmp_path: Path) -> None:
     assert x.tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("name", ["c.safetensors", "c.pt"])
+def test_sizes_dtypes_and_devices_come_back(name: str, tmp_path: Path) -> None:
+    obj = {"size": weft.Size([2, 3]), "type": weft.bfloat16, "on": weft.device("cuda", 1)}
+    weft.save({**obj, "cpu": weft.device("cpu")}, tmp_path / name)
+    loaded = weft.load(tmp_path / name)
+    assert loaded == {**obj, "cpu": weft.device("cpu")}
+    assert isinstance(loaded["size"], weft.Size)
+
+
 def test_kinds_of_dicts_come_back(tmp_path: Path) -> None:
     obj = {"o": OrderedDict(b=1, a=weft.ones(1)), "c": Counter({3: 2, 5: 1})}
     weft.save(obj, tmp_path / "c")

@@ -49,6 +49,14 @@ def test_they_are_read_by_the_index_or_the_name_that_was_given(saved: Path, mmap
         assert same(weft.load(path, mmap=mmap), tensors())
 
 
+def test_an_index_without_metadata(saved: Path) -> None:
+    index = saved.with_name(saved.name + ".index.json")
+    content = json.loads(index.read_bytes())
+    for metadata in (None, {}, {"total_size": "unknown"}):
+        index.write_text(json.dumps({**content, "metadata": metadata}), "utf-8")
+        assert same(weft.load(saved), tensors())
+
+
 def test_what_fits_is_one_file(tmp_path: Path) -> None:
     for size in ("5GB", "2 kb", 2000, "1MiB"):
         weft.save(tensors(), tmp_path / "m.safetensors", max_shard_size=size)

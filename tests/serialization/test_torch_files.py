@@ -33,6 +33,8 @@ def as_weft(value: Any) -> Any:
         return type(value)({k: as_weft(v) for k, v in value.items()})
     if kind == "Size":
         return weft.Size(value)
+    if kind == "dtype":
+        return getattr(weft, str(value).removeprefix("torch."))
     if isinstance(value, (list, tuple)):
         return type(value)(map(as_weft, value))
     return value
@@ -297,6 +299,7 @@ def test_pytorch_reads_kinds_of_values(torch: Any, tmp_path: Path) -> None:
         "containers": [(), (1,), (1, 2, 3, 4), [], {}, {1: 2}],
         "dicts": [OrderedDict(b=1, a=2), Counter("abb")],
         "size": x.shape,
+        "types": [weft.float16, weft.bool],
         "parameter": nn.Parameter(x),
         "frozen": nn.Parameter(x, requires_grad=False),
         "views": [x, x.t(), x[1:, 2:], x[0]],

@@ -47,9 +47,9 @@ def save(
     kept; PyTorch's format also keeps ``requires_grad``, and whether it is a Parameter.
 
     Args:
-        obj: Tensors, numbers, strings, booleans and None, in dicts (with str or int keys), lists
-            and tuples, nested at will: state_dicts of modules, optimisers and schedulers, or a dict
-            of all of these.
+        obj: Tensors, numbers, strings, booleans, None, dtypes and devices, in dicts (with str or
+            int keys), lists and tuples, nested at will: state_dicts of modules, optimisers and
+            schedulers, or a dict of all of these.
         f: the file; one that exists is replaced. Or a file object.
         pickle_module, pickle_protocol, _use_new_zipfile_serialization: PyTorch's; nothing is
             pickled here, so they change nothing.

@@ -203,7 +203,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         content = json.loads(index.read_bytes(), object_pairs_hook=without_doubles)
         where = content["weight_map"]
         names = set(where.values())
-        if content.get("metadata", {}).get(_SUM, _sum(where)) != _sum(where):
+        if (content.get("metadata") or {}).get(_SUM, _sum(where)) != _sum(where):
             raise ValueError("it does not match its checksum")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(

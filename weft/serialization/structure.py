@@ -9,11 +9,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..dtypes import BY_NAME, dtype
 from ..errors import UnsupportedOp
+from ..graph.device import device
 from ..tensors.core import TensorCore
+from ..tensors.shape import Size
 
 Json: TypeAlias = Any
 At: TypeAlias = tuple[Any, ...]  # the keys that lead to a value
+
+#: What else comes back, of what is said of it.
+_SIMPLE: dict[str, Callable[[Any], Any]] = {
+    "Size": Size,
+    "dtype": BY_NAME.__getitem__,
+    "device": device,
+}
 
 _DICTS: dict[str, type[dict[Any, Any]]] = {
     "dict": dict,
@@ -52,9 +62,9 @@ def _tensors(value: Any, at: At, open_: set[int]) -> Iterator[tuple[At, Any]]:
 
 
 def is_plain(value: Any) -> bool:
-    """Is it a number, a string, a boolean or None?"""
+    """Is it a number, a string, a boolean or None; or a dtype or device?"""
     numbers = (bool, int, float, np.bool_, np.integer, np.floating)
-    return value is None or isinstance(value, (str, *numbers))
+    return value is None or isinstance(value, (str, dtype, device, *numbers))
 
 
 def plain(value: Any) -> Any:
@@ -112,7 +122,12 @@ def encode(value: Any, tensor: Callable[[Any], Json]) -> Json:
         return {dict_kind(value): [[plain(k), encode(v, tensor)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
         items = [encode(v, tensor) for v in value]
-        return items if isinstance(value, list) else {"tuple": items}
+        kind = "Size" if isinstance(value, Size) else "tuple"
+        return items if isinstance(value, list) else {kind: items}
+    if isinstance(value, dtype):
+        return {"dtype": value.name}
+    if isinstance(value, device):
+        return {"device": str(value)}
     value = plain(value)
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
@@ -132,6 +147,8 @@ def decode(value: Json, tensor: Callable[[str, Json], Any]) -> Any:
         return tuple([decode(v, tensor) for v in content])
     if kind == "float":
         return float(content)
+    if kind in _SIMPLE:
+        return _SIMPLE[kind](content)
     if kind in ("tensor", "view"):
         return tensor(kind, content)
     raise UnsupportedOp("it was written by a later version of weft: update weft")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ..dtypes import dtype
+from ..graph.device import device
 from ..nn.parameter import Parameter
 from ..tensors.core import TensorCore
 from ..tensors.shape import Size
@@ -91,6 +92,11 @@ class _Pickler:
             for item in value:
                 self._write(item)
             self._out += b"t"
+        elif isinstance(value, dtype):
+            self._name(f"torch {value.name}")
+        elif isinstance(value, device):
+            index = () if value.index is None else (value.index,)
+            self._call("torch device", value.type, *index)
         else:
             self._plain(plain(value))
 
