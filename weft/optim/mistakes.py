@@ -120,17 +120,23 @@ def notice(optimizer: Optimizer, *, moved: bool) -> None:
     Args:
         moved: there may have been something to do, although there is no gradient now.
     """
-    used = [p for p in _parameters(optimizer) if p._grad is not None]
-    if not used:
+    last, again = None, False
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            g = p._grad
+            if g is not None:
+                last = p
+                version = g._used_at = g._version
+                if g._added_at == version:
+                    again = True
+    if last is None:
         if not moved:
             _warn(optimizer, "nothing", _NOTHING.format(count=_counted(optimizer)))
         return
-    if any(p._grad._added_at == p._grad._version for p in used):
+    if again:
         _warn(optimizer, "again", _AGAIN)
-    if _is_nan(used[-1]._grad):
-        _warn(optimizer, "nan", _NAN.format(name=_name(optimizer, used[-1])))
-    for p in used:
-        p._grad._used_at = p._grad._version
+    if _is_nan(last._grad):
+        _warn(optimizer, "nan", _NAN.format(name=_name(optimizer, last)))
 
 
 _NOTHING = (
