@@ -17,6 +17,7 @@ from ..hooks import Changes
 from ..nn.hooks import register_module_forward_pre_hook
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from ..tensors.autocasting import autocast_mode
 from ..tensors.core import TensorCore, node_of
 from .environment import Environment, tensors_in
 from .program import Replay, Slots, tensor_of
@@ -200,7 +201,12 @@ class Compiled:
             return self._by_python(args, kwargs)
         tensors: list[Any] = []
         pins: list[Any] = []
-        key = (grad_enabled(), *[_signature(a, tensors, pins) for a in args])
+        low = autocast_mode.get()
+        key = (
+            grad_enabled(),
+            low and tuple(low.items()),
+            *[_signature(a, tensors, pins) for a in args],
+        )
         if kwargs:
             key = (*key, *[(n, _signature(a, tensors, pins)) for n, a in kwargs.items()])
         kind = self._kinds.get(key)

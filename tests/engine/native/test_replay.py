@@ -667,3 +667,15 @@ def test_nothing_is_kept_alive() -> None:
     gc.collect()
     assert model() is None
     assert x.shape == (8, 6)
+
+
+def test_autocast_makes_a_kind_of_call_of_its_own() -> None:
+    layer = nn.Linear(6, 3)
+    step = weft.compile(lambda x: layer(x))
+    for x in batches(6, 2, 6):
+        assert step(x).dtype is weft.float32
+        with weft.autocast("cpu", dtype=weft.bfloat16):
+            assert step(x).dtype is weft.bfloat16
+        with weft.autocast("cpu", dtype=weft.float16):
+            assert step(x).dtype is weft.float16
+    assert is_replayed(step)

@@ -6,18 +6,19 @@ for a GPU raises a DeviceError that says what is missing.
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from .engine.devices import resolve, waited_for
-from .engine.realize import realize_pending
-from .errors import DeviceError, UnsupportedOp
-from .graph import device as devices
-from .tensors.random import default_generator
+from ..engine.devices import resolve, waited_for
+from ..engine.realize import realize_pending
+from ..errors import DeviceError, UnsupportedOp
+from ..graph import device as devices
+from ..tensors.random import default_generator
 
 
 def _platform() -> Any:
-    from .engine.xla import platform
+    from ..engine.xla import platform
 
     return platform
 
@@ -34,7 +35,7 @@ def device_count() -> int:
 
 def is_initialized() -> bool:
     """Has a device other than the CPU been used?"""
-    from .engine.devices import Accelerated
+    from ..engine.devices import Accelerated
 
     return Accelerated.ever
 
@@ -198,6 +199,8 @@ _UNSUPPORTED = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return import_module(f"{__name__}.amp")
     if name in _UNSUPPORTED:
         raise UnsupportedOp(f"weft.cuda has no {name}: {_UNSUPPORTED[name]}")
     raise AttributeError(f"module 'weft.cuda' has no attribute '{name}'")
