@@ -304,6 +304,22 @@ class Own(Sampler[int]):
         self.order, self.at = state["order"], state["at"]
 
 
+def test_a_sampler_that_tells_its_state_before_and_between_passes() -> None:
+    loader = DataLoader(Augmented(), 4, sampler=Own())
+    for taken in (0, 6):
+        passing = iter(loader)
+        for _ in range(taken):
+            next(passing)
+        if taken:
+            assert next(passing, None) is None
+        state = loader.state_dict()
+        fresh = DataLoader(Augmented(), 4, sampler=Own())
+        fresh.load_state_dict(state)
+        expected = [plain(batch)[0] for batch in (loader if taken else passing)]
+        assert [plain(batch)[0] for batch in fresh] == expected
+        assert len(expected) == 6
+
+
 @pytest.mark.parametrize("workers", [0, 3])
 def test_a_sampler_that_tells_its_state(workers: int) -> None:
     loader = DataLoader(Augmented(), 4, sampler=Own(), num_workers=workers)

@@ -12,9 +12,8 @@ from .collate import default_collate, default_convert
 from .dataset import Indexed, IterableDataset, length_of
 from .fetch import Recipe
 from .passes import InProcess, Pool, WithWorkers
-from .progress import Progress, at_rest, checked, generators_of
+from .progress import Progress, at_rest, checked, generators_of, set_at_rest, stateful_of
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, check_positive
-from .seeding import go_to
 from .worker import Job
 
 T_co = TypeVar("T_co", covariant=True)
@@ -201,7 +200,10 @@ class DataLoader(Generic[T_co]):
         if self._resume is not None:
             return dict(self._resume)
         progress = self._progress
-        state = at_rest(self._generators()) if progress is None else progress.state_dict()
+        if progress is None:
+            state = at_rest(self._generators(), stateful_of(self._source()))
+        else:
+            state = progress.state_dict()
         return {**state, "loader": self._facts()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -216,9 +218,7 @@ class DataLoader(Generic[T_co]):
         """
         state = checked(state_dict, self._facts())
         if not state["in_pass"]:
-            for generator, position in zip(self._generators(), state["generators"], strict=True):
-                if generator is not None:
-                    go_to(generator, position)
+            set_at_rest(state, self._generators(), stateful_of(self._source()))
         self._progress = None
         self._resume = state
 

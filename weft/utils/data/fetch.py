@@ -87,7 +87,9 @@ class Indexed:
     def __call__(self, task: Task) -> Any:
         recipe = self._recipe
         if not recipe.joined:
-            return recipe.collate_fn(self._sample(task.indices, task.first))
+            sample = self._sample(task.indices, task.first)
+            with _told("while {} took sample {!r}", _called(recipe.collate_fn), task.indices):
+                return recipe.collate_fn(sample)
         samples = self._samples(task)
         if self._seed_joining is not None:
             self._seed_joining(seeding.of_batch(self._base, task.first))

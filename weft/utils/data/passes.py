@@ -141,9 +141,8 @@ class WithWorkers(Pass):
         self._broken: WorkerError | None = None
         #: By number of the task: its worker, and the outcome if it is there.
         self._tasks: dict[int, tuple[int, Outcome | None]] = {}
-        self._loads = dict.fromkeys(
-            range(len(epochs)), 0
-        )  # tasks of workers that have more to give
+        #: How many tasks each worker has; one whose stream has ended is not there.
+        self._loads = dict.fromkeys(range(len(epochs)), 0)
         self._worker_count = len(epochs)
         self._turn = progress.turn
         pool.begin(epochs)

@@ -47,14 +47,14 @@ class Progress:
         self._given = 0  # all tasks before this one
         self._ahead: set[int] = set()  # and these
         self._samples = 0
-        self._sampler: Any = None
+        self._stateful = stateful_of(source)
+        self._sampler = _state_of(self._stateful)
         self._streams: list[dict[str, Any]] = [{"batches": 0, "state": None}] * workers
         self.turn = 0
-        stateful = _stateful(source)
         if resume is None:
             self._begun = [position_of(each or current_generator()) for each in generators]
             self.base = draw_seed(generators[0])
-            self._order = Order(source, joined, stateful)
+            self._order = Order(source, joined, self._stateful)
             return
         self._begun = resume["generators"]
         replayed = [each or Generator() for each in generators]
@@ -63,22 +63,20 @@ class Progress:
         # In place of weft's own, whose position is the user's affair.
         with nullcontext() if generators[0] is not None else scoped_generator(replayed[0]):
             self.base = draw_seed(replayed[0])
-            self._order = self._resumed(source, joined, stateful, resume)
+            self._order = self._resumed(source, joined, resume)
 
-    def _resumed(
-        self, source: Any, joined: bool, stateful: Any, resume: Mapping[str, Any]
-    ) -> Order:
+    def _resumed(self, source: Any, joined: bool, resume: Mapping[str, Any]) -> Order:
         self._given, self._samples = resume["batches"], resume["samples"]
         self._ahead = set(resume["ahead"])
         self._sampler = resume["sampler"]
         self.turn = resume["turn"]
         if self._is_stream:
             self._streams = [dict(each) for each in resume["streams"]]
-        if self._is_stream or self._sampler is not None:
-            if self._sampler is not None:
-                stateful.load_state_dict(self._sampler)
-            return Order(source, joined, stateful, self._given, self._samples)
-        order = Order(source, joined, stateful)
+        if self._stateful is not None:
+            self._stateful.load_state_dict(self._sampler)
+        if self._is_stream or self._stateful is not None:
+            return Order(source, joined, self._stateful, self._given, self._samples)
+        order = Order(source, joined)
         for number in range(self._given):
             if next(order, None) is None:
                 raise CheckpointError(
@@ -135,9 +133,9 @@ class Progress:
 
     def state_dict(self) -> dict[str, Any]:
         if not self._in_pass:
-            return at_rest(self._generators)
+            return at_rest(self._generators, self._stateful)
         return {
-            **at_rest(self._generators),
+            **at_rest(self._generators, None),
             "in_pass": True,
             "generators": self._begun,
             "batches": self._given,
@@ -149,7 +147,7 @@ class Progress:
         }
 
 
-def at_rest(generators: Sequence[Generator | None]) -> dict[str, Any]:
+def at_rest(generators: Sequence[Generator | None], stateful: Any) -> dict[str, Any]:
     """The state between two passes."""
     return {
         "version": _VERSION,
@@ -158,10 +156,21 @@ def at_rest(generators: Sequence[Generator | None]) -> dict[str, Any]:
         "batches": 0,
         "ahead": [],
         "samples": 0,
-        "sampler": None,
+        "sampler": _state_of(stateful),
         "streams": [],
         "turn": 0,
     }
+
+
+def set_at_rest(
+    state: Mapping[str, Any], generators: Sequence[Generator | None], stateful: Any
+) -> None:
+    """Undoes :func:`at_rest`."""
+    for generator, position in zip(generators, state["generators"], strict=True):
+        if generator is not None:
+            go_to(generator, position)
+    if stateful is not None:
+        stateful.load_state_dict(state["sampler"])
 
 
 def generators_of(own: Generator | None, source: Any) -> list[Generator | None]:
@@ -174,12 +183,16 @@ def generators_of(own: Generator | None, source: Any) -> list[Generator | None]:
     return found
 
 
-def _stateful(source: Any) -> Any:
+def stateful_of(source: Any) -> Any:
     """The sampler that tells its own state, if there is one."""
     for each in (source, getattr(source, "sampler", None)):
         if hasattr(each, "state_dict") and hasattr(each, "load_state_dict"):
             return each
     return None
+
+
+def _state_of(stateful: Any) -> Any:
+    return None if stateful is None else stateful.state_dict()
 
 
 def checked(state: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +207,7 @@ def checked(state: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
             f"this is not a state that DataLoader.state_dict() of this version of weft gives "
             f"(version {_VERSION}), but {what}"
         )
-    missing = sorted({*at_rest([]), "loader"} - state.keys())
+    missing = sorted({*at_rest([], None), "loader"} - state.keys())
     if missing:
         raise CheckpointError(f"the state of a DataLoader lacks {', '.join(missing)}")
     theirs = state["loader"]

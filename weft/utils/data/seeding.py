@@ -73,7 +73,8 @@ SOURCES: dict[str, _Source] = {
         lambda seed: np.random.seed(seed & 0xFFFFFFFF),  # noqa: NPY002 (likewise)
     ),
     "weft": _Source(
-        lambda: position_of(current_generator()), lambda seed: current_generator().manual_seed(seed)
+        lambda: current_generator().initial_seed(),
+        lambda seed: current_generator().manual_seed(seed),
     ),
 }
 
