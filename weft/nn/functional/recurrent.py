@@ -69,11 +69,10 @@ def _lstm_step(x: Node, state: State, w: _Ready) -> State:
     h, c = state
     n = c.type.shape[1]
     gates = ew.add(x, matmul(h, w.hh))
-    both = ew.sigmoid(_columns(gates, 0, 2 * n))
-    new = ew.tanh(_columns(gates, 2 * n, 3 * n))
-    out = ew.sigmoid(_columns(gates, 3 * n, 4 * n))
-    c = ew.add(ew.mul(_columns(both, n, 2 * n), c), ew.mul(_columns(both, 0, n), new))
-    h = ew.mul(out, ew.tanh(c))
+    enter, forget, new, out = (_columns(gates, k * n, (k + 1) * n) for k in range(4))
+    kept = ew.mul(ew.sigmoid(forget), c)
+    c = ew.add(kept, ew.mul(ew.sigmoid(enter), ew.tanh(new)))
+    h = ew.mul(ew.sigmoid(out), ew.tanh(c))
     return h if w.hr is None else matmul(h, w.hr), c
 
 
@@ -82,9 +81,9 @@ def _gru_step(x: Node, state: State, w: _Ready) -> State:
     h = state[0]
     n = h.type.shape[1]
     hidden = _plus(matmul(h, w.hh), w.bias_hidden)
-    both = ew.sigmoid(ew.add(_columns(x, 0, 2 * n), _columns(hidden, 0, 2 * n)))
-    reset, update = _columns(both, 0, n), _columns(both, n, 2 * n)
-    new = ew.tanh(ew.add(_columns(x, 2 * n, 3 * n), ew.mul(reset, _columns(hidden, 2 * n, 3 * n))))
+    parts = [[_columns(part, k * n, (k + 1) * n) for part in (x, hidden)] for k in range(3)]
+    reset, update = (ew.sigmoid(ew.add(*part)) for part in parts[:2])
+    new = ew.tanh(ew.add(parts[2][0], ew.mul(reset, parts[2][1])))
     return (ew.add(new, ew.mul(update, ew.sub(h, new))),)
 
 
