@@ -671,7 +671,12 @@ def test_nothing_is_kept_alive() -> None:
 
 def test_autocast_makes_a_kind_of_call_of_its_own() -> None:
     layer = nn.Linear(6, 3)
-    step = weft.compile(weft.no_grad()(layer.forward))
+
+    @weft.compile
+    def step(x: weft.Tensor) -> weft.Tensor:
+        with weft.no_grad():
+            return layer(x)
+
     for x in batches(6, 2, 6):
         assert step(x).dtype is weft.float32
         with weft.autocast("cpu", dtype=weft.bfloat16):
