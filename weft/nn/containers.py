@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
-from .mistakes import not_registrable
+from .mistakes import deprecated, not_registrable
 from .module import Module
 from .parameter import Parameter
 from .place import structure_changed
@@ -84,6 +84,16 @@ class _Numbered(Module):
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name.isdigit()]
+
+
+class Container(Module):
+    """Keeps the modules that it is given by name, as any module does that assigns them."""
+
+    def __init__(self, **kwargs: Module) -> None:
+        super().__init__()
+        deprecated("nn.Container", "nn.Module")
+        for name, module in kwargs.items():
+            self.add_module(name, module)
 
 
 class Sequential(_Numbered):

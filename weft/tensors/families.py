@@ -122,12 +122,6 @@ class FamilyMethods(TensorCore):
     squeeze_, unsqueeze_ = shape_in_place(sh.squeeze), shape_in_place(sh.unsqueeze)
     t_, transpose_ = shape_in_place(sh.t), shape_in_place(sh.transpose)
     swapaxes_ = swapdims_ = transpose_
-    absolute_, negative_, fix_ = in_place(el.abs), in_place(el.neg), in_place(el.trunc)
-    arccos_, arcsin_, arctan_ = in_place(el.acos), in_place(el.asin), in_place(el.atan)
-    arccosh_, arcsinh_, arctanh_ = in_place(el.acosh), in_place(el.asinh), in_place(el.atanh)
-    true_divide_ = in_place(el.div)
-    not_equal_, less_, less_equal_ = in_place(el.ne), in_place(el.lt), in_place(el.le)
-    greater_, greater_equal_ = in_place(el.gt), in_place(el.ge)
     polygamma_ = in_place(special.polygamma_method)
 
     # ---- what is so for all of weft's tensors (lesser.py)

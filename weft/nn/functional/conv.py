@@ -202,3 +202,18 @@ def conv3d(
 ) -> Tensor:
     """Convolution (cross-correlation) over three dimensions. See :func:`conv2d`."""
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """:func:`conv1d` of ``[T, N, C]`` with a weight ``[k, C, O]``; the result is ``[T', N, O]``.
+
+    Raises:
+        ShapeError: for tensors of other ranks.
+    """
+    if input.ndim != 3 or weight.ndim != 3 or bias.ndim != 1:
+        raise ShapeError(
+            "conv_tbc takes input [time, batch, channels], weight [k, channels, out] and bias "
+            f"[out], not shapes {list(input.shape)}, {list(weight.shape)} and {list(bias.shape)}"
+        )
+    out = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return out.permute(2, 0, 1)

@@ -96,6 +96,9 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     return wrap(mv.reshape(mv.permute(split, (0, 2, 1, 3)), x.type.shape))
 
 
+native_channel_shuffle = channel_shuffle  # PyTorch has a faster one for phones
+
+
 # ---- windows as columns
 
 

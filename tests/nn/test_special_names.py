@@ -1,4 +1,4 @@
-"""What PyTorch has for several devices or processes, and does with one."""
+"""Names that PyTorch has for special cases, which here are the common ones."""
 
 from __future__ import annotations
 
@@ -73,3 +73,23 @@ def test_fractional_pools_with_indices() -> None:
     y, places = F.fractional_max_pool2d_with_indices(weft.rand(1, 2, 8, 8), 2, 4)
     assert y.shape == places.shape == (1, 2, 4, 4)
     assert places.dtype is weft.int64
+
+
+@pytest.mark.parity
+def test_convolution_with_time_first(torch: Any) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=s).astype(np.float32) for s in ((7, 2, 3), (3, 3, 4), (4,))]
+    for pad in (0, 2):
+        ours = F.conv_tbc(*map(weft.tensor, arrays), pad)
+        theirs = torch.nn.functional.conv_tbc(*map(torch.tensor, arrays), pad)
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ShapeError, match=r"takes input \[time, batch, channels\]"):
+        F.conv_tbc(weft.ones(3, 2), weft.ones(1, 2, 2), weft.ones(2))
+
+
+def test_other_names() -> None:
+    x = weft.arange(8.0).reshape(1, 4, 2)
+    assert weft.equal(F.native_channel_shuffle(x, 2), F.channel_shuffle(x, 2))
+    with pytest.warns(FutureWarning, match=r"nn\.Container is deprecated: use nn\.Module"):
+        container = nn.Container(a=nn.Linear(2, 1), b=nn.ReLU())
+    assert [n for n, _ in container.named_children()] == ["a", "b"]
