@@ -88,7 +88,7 @@ class _Planned:
         return outcome
 
 
-_MAX_PROGRAM_STEPS = 1_000_000
+_MAX_PROGRAM_STEPS = 100_000  # about 1 GB of code and plans, if all of it is native
 
 _repeating = False
 _at_once: ContextVar[bool] = ContextVar("at_once", default=False)

@@ -188,7 +188,16 @@ class Compiled:
         self._function = function
         self._kinds: dict[Any, _Kind] = {}
         self._slots = Slots()
-        update_wrapper(self, function)
+        update_wrapper(self, function, updated=())
+
+    def __getattr__(self, name: str) -> Any:
+        """What the function, or module, has: ``compiled.parameters()``."""
+        if name == "_function":  # not yet there, while it is copied or unpickled
+            raise AttributeError(name)
+        return getattr(self._function, name)
+
+    def __repr__(self) -> str:
+        return f"compiled {self._function!r}"
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)

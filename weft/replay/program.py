@@ -246,7 +246,15 @@ class _Gradients:
     """The ``.grad`` that a call makes anew: the same tensors as last time, if nobody kept them."""
 
     def __init__(self, params: list[Any], kinds: list[TensorType], values: list[int]) -> None:
-        self._params, self._kinds, self._values = params, kinds, values
+        first = [k for k, v in enumerate(values) if v not in values[:k]]
+        self._params, self._values = [params[k] for k in first], [values[k] for k in first]
+        self._kinds = [kinds[k] for k in first]
+        # parameters whose gradient is the same as another's: they get copies
+        self._others = [
+            (p, self._values.index(v))
+            for k, (p, v) in enumerate(zip(params, values, strict=True))
+            if k not in first
+        ]
         self._tensors: list[Any] = []
         self._nodes: list[Node] = []
         self._arrays: list[Any] = []
@@ -289,6 +297,8 @@ class _Gradients:
     def hand_out(self) -> None:
         for param, tensor in zip(self._params, self._tensors, strict=True):
             param.__dict__["_grad"] = tensor
+        for param, k in self._others:
+            param.__dict__["_grad"] = tensor_of(leaf(self._arrays[k].copy(), self._kinds[k]))
 
 
 def _node_like(model: Node, value: Any) -> Node:

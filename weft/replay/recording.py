@@ -8,6 +8,7 @@ tensor in a list, an attribute) is run by Python each time.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,31 +160,43 @@ def _explain_results(
     recording: Recording, known: Iterable[Any], returned: Iterable[Any], old: set[int]
 ) -> None:
     """``old``: ids of tensors that were there before the call, and are changed by it."""
-    handles = {id(t._node): t for t in known}
-    gradients = {id(g._node): t for t in known if (g := t.__dict__.get("_grad")) is not None}
+    made, moved = _owners(known, old)
     earlier = {id(c.before) for c in recording.run.changes}
     out = {id(t._node) for t in returned}
     for k, node in enumerate(recording.run.stored):
-        handle = handles.get(id(node))
+        owners = moved[id(node)] + made[id(node)]
         if node.tracks & HISTORY:
             raise Obstacle("a result has a history that backward() has not used up")
-        if id(node) in out:
+        if id(node) in out and not owners:
             recording.returned[id(node)] = k
-        elif id(node) in gradients and (handle is None or id(handle) not in old):
-            recording.gradients.append((gradients[id(node)], k))
-        elif handle is not None and id(handle) in old and _is_plain(handle):
-            recording.changed[id(handle)] = handle, k
-        elif id(node) in earlier and handle is None:
+        elif made[id(node)] and len(owners) == len(made[id(node)]):
+            recording.gradients += [(t, k) for t in owners]
+        elif len(owners) == 1 and _is_plain(owners[0]):
+            recording.changed[id(owners[0])] = owners[0], k
+        elif id(node) in earlier and not owners:
             recording.unused.append(k)  # kept only in case that the run fails
         else:
             raise Obstacle(f"a tensor of {node.type} is kept somewhere after the call")
     used = {*map(id, recording.tensors.values()), *recording.changed}
+    recording.held = [(t, t._grad) for t in known if id(t.__dict__.get("_grad")) in used]
+    if any(id(t._node) not in recording.returned or t._base is not None for t in returned):
+        raise Obstacle("it returns a tensor that it has not computed, or a view")
+
+
+Owners = defaultdict[int, list[Any]]
+
+
+def _owners(known: Iterable[Any], old: set[int]) -> tuple[Owners, Owners]:
+    """By the node's id: the tensors whose gradient is made of it, and those changed to it."""
+    made: Owners = defaultdict(list)
+    moved: Owners = defaultdict(list)
     for t in known:
-        if id(t.__dict__.get("_grad")) in used:
-            recording.held.append((t, t._grad))
-    for t in returned:
-        if id(t._node) not in recording.returned or t._base is not None:
-            raise Obstacle("it returns a tensor that it has not computed, or a view")
+        if id(t) in old:
+            moved[id(t._node)].append(t)
+        gradient = t.__dict__.get("_grad")
+        if gradient is not None and id(gradient) not in old:
+            made[id(gradient._node)].append(t)
+    return made, moved
 
 
 def _is_plain(tensor: Any) -> bool:

@@ -497,8 +497,35 @@ def schedule_outside() -> Built:
     return step, args, lambda: list(model.parameters())
 
 
+def shared_gradients() -> Built:
+    a, b = nn.Parameter(weft.randn(3)), nn.Parameter(weft.randn(3))
+    lstm = nn.LSTM(6, 3, batch_first=True)
+    optimiser = optim.SGD([a, b, *lstm.parameters()], 0.1)
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        optimiser.zero_grad()
+        loss = (lstm(x[None])[0] + a + b).square().mean()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    def state() -> list[weft.Tensor]:
+        params = [a, b, *lstm.parameters()]
+        return [*params, *[p.grad for p in params if p.grad is not None]]
+
+    return step, batch, state
+
+
 REPEATED = [
-    *(clipped, two_backwards, gradients_let_go, autocast, two_models, second_order),
+    *(
+        shared_gradients,
+        clipped,
+        two_backwards,
+        gradients_let_go,
+        autocast,
+        two_models,
+        second_order,
+    ),
     *(cumulative_statistics, rate_in_a_tensor, attribute_of_an_object, schedule_outside),
 ]
 
@@ -548,7 +575,18 @@ def activations_kept() -> Built:
     return both, args, lambda: [*state(), *kept]
 
 
-BY_PYTHON = [schedule_inside, rate_set_inside, batch_made_inside, activations_kept]
+def state_returned() -> Built:
+    w = nn.Parameter(weft.randn(6, 2))
+
+    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
+        with weft.no_grad():
+            w.mul_(0.9)
+        return w.detach() if x.shape[0] == 0 else w
+
+    return step, batch, lambda: [w]
+
+
+BY_PYTHON = [state_returned, schedule_inside, rate_set_inside, batch_made_inside, activations_kept]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -601,6 +639,17 @@ def test_forward_only() -> None:
     loss = forward(x[0]).sum()  # with gradients: recorded, as it must be
     loss.backward()
     assert model.head.weight.grad is not None
+
+
+def test_a_compiled_module_has_what_the_module_has() -> None:
+    model = Net()
+    compiled: Any = weft.compile(model)
+    assert [id(p) for p in compiled.parameters()] == [id(p) for p in model.parameters()]
+    assert compiled.eval() is model
+    assert compiled.training is False
+    assert "Linear(in_features=6" in repr(compiled)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = compiled.nothing
 
 
 def test_results_of_many_kinds() -> None:

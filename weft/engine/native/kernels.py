@@ -74,8 +74,10 @@ class Code:
 
     Attributes:
         workspace: bytes that the threads need together.
+        spec: the one that stands for all equal ones.
     """
 
+    spec: Spec
     library: jit.Library
     address: int
     workspace: int
@@ -100,7 +102,7 @@ def _compile(spec: Spec) -> Code:
     name = "weft_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
     workspace = _emit(module, name, spec, host)
     library = jit.compile_module(module.text(), [name])
-    return Code(library, library.address(name), workspace)
+    return Code(spec, library, library.address(name), workspace)
 
 
 _CONVOLUTIONS: dict[str, Callable[..., int]] = {

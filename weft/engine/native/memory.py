@@ -72,7 +72,8 @@ class Memory:
 
     def __init__(self, graph: Graph, plan: Plan, workspaces: list[int]) -> None:
         """``workspaces``: bytes that each group needs while it runs."""
-        self.graph = graph
+        # (not the graph itself: programs are many, and kept)
+        self._shapes, self._dtypes, self._leaf_count = graph.shapes, graph.dtypes, graph.leaf_count
         results = {o.value for o in graph.results}
         first: dict[int, int] = {}
         last: dict[int, int] = {}
@@ -104,12 +105,12 @@ class Memory:
         self._prepare()
 
     def _prepare(self) -> None:
-        graph = self.graph
-        self._scalars = [k for k in range(graph.leaf_count) if graph.shapes[k] == ()]
-        self._arrays = [k for k in range(graph.leaf_count) if graph.shapes[k] != ()]
+        shapes, leaves = self._shapes, range(self._leaf_count)
+        self._scalars = [k for k in leaves if shapes[k] == ()]
+        self._arrays = [k for k in leaves if shapes[k] != ()]
         self._scalar_bytes = np.zeros(8 * max(1, len(self._scalars)), np.uint8)
         self._scalar_cells = [
-            self._scalar_bytes[8 * k : 8 * k + 8].view(BY_NAME[graph.dtypes[leaf]].numpy)
+            self._scalar_bytes[8 * k : 8 * k + 8].view(self._numpy(leaf))
             for k, leaf in enumerate(self._scalars)
         ]
         self.addresses = np.zeros(self.count, np.int64)
@@ -120,8 +121,8 @@ class Memory:
         self._arena: Any = None
         self._inside = np.array(list(self.offsets), np.int64)
         self._offsets = np.array(list(self.offsets.values()), np.int64)
-        self._made = sorted({o.value for o in graph.results})
-        self._kinds = [(graph.shapes[v], BY_NAME[graph.dtypes[v]].numpy) for v in self._made]
+        self._made = sorted({value for value, _ in self.results})
+        self._kinds = [(shapes[v], self._numpy(v)) for v in self._made]
         self._placed = np.array(self._arrays + self._made, np.int64)
         self._found = Addresses(len(self._placed))
 
@@ -149,9 +150,19 @@ class Memory:
         self.flag_cell[0] = 0
         return Frame(self, leaves, dict(zip(self._arrays + self._made, arrays + new, strict=True)))
 
+    def _numpy(self, value: int) -> Any:
+        return BY_NAME[self._dtypes[value]].numpy
+
     def at(self, value: int, shape: tuple[int, ...], dtype: Any) -> Any:
-        """The array of a value in the arena."""
+        """The array at the place in the arena of a value."""
         return np.ndarray(shape, dtype, self._arena, self.start + self.offsets[value])
+
+    def is_leaf(self, value: int) -> bool:
+        return value < self._leaf_count
+
+    def array(self, value: int) -> Any:
+        """The array of a value in the arena."""
+        return self.at(value, self._shapes[value], self._numpy(value))
 
 
 class Frame:
@@ -165,10 +176,9 @@ class Frame:
         found = self.held.get(value)
         if found is not None:
             return found
-        graph = self.memory.graph
-        if value < graph.leaf_count:
+        if self.memory.is_leaf(value):
             return np.asarray(self.leaves[value])
-        return self.memory.at(value, graph.shapes[value], BY_NAME[graph.dtypes[value]].numpy)
+        return self.memory.array(value)
 
     def array(self, value: int, view: View) -> Any:
         whole = self.whole(value)

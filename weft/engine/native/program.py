@@ -65,7 +65,8 @@ class Native:
         memory = self.memory
         workspace = memory.workspace_of.get(group, 0)
         special = {FLAG: memory.flag, WORKSPACE: workspace, NUMBER: memory.nothing}
-        return replace(kernel, buffers=tuple([(special.get(v, v), o) for v, o in kernel.buffers]))
+        buffers = tuple([(special.get(v, v), o) for v, o in kernel.buffers])
+        return replace(kernel, spec=kernels.code_of(kernel.spec).spec, buffers=buffers)
 
     def run(self, leaves: list[Any], order: list[Node]) -> Outcome:
         """As :meth:`Reference.run`; if data are at fault, that says what is wrong with them."""
