@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from weft.errors import CheckpointError
 from weft.utils.data import DataLoader, Dataset
 
 LAST = "last.safetensors"
+ROOT = Path(__file__).parents[2]
 
 
 class Noisy(Dataset[Any]):
@@ -150,6 +154,71 @@ def test_in_16_bits(precision: Any, tmp_path: Path) -> None:
     in_full = Parts()
     in_full.fit(clip_norm=1.0, validation=loader(16))
     assert not same(parts.weights(), in_full.weights())
+
+
+KILLED = """
+import os, random, signal, sys, time
+sys.path.insert(0, "tests")
+import weft
+from saved_states import same
+from train_runs import Parts
+
+folder = sys.argv[1]
+last = os.path.join(folder, "last.safetensors")
+
+
+class Slow(weft.train.Callback):
+    def on_step(self, run):
+        time.sleep(0.01)
+
+
+def saved():
+    return os.stat(last).st_mtime_ns if os.path.exists(last) else 0
+
+
+unbroken = Parts()
+unbroken.fit()
+rng, kills = random.Random(0), 0
+while True:
+    before = saved()
+    child = os.fork()
+    if child == 0:
+        parts = Parts(seed=7 if before else 0)  # of which nothing is to be left
+        parts.fit(folder=folder, resume=True, save_every=2, callbacks=[Slow()])
+        os._exit(0 if same(parts.weights(), unbroken.weights()) else 3)
+    while saved() == before and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.1))
+    try:
+        os.kill(child, signal.SIGKILL)
+        kills += 1
+        os.waitpid(child, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    if weft.load(last)["epoch"] == 3:
+        break
+parts = Parts(seed=5)
+parts.fit(folder=folder, resume=True)
+assert same(parts.weights(), unbroken.weights())
+print(kills, *sorted(os.listdir(folder)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that one start is enough")
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kills, *names = done.stdout.split()
+    assert int(kills) >= 3
+    assert names == ["best.safetensors", "last.safetensors", "log.csv", "report.html"]
 
 
 def test_more_epochs_later(tmp_path: Path) -> None:
