@@ -5,7 +5,8 @@ them.
 A pass over a dataset (``passes.py``) is a row of tasks (``order.py``), which ``fetch.py`` turns
 into batches: here, in worker ``processes.py`` (``transport.py`` brings the batches), or in
 ``threads.py``. ``seeding.py`` gives each sample its random numbers, ``progress.py`` says how far a
-pass has come. ``datasets/`` reads files.
+pass has come. ``datasets/`` reads files, by the help of ``files.py`` and ``idx.py`` (MNIST's
+format); ``transforms/`` are of images.
 """
 
 from importlib import import_module
@@ -24,8 +25,8 @@ from .dataset import (
     TensorDataset as TensorDataset,
     random_split as random_split,
 )
-from .datasets.idx import read_idx as read_idx
 from .distributed import DistributedSampler as DistributedSampler
+from .idx import read_idx as read_idx
 from .sampler import (
     BatchSampler as BatchSampler,
     RandomSampler as RandomSampler,

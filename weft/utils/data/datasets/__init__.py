@@ -2,18 +2,18 @@
 damaged is reported by its name.
 
 ``images.py`` (MNIST, CIFAR), ``folder.py`` (images in folders), ``tables.py`` (CSV, NumPy, Parquet,
-Arrow), ``text.py`` (lines); ``idx.py`` reads MNIST's file format, ``files.py`` finds and checks.
+Arrow), ``text.py`` (lines). ``..idx`` reads MNIST's file format, ``..files`` finds and checks.
 """
 
 from typing import Any
 
 from ....errors import did_you_mean
+from ..idx import read_idx as read_idx
 from .folder import (
     DatasetFolder as DatasetFolder,
     ImageFolder as ImageFolder,
     read_image as read_image,
 )
-from .idx import read_idx as read_idx
 from .images import (
     CIFAR10 as CIFAR10,
     CIFAR100 as CIFAR100,

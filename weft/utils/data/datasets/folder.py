@@ -16,7 +16,7 @@ from ....tensors.core import wrap
 from ....tensors.creation import as_leaf
 from ....tensors.tensor import Tensor
 from ..dataset import Dataset
-from .files import Checksums, StrPath, Sums, damaged, listing, optional
+from ..files import Checksums, StrPath, Sums, damaged, listing, optional
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import operator
-import tarfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +18,11 @@ from ....tensors.core import wrap
 from ....tensors.creation import as_leaf
 from ....tensors.tensor import Tensor
 from ..dataset import Dataset, Rows
-from .files import Checksums, StrPath, Sums, damaged, first_of
-from .idx import read_idx
+from ..files import Checksums, StrPath, Sums, damaged, first_of
+from ..idx import read_idx
+
+if TYPE_CHECKING:
+    from tarfile import TarFile
 
 _PIECE = 1 << 20
 
@@ -316,6 +318,8 @@ class CIFAR10(ImageArrays):
 
 
 def _members(archive: Path, names: list[str]) -> list[tuple[Path, bytes]]:
+    import tarfile
+
     try:
         with gzip.open(archive) as content, tarfile.open(fileobj=content) as tar:
             members = [(archive / name, _member(tar, name)) for name in names]
@@ -328,7 +332,7 @@ def _members(archive: Path, names: list[str]) -> list[tuple[Path, bytes]]:
         raise damaged(archive, f"is cut short or damaged: {error}") from error
 
 
-def _member(tar: tarfile.TarFile, name: str) -> bytes:
+def _member(tar: TarFile, name: str) -> bytes:
     f = tar.extractfile(name)
     if f is None:
         raise KeyError(name)

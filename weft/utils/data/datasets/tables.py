@@ -21,7 +21,7 @@ from ....dtypes import as_dtype
 from ....errors import IndexOutOfRange
 from ....tensors.creation import from_numpy
 from ..dataset import Dataset
-from .files import Checksums, StrPath, checked_paths, damaged, optional
+from ..files import Checksums, StrPath, checked_paths, damaged, optional
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....errors import IndexOutOfRange
 from ..dataset import Dataset
-from .files import Checksums, StrPath, checked_paths, damaged
+from ..files import Checksums, StrPath, checked_paths, damaged
 
 _PIECE = 1 << 24
 

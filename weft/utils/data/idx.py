@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ....errors import CheckpointError
-from ....tensors.creation import from_numpy
-from ....tensors.tensor import Tensor
+from ...errors import CheckpointError
+from ...tensors.creation import from_numpy
+from ...tensors.tensor import Tensor
 from .files import listing
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ....errors import CheckpointError
+from ...errors import CheckpointError
 
 StrPath = str | os.PathLike[str]
 
