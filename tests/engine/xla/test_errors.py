@@ -76,3 +76,29 @@ def test_classes_out_of_range(on_xla: weft.device) -> None:
     loss = F.cross_entropy(weft.zeros(2, 3), weft.tensor([0, 3]))
     with pytest.raises((IndexError, ValueError), match="3"):
         loss.item()
+
+
+def test_a_step_on_wrong_data_changes_no_weight(on_xla: weft.device) -> None:
+    model = weft.nn.Sequential(weft.nn.Embedding(4, 3), weft.nn.Flatten(), weft.nn.Linear(6, 2))
+    optimizer = weft.optim.Adam(model.parameters(), lr=0.1)
+    count = weft.zeros(1)
+
+    def step(ids: list[list[int]]) -> Any:
+        optimizer.zero_grad()
+        count.add_(1)  # before the op that fails: stays
+        loss = model(weft.tensor(ids)).square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(2):
+        step([[0, 1]]).item()
+    before = [p.tolist() for p in model.parameters()]
+    loss = step([[2, 9]])
+    with pytest.raises(IndexOutOfRange, match="index 9"):
+        loss.item()
+    assert [p.tolist() for p in model.parameters()] == before
+    assert optimizer.state[model[2].weight]["step"].item() == 2
+    assert count.item() == 3
+    assert step([[2, 3]]).isfinite().item()
+    assert [p.tolist() for p in model.parameters()] != before

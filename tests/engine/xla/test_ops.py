@@ -35,7 +35,7 @@ MOST = 12
 #: Primitives without a lowering, and why.
 NOT_LOWERED = {
     "leaf": "a value that is there already",
-    "vmap_sample": "stands for a value that does not exist; running it is an error",
+    "vmap": "stands for a value that does not exist; running it is an error",
 }
 
 

@@ -102,8 +102,11 @@ class Compiled:
         self._far = [
             k for k, p in enumerate(part.inputs) if nodes[p].type.device is not part.device
         ]
+        self._outputs = frozenset(part.outputs)
         self._donations = _donations(part, nodes, len(work.leaves))
         self._uses = Counter(i.mark for node in work.order for i in node.inputs)
+        self._can_fail = any(can_fail(sig) for sig, _, _ in self._steps)
+        self._number = {place: k for k, place in enumerate(part.inputs)}
         self._jitted: dict[Any, Jitted] = {}
         #: The latest call, for explain.
         self.latest: tuple[Any, Sequence[Any]] | None = None
@@ -128,7 +131,8 @@ class Compiled:
         }
         arguments = [None if value.__class__ is Failure else value for value in arguments]
         given = () if bad else tuple(sorted(self._given(work, values, arguments)))
-        call, places, fallible = self._program(given, frozenset(bad))
+        undone = self._changed_in_place(work) if self._can_fail else ()
+        call, places, fallible = self._program(given, frozenset(bad), undone)
         if (watched := self._watched()) is not None:
             self.latest = call, [_like(a) for a in arguments]
             watched.append(self)
@@ -178,15 +182,47 @@ class Compiled:
             if getrefcount(leaf) <= lists + self._uses[place] + changed[id(leaf)] + 2:
                 yield k
 
-    def _program(self, given: tuple[int, ...], bad: frozenset[int]) -> Jitted:
+    def _changed_in_place(self, work: Work) -> tuple[tuple[int, int], ...]:
+        """Results that tensors were changed to, and the inputs that these had before.
+
+        Where an op has failed before such a change, the program keeps the earlier value: a step of
+        an optimiser on wrong data changes nothing.
+        """
+        first = len(work.leaves)
+        found: dict[int, int] = {}
+        for change in self._changes:
+            place, handle = change.before.mark, change.handle()
+            if handle is None or place >= first or work.leaves[place] is not change.before:
+                continue
+            new = handle._node
+            after = new.mark
+            if (
+                place in self._number
+                and first <= after < first + len(work.order)
+                and work.order[after - first] is new
+                and after in self._outputs
+                and new.type is change.before.type
+            ):
+                found.setdefault(after, self._number[place])
+        return tuple(sorted(found.items()))
+
+    def _program(
+        self, given: tuple[int, ...], bad: frozenset[int], undone: tuple[tuple[int, int], ...]
+    ) -> Jitted:
         setting = Setting(platform.device_of_jax(self.device).platform, precision.get_precision())
-        key = setting, given, bad
+        key = setting, given, bad, undone
         found = self._jitted.get(key)
         if found is None:
-            found = self._jitted[key] = self._built(setting, given, bad)
+            found = self._jitted[key] = self._built(setting, given, bad, undone)
         return found
 
-    def _built(self, setting: Setting, given: tuple[int, ...], bad: frozenset[int]) -> Jitted:
+    def _built(
+        self,
+        setting: Setting,
+        given: tuple[int, ...],
+        bad: frozenset[int],
+        undone: tuple[tuple[int, int], ...],
+    ) -> Jitted:
         steps, lost = [], set(bad)
         for step in self._steps:
             if lost.intersection(step[1]):
@@ -202,13 +238,20 @@ class Compiled:
         def weft_graph(token: Any, *arguments: Any) -> Any:
             values = dict(zip(inputs, arguments, strict=True))
             failed, wrong = [], []
+            fallible: list[int] = []
             for sig, sources_of, place in steps:
                 found = lower(sig, setting, *[jnp.asarray(values[p]) for p in sources_of])
                 if isinstance(found, Checked):
                     failed.append(found.failed)
                     wrong.append(jnp.asarray(found.wrong, jnp.float64))
+                    fallible.append(place)
                     found = found.value
                 values[place] = found
+            for place, k in undone:
+                earlier = [f for f, p in zip(failed, fallible, strict=True) if p < place]
+                if earlier and place not in lost:
+                    stays = jnp.stack(earlier).any()
+                    values[place] = jnp.where(stays, arguments[k], values[place])
             return [values[p] for p in outputs], _stacked(failed), _stacked(wrong)
 
         call = jax.jit(weft_graph, donate_argnums=[k + 1 for k in given], keep_unused=True)

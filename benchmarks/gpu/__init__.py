@@ -1,0 +1,1 @@
+"""Training steps on a GPU: weft beside PyTorch (eager and compiled) and JAX."""
