@@ -112,6 +112,25 @@ def test_inline_assembly_does_not_end_the_process() -> None:
     assert call(jit.compile_module(text, ["f"]), 3) == 3
 
 
+@pytest.mark.parametrize("unlocked", [True, False])
+def test_several_modules_at_once(
+    unlocked: bool, monkeypatch: pytest.MonkeyPatch, four_threads: None
+) -> None:
+    if not unlocked:  # as with a llvmlite that is built in another way
+        monkeypatch.setattr(jit, "_past_lock", lambda name: None)
+    first = jit.compile_module(adds(3), ["f"])
+    counted = Counted()
+    numbers = [*range(12), 5]
+    found = jit.compile_modules([(adds(n), ["f"]) for n in numbers])
+    assert [call(library, 100) for library in found] == [100 + n for n in numbers]
+    assert found[3] is first
+    assert found[5] is found[12]
+    assert counted.since() == (11, 0, 1)
+    with pytest.raises(InternalError, match="bogus"):
+        jit.compile_modules([(adds(20), ["f"]), ("bogus", ["f"]), (adds(21), ["f"])])
+    assert call(jit.compile_module(adds(20), ["f"]), 1) == 21
+
+
 def test_threads_compile_at_once() -> None:
     counted = Counted()
     found: dict[tuple[int, int], int] = {}

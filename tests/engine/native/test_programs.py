@@ -95,7 +95,9 @@ def test_random_graphs(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from([weft.float32, weft.float64]))
     shape = data.draw(st.sampled_from(SHAPES))
     n = int(np.prod(shape))
-    start = weft.tensor(np.sin(np.arange(n) * 1.3 + 0.4).reshape(shape), dtype=dtype, requires_grad=True)
+    start = weft.tensor(
+        np.sin(np.arange(n) * 1.3 + 0.4).reshape(shape), dtype=dtype, requires_grad=True
+    )
     values = [start * 1.0]
     for name in data.draw(st.lists(st.sampled_from(sorted(STEPS)), min_size=3, max_size=9)):
         x = data.draw(st.sampled_from(values))

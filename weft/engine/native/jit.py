@@ -1,13 +1,14 @@
 """From LLVM IR as text to machine code in this process.
 
 Code is looked for in memory, then on disk (``cache.py``), and compiled only then. llvmlite is
-imported at the first call. It lets one thread at a time into LLVM, without the interpreter's lock:
-while one thread compiles, the others run Python, but two modules take as long together as one
-after the other.
+imported at the first call. It lets one thread at a time into LLVM, but for the two calls that take
+the time: these are made past its lock (:func:`_past_lock`), so that modules are compiled side by
+side.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import itertools
 import os
@@ -15,11 +16,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 from ...errors import InternalError
 from . import cache as disk
+from .processors import get_num_threads
 from .target import Target, host
 
 #: Part of every key: another number when the same text is to be compiled in another way.
@@ -66,25 +69,80 @@ def compile_module(text: str, names: Sequence[str], *, opt: int = 1) -> Library:
         InternalError: LLVM rejects the text, or a name is not in it, or a function that it calls
             is not to be found. ``text`` of the exception holds the module.
     """
+    return compile_modules([(text, names)], opt=opt)[0]
+
+
+def compile_modules(modules: Sequence[tuple[str, Sequence[str]]], *, opt: int = 1) -> list[Library]:
+    """The libraries of several modules, compiled side by side. See :func:`compile_module`."""
     with _LOCK:
-        key = _key(text, names, opt)
-        library = _libraries.get(key)
-        if library is not None:
-            Stats.memory_hits += 1
-        else:
-            library = _from_disk(key, names) or _compile(key, text, names, opt)
+        keys = [_key(text, names, opt) for text, names in modules]
+        missing: dict[str, tuple[str, Sequence[str]]] = {}
+        found: dict[str, Library] = {}  # (all of them: the memory may be smaller)
+        for key, (text, names) in zip(keys, modules, strict=True):
+            library = _libraries.get(key) or found.get(key)
+            if library is not None:
+                Stats.memory_hits += 1
+            elif (library := _from_disk(key, names)) is None:
+                missing[key] = text, names
+                continue
+            found[key] = library
+        codes = _object_codes([text for text, _ in missing.values()], opt)
+        for (key, (text, names)), code in zip(missing.items(), codes, strict=True):
+            found[key] = _made(key, text, names, code)
+        for key, library in found.items():
             _libraries[key] = library
-            if len(_libraries) > _MAX_LIBRARIES:
-                _libraries.popitem(last=False)
-        _libraries.move_to_end(key)
-        return library
+            _libraries.move_to_end(key)
+        while len(_libraries) > _MAX_LIBRARIES:
+            _libraries.popitem(last=False)
+        return [found[key] for key in keys]
+
+
+def _object_codes(texts: list[str], opt: int) -> list[bytes]:
+    workers = min(len(texts), get_num_threads())
+    if workers < 2:
+        return [object_code(text, host(), opt) for text in texts]
+    _llvm()  # set up once, before there are several threads
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda text: _object_code(text, host(), opt), texts))
 
 
 def object_code(text: str, target: Target, opt: int = 1) -> bytes:
     """An object file (ELF, Mach-O or COFF) of the module for any processor."""
     with _LOCK:
-        machine, module = _optimised(text, target, opt)
+        return _object_code(text, target, opt)
+
+
+def _object_code(text: str, target: Target, opt: int) -> bytes:
+    machine, module = _optimised(text, target, opt)
+    emit = _past_lock("LLVMPY_TargetMachineEmitToMemory")
+    if emit is None:
         return bytes(machine.emit_object(module))
+    from llvmlite.binding import ffi
+
+    with ffi.OutputString() as error:  # as TargetMachine.emit_object does
+        buffer = emit(machine, module, 1, error)
+        if not buffer:
+            raise _fault(RuntimeError(str(error)), text)
+    try:
+        size = ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), size)
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@cache
+def _past_lock(name: str) -> Any:
+    """A function of llvmlite's library without the lock around it; None if there is no such thing.
+
+    All that the two functions called so touch (context, module, target machine, pass builder)
+    belongs to the calling thread, and LLVM lets threads work on contexts of their own.
+    """
+    try:
+        from llvmlite.binding import ffi
+
+        return getattr(ffi.lib, name)._cfn
+    except (ImportError, AttributeError):
+        return None
 
 
 def assembly(text: str, target: Target, opt: int = 1) -> str:
@@ -122,8 +180,7 @@ def _from_disk(key: str, names: Sequence[str]) -> Library | None:
     return library
 
 
-def _compile(key: str, text: str, names: Sequence[str], opt: int) -> Library:
-    code = object_code(text, host(), opt)
+def _made(key: str, text: str, names: Sequence[str], code: bytes) -> Library:
     try:
         library = _link(code, names)
     except RuntimeError as error:
@@ -159,7 +216,12 @@ def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
     options = llvm.create_pipeline_tuning_options(speed_level=opt)
     options.loop_vectorization = options.slp_vectorization = opt >= 2
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    manager = builder.getModulePassManager()
+    run = _past_lock("LLVMPY_RunNewModulePassManager")
+    if run is None:
+        manager.run(module, builder)
+    else:
+        run(manager, module, builder)
     return machine, module
 
 

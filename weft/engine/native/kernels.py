@@ -92,17 +92,34 @@ def code_of(spec: Spec) -> Code:
     key = (spec, get_num_threads())
     found = _codes.get(key)
     if found is None:
-        found = _codes[key] = _compile(spec)
+        found = _codes[key] = _compile([spec])[0]
     return found
 
 
-def _compile(spec: Spec) -> Code:
+def prepare(specs: Sequence[Spec]) -> list[Code]:
+    """The codes of several kernels; what is missing is compiled side by side."""
+    threads = get_num_threads()
+    missing = [s for s in dict.fromkeys(specs) if (s, threads) not in _codes]
+    new = _compile(missing)
+    for spec, code in zip(missing, new, strict=True):
+        _codes[spec, threads] = code
+    return [code_of(spec) for spec in specs]
+
+
+def _compile(specs: Sequence[Spec]) -> list[Code]:
     host = target.host()
-    module = Module(host.vector_bytes)
-    name = "weft_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
-    workspace = _emit(module, name, spec, host)
-    library = jit.compile_module(module.text(), [name])
-    return Code(spec, library, library.address(name), workspace)
+    modules, names, workspaces = [], [], []
+    for spec in specs:
+        module = Module(host.vector_bytes)
+        name = "weft_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
+        workspaces.append(_emit(module, name, spec, host))
+        modules.append((module.text(), [name]))
+        names.append(name)
+    libraries = jit.compile_modules(modules)
+    return [
+        Code(spec, library, library.address(name), workspace)
+        for spec, library, name, workspace in zip(specs, libraries, names, workspaces, strict=True)
+    ]
 
 
 _CONVOLUTIONS: dict[str, Callable[..., int]] = {

@@ -42,8 +42,12 @@ class Native:
         graph = Graph(work)
         plan = Plan(graph)
         parts = [_parts(plan, group) for group in plan.groups]
-        codes = [[kernels.code_of(k.spec) for k in p if isinstance(k, Kernel)] for p in parts]
-        workspaces = [max([c.workspace for c in part], default=0) for part in codes]
+        # (held until all parts have theirs)
+        codes = kernels.prepare([k.spec for part in parts for k in part if isinstance(k, Kernel)])
+        workspaces = [
+            max([kernels.code_of(k.spec).workspace for k in p if isinstance(k, Kernel)], default=0)
+            for p in parts
+        ]
         self.memory = Memory(graph, plan, workspaces)
         #: Seconds of each kernel and call, at least, while somebody profiles; else None.
         self.times: list[float] | None = None
@@ -60,6 +64,7 @@ class Native:
                 self.parts.append(one)
         if row:
             self.parts.append(Segment(row))
+        del codes
 
     def _placed(self, kernel: Kernel, group: int) -> Kernel:
         memory = self.memory
