@@ -96,6 +96,7 @@ def test_an_exception_is_raised_as_it_was(error: Exception, method: str) -> None
     else:
         assert f"Caught {type(error).__name__} in DataLoader worker process 0.\nOriginal " in text
         assert "in __getitem__\n    raise self.error" in text
+        assert "fetch.py" not in text
 
 
 def test_an_exception_that_cannot_be_sent_becomes_a_runtime_error() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from pathlib import Path
+from types import TracebackType
+
+_HERE = str(Path(__file__).parent)
 
 
 class Remote:
@@ -11,9 +15,10 @@ class Remote:
 
     def __init__(self, error: Exception, worker: int) -> None:
         kind = type(error).__name__
+        lines = traceback.format_exception(type(error), error, _from_the_user(error.__traceback__))
         self._text = (
             f"Caught {kind} in DataLoader worker process {worker}.\n"
-            f"Original {''.join(traceback.format_exception(error)).rstrip()}"
+            f"Original {''.join(lines).rstrip()}"
         )
         self._short = f"{kind}: {error}"
         self._pickled = _pickled(error)
@@ -37,6 +42,15 @@ class Remote:
                 error.__dict__.pop("__notes__", None)  # the text has them
                 return error
         return RuntimeError(self._short)
+
+
+def _from_the_user(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the worker's own calls that led to the dataset."""
+    while trace is not None and trace.tb_next is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_HERE):
+            break
+        trace = trace.tb_next
+    return trace
 
 
 class _Verbatim(str):
