@@ -267,6 +267,21 @@ def test_map_location(torch: Any, tmp_path: Path) -> None:
         weft.load(tmp_path / "c", map_location=lambda storage, loc: 3)
 
 
+def test_map_location_of_a_safetensors_file(tmp_path: Path) -> None:
+    x = weft.ones(2, 2)
+    weft.save({"x": x, "t": x.t(), "n": 1}, tmp_path / "c")
+    loaded = weft.load(tmp_path / "c", map_location=lambda values, location: values * 2)
+    assert loaded["t"].tolist() == [[2, 2], [2, 2]]
+    loaded["x"].zero_()
+    assert loaded["t"].count_nonzero().item() == 0
+    with pytest.raises(DeviceError, match="cuda"):
+        weft.load(tmp_path / "c", map_location=lambda values, location: values.cuda())
+    with pytest.raises(KeyError, match="mine"):
+        weft.load(tmp_path / "c", map_location=lambda values, location: {}["mine"])
+    with pytest.raises(TypeError, match="map_location returned something else"):
+        weft.load(tmp_path / "c", map_location=lambda values, location: values[1:])
+
+
 def test_values_of_other_devices_come_to_the_cpu(saved: Path) -> None:
     with zipfile.ZipFile(saved) as archive:
         content = archive.read("archive/data.pkl")

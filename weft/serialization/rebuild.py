@@ -17,7 +17,7 @@ from ..tensors.shape import Size
 from ..tensors.tensor import Tensor
 from .numpy_values import numpy_name
 from .pickles import Buffer, Named, Unpickler, plain_key
-from .storages import Place, Storage, device_for
+from .storages import Place, Storage
 
 #: The dtypes of typed storages; those with None are ones that weft does not have.
 STORAGES: dict[str, str] = {
@@ -192,13 +192,9 @@ class Rebuilder:
         return storage
 
     def _moved(self, storage: AnyStorage, location: str) -> AnyStorage:
-        mapped = self._map_location
-        if not isinstance(storage, Storage):
-            return storage
-        storage.device = device_for(mapped, location)
-        if callable(mapped):
+        if isinstance(storage, Storage):
             try:
-                storage.replace(mapped(storage.flat(), location))
+                storage.move(self._map_location, location)
             except Exception as error:  # noqa: BLE001 (whatever it is, it goes on to the user)
                 raise _UsersError(error) from None
         return storage

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from ..dtypes import BY_NAME
 from ..errors import CheckpointError, UnsupportedOp
@@ -23,8 +23,10 @@ from ..tensors.core import TensorCore
 from ..tensors.interop import host_value
 from ..tensors.tensor import Tensor
 from .files import Array, Source, as_bytes, without_doubles
-from .storages import Budget, Place, Shared, Storage, contiguous, device_for
+from .storages import Budget, Place, Shared, Storage, contiguous
 from .structure import At, Json, decode, encode
+
+T = TypeVar("T")
 
 _DTYPES = {
     "BOOL": "bool",
@@ -185,20 +187,15 @@ class Reader:
 
     def read(self) -> Any:
         """What was saved."""
+        storages = self._guarded(self._storages)
+        for storage, _ in storages.values():
+            storage.move(self.map_location, "cpu")
+        return self._guarded(lambda: self._structure(storages))
+
+    def _guarded(self, read: Callable[[], T]) -> T:
+        """What comes of contents that make no sense, is said of the file."""
         try:
-            storages = self._storages()
-            if self.ours is None or "tree" not in self.ours:
-                return self._flat(storages, (self.ours or {}).get("ties", {}))
-            made: dict[str, Tensor] = {}
-
-            def tensor(kind: str, content: Json) -> Tensor:
-                if kind == "view":
-                    return self._view(storages, content)
-                if content not in made:
-                    made[content] = _whole(*storages[content])
-                return made[content]
-
-            return decode(self.ours["tree"], tensor)
+            return read()
         except UnsupportedOp as error:
             if str(self.source.name) in str(error):
                 raise
@@ -207,6 +204,20 @@ class Reader:
             if isinstance(error, CheckpointError):
                 raise
             raise self._damaged("its metadata do not describe a structure of tensors") from error
+
+    def _structure(self, storages: dict[str, Any]) -> Any:
+        if self.ours is None or "tree" not in self.ours:
+            return self._flat(storages, (self.ours or {}).get("ties", {}))
+        made: dict[str, Tensor] = {}
+
+        def tensor(kind: str, content: Json) -> Tensor:
+            if kind == "view":
+                return self._view(storages, content)
+            if content not in made:
+                made[content] = _whole(*storages[content])
+            return made[content]
+
+        return decode(self.ours["tree"], tensor)
 
     def _flat(self, storages: dict[str, Any], ties: Json) -> dict[str, Tensor]:
         return {
@@ -226,9 +237,7 @@ class Reader:
         budget = Budget(self.source.size)
         found = {}
         for s in sorted(spans, key=lambda s: s.begin):
-            storage = Storage(self._array(s, start), BY_NAME[s.dtype], budget)
-            storage.device = device_for(self.map_location, "cpu")
-            found[s.name] = storage, s.shape
+            found[s.name] = Storage(self._array(s, start), BY_NAME[s.dtype], budget), s.shape
         return {s.name: found[s.name] for s in spans}
 
     def _damaged(self, what: str) -> CheckpointError:

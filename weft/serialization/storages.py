@@ -18,7 +18,7 @@ from ..errors import CheckpointError
 from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv
-from ..tensors.core import TensorCore, ViewKind, node_of, wrap
+from ..tensors.core import ViewKind, wrap
 from ..tensors.creation import empty
 from ..tensors.interop import host_value
 from ..tensors.tensor import Tensor
@@ -170,26 +170,27 @@ class Storage:
         view = _cut(flat, place)
         return self._strided(flat, place) if view is None else view
 
-    def flat(self) -> Tensor:
-        """All of it."""
-        size = self.values.size
-        return self.tensor(Place(0, (size,), (1,)))
-
-    def replace(self, values: Any) -> None:
-        """Takes other values, as ``map_location`` may return them; None: none.
+    def move(self, map_location: Any, location: str) -> None:
+        """Puts the values where ``map_location`` says, before a tensor is made of them.
 
         Raises:
-            TypeError: unless they are a Tensor like :meth:`flat`.
+            TypeError: if that is a function that returns something else than a Tensor like the one
+                that it is given, or None for no other.
+            DeviceError: for a device that is not there.
         """
-        if values is None:
+        self.device = device_for(map_location, location)
+        if not callable(map_location):
             return
-        flat = self.flat()
-        if not isinstance(values, TensorCore) or node_of(values).type is not node_of(flat).type:
+        flat = self.tensor(Place(0, (self.values.size,), (1,)))
+        moved = map_location(flat, location)
+        if moved is None:
+            return
+        if not isinstance(moved, Tensor) or (moved.dtype, moved.shape) != (flat.dtype, flat.shape):
             raise TypeError(
                 "map_location returned something else than the values that it was given: a Tensor "
                 f"of {self.dtype} with {self.values.size} elements, or None"
             )
-        self._root = values
+        self._root = moved
 
     def _check(self, place: Place) -> None:
         offset, shape, strides = place
