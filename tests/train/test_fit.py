@@ -420,6 +420,13 @@ def test_mistakes_are_named(changed: dict[str, Any], error: Any, message: str) -
         fit(**changed)
 
 
+def test_a_plateau_is_one_of_epochs() -> None:
+    parts = Parts()
+    scheduler = optim.lr_scheduler.ReduceLROnPlateau(parts.optimizer)
+    with pytest.raises(ValueError, match="waits for what an epoch gives"):
+        parts.fit(scheduler=scheduler, schedule_every="step")
+
+
 def test_lbfgs_needs_a_closure() -> None:
     model = nn.Linear(4, 1)
     with pytest.raises(UnsupportedOp, match=r"optimizer.step\(closure\)"):

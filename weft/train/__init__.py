@@ -9,8 +9,9 @@ from .batches import evaluate
 from .callback import Callback
 from .fit import fit
 from .history import Curve, History
+from .training import Training
 
-__all__ = ["Callback", "Curve", "History", "evaluate", "fit"]
+__all__ = ["Callback", "Curve", "History", "Training", "evaluate", "fit"]
 
 
 def __getattr__(name: str) -> Any:

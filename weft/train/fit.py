@@ -12,6 +12,7 @@ from ..dtypes import dtype
 from ..errors import UnsupportedOp
 from ..nn.module import Module
 from ..optim.lbfgs import LBFGS
+from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..optim.optimizer import Optimizer
 from .batches import LossFunction, Metrics, StepFunction
 from .callback import Callback
@@ -111,6 +112,8 @@ def fit(
         raise ValueError(f"clip_norm must be above 0, not {clip_norm!r}; None clips nothing")
     _check_choice("schedule_every", schedule_every, ("epoch", "step"))
     _check_choice("mode", mode, ("min", "max"))
+    if isinstance(scheduler, ReduceLROnPlateau) and schedule_every == "step":
+        raise ValueError("ReduceLROnPlateau waits for what an epoch gives: schedule_every='epoch'")
     if folder is None and (resume or tensorboard or save_every is not None):
         raise ValueError("resume, tensorboard and save_every need a folder: folder='runs/first'")
     plan = Plan(
