@@ -88,6 +88,16 @@ def test_no_permission_to_put_the_file_in_place(
     assert untouched(saved)
 
 
+def test_a_folder_that_may_not_be_looked_into(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    for name in ("is_dir", "exists"):
+        monkeypatch.setattr(Path, name, failing(denied))
+    with pytest.raises(CheckpointError, match=r"Permission denied\. Nothing was written"):
+        weft.save(state(), saved)
+    monkeypatch.undo()
+    assert untouched(saved)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"no folder '.*nowhere': make it.*Nothing was written"

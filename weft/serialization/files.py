@@ -75,7 +75,7 @@ def replacing(path: Path, size: int) -> Iterator[BinaryIO]:
 def _new_file(path: Path) -> BinaryIO:
     """A new file, locked: without a name if that can be had, else at ``path``."""
     f: BinaryIO | None = None
-    if nameless := getattr(os, "O_TMPFILE", 0):
+    if (nameless := getattr(os, "O_TMPFILE", 0)) and Path("/proc/self/fd").exists():
         with suppress(OSError):  # not on every file system
             f = os.fdopen(os.open(path.parent, nameless | os.O_RDWR, 0o666), "wb")
     if f is None:
@@ -129,8 +129,14 @@ def _cannot_write(path: Path, size: int, error: OSError) -> str:
         reason += f" (the file needs {size:,} bytes, {free:,} are free)"
     elif error.errno == errno.ENOENT and not folder.is_dir():
         reason = f"there is no folder '{folder}': make it first, os.makedirs({str(folder)!r})"
-    kept = "The previous file is untouched" if path.exists() else "Nothing was written"
+    kept = "The previous file is untouched" if _is_there(path) else "Nothing was written"
     return f"could not save '{path}': {reason}. {kept}."
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(OSError):  # a folder that may not be looked into
+        return path.exists()
+    return False
 
 
 # ---- reading
