@@ -12,7 +12,7 @@
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
     ├── CheckpointError  (RuntimeError, ValueError, pickle.UnpicklingError)  a file or state that
     │                                                cannot be read, or saved
-    ├── DatasetError     (TypeError, ValueError, AssertionError)  datasets that cannot be joined
+    ├── DatasetError     (ShapeError, TypeError, AssertionError)  data that do not fit together
     ├── WorkerError      (RuntimeError)              a DataLoader's worker that died, or is late
     └── InternalError    (RuntimeError)              a fault of weft's own, not of its user
 
@@ -80,8 +80,8 @@ class CheckpointError(WeftError, RuntimeError, ValueError, UnpicklingError):
     """A file or state that cannot be read whole, or a file that could not be written."""
 
 
-class DatasetError(WeftError, TypeError, ValueError, AssertionError):
-    """Datasets that cannot be joined."""
+class DatasetError(ShapeError, TypeError, AssertionError):
+    """Datasets, or tensors of one, that do not fit together."""
 
 
 class WorkerError(WeftError, RuntimeError):

@@ -215,6 +215,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
         MNIST(tmp_path)
     with pytest.raises(UnsupportedOp, match=r"does not download. Put train-images.* from https"):
         MNIST(tmp_path, download=True)
+    assert len(MNIST(tmp_path, train=False, download=True)) == 32
 
 
 # ---- CIFAR

@@ -125,9 +125,10 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
                 )
         counts = [len(x) for x in tensors]
         if len(set(counts)) > 1:
-            raise ShapeError(
-                "the tensors of a TensorDataset must have as many samples each, but their first "
-                f"dimensions are {counts} (shapes {', '.join(str(list(x.shape)) for x in tensors)})"
+            shapes = ", ".join(str(list(x.shape)) for x in tensors)
+            raise DatasetError(
+                "Size mismatch between tensors: those of a TensorDataset must have as many samples "
+                f"each, but their first dimensions are {counts} (shapes {shapes})"
             )
         self.tensors = tensors
 

@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import operator
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,16 +99,21 @@ def _tensor(array: Any) -> Tensor:
     return wrap(as_leaf(array, CPU))
 
 
-def refuse_download(download: bool, name: str, files: str, source: str) -> None:
+@contextmanager
+def no_download(download: bool, name: str, files: str, source: str) -> Iterator[None]:
     """
     Raises:
-        UnsupportedOp: if a download is asked for.
+        UnsupportedOp: if a file is not there and a download is asked for.
     """
-    if download:
+    try:
+        yield
+    except FileNotFoundError as error:
+        if not download:
+            raise
         raise UnsupportedOp(
             f"{name}(download=True): weft does not download. Put {files} from {source} into the "
-            "folder, and leave download away"
-        )
+            f"folder: {error}"
+        ) from error
 
 
 class MNIST(ImageArrays):
@@ -119,7 +125,7 @@ class MNIST(ImageArrays):
         train: the 60,000 images for training; else the 10,000 for testing.
         transform: of the image, a uint8 Tensor ``[1, 28, 28]``.
         target_transform: of the label, an int.
-        download: must be False.
+        download: accepted where the files are there; nothing is downloaded.
         verify: compare files that have the published size with the published MD5 sums.
         checksums: of the files as they are, by name: a mapping, or a file as of ``sha256sum``.
 
@@ -151,11 +157,11 @@ class MNIST(ImageArrays):
         checksums: Checksums = None,
     ) -> None:
         name = type(self).__name__
-        refuse_download(download, name, "train-images-idx3-ubyte.gz and the like", self.source)
         part = "train" if train else "t10k"
         sums = Sums(checksums, root)
-        images_file, images = self._read(root, f"{part}-images-idx3-ubyte", sums, verify)
-        labels_file, labels = self._read(root, f"{part}-labels-idx1-ubyte", sums, verify)
+        with no_download(download, name, f"{part}-images-idx3-ubyte.gz etc.", self.source):
+            images_file, images = self._read(root, f"{part}-images-idx3-ubyte", sums, verify)
+            labels_file, labels = self._read(root, f"{part}-labels-idx1-ubyte", sums, verify)
         if images.dtype != np.uint8 or images.ndim != 3:
             raise damaged(
                 images_file,
@@ -238,7 +244,7 @@ class CIFAR10(ImageArrays):
         train: the five files for training; else that for testing.
         transform: of the image, a uint8 Tensor ``[3, 32, 32]``.
         target_transform: of the label, an int.
-        download: must be False.
+        download: accepted where the files are there; nothing is downloaded.
         verify: compare the archive with its published MD5 sum. (There is none of single files.)
         checksums: of the files as they are, by name: a mapping, or a file as of ``sha256sum``.
 
@@ -273,8 +279,9 @@ class CIFAR10(ImageArrays):
         checksums: Checksums = None,
     ) -> None:
         name = type(self).__name__
-        refuse_download(download, name, self.archive, "https://www.cs.toronto.edu/~kriz/cifar.html")
-        parts = self._contents(Path(root), train, verify, Sums(checksums, root))
+        source = "https://www.cs.toronto.edu/~kriz/cifar.html"
+        with no_download(download, name, self.archive, source):
+            parts = self._contents(Path(root), train, verify, Sums(checksums, root))
         records = [self._records(path, content) for path, content in parts]
         counts = {str(path): len(r) for (path, _), r in zip(parts, records, strict=True)}
         if len(set(counts.values())) > 1:
