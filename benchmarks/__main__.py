@@ -1,71 +1,68 @@
-"""weft beside PyTorch eager: the same work, in turn, each in a process of its own.
+"""weft beside its peers: the same work, in turn, each in a process of its own.
 
-    python -m benchmarks [--rounds 5] [--repeats 5] [--threads N] [--only TEXT] [--json FILE]
+    python -m benchmarks                                   everything, in less than 12 minutes
+    python -m benchmarks steps --only GPT --peers torch jax
+    python -m benchmarks --full --json results.json        more rounds, for the record
+    python -m benchmarks --from results.json --markdown    tables of an earlier run
 
-Prints ratios (PyTorch's time over weft's: above 1, weft is faster), of the medians and of the
-minima over all measurements; the times themselves go to the JSON file.
+Prints the times of the peers over weft's (above 1, weft is faster), of the medians and of the
+minima over all measurements. docs/performance.md says what is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-from benchmarks.cases import CASES
+from benchmarks import tables
+from benchmarks.peers import OURS, PEERS
+from benchmarks.session import GROUPS, Session, threads_by_default
 
-LIBRARIES = ("weft", "torch")
 
-
-def measure(library: str, case: str, repeats: int, threads: int) -> list[float]:
-    """Seconds per call, in a fresh process."""
-    env = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "benchmarks.worker", library, case, str(repeats), str(threads)]
-    done = subprocess.run(
-        command, env=env, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return [float(t) for t in json.loads(done.stdout)]
-
-
-def compare(case: str, rounds: int, repeats: int, threads: int) -> dict[str, list[float]]:
-    """A B A B ...: what the machine does in between hits both."""
-    times: dict[str, list[float]] = {name: [] for name in LIBRARIES}
-    for _ in range(rounds):
-        for name in LIBRARIES:
-            times[name] += measure(name, case, repeats, threads)
-    return times
+    add = parser.add_argument
+    others = [peer for peer in PEERS if peer not in OURS]
+    add("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)} (all)")
+    add("--peers", nargs="+", choices=others, default=others, help="beside weft (all)")
+    add("--only", default="", metavar="TEXT", help="cases whose name contains this")
+    add("--rounds", type=int, help="turns of each peer with each case (2; with --full 5)")
+    add("--seconds", type=float, help="for each measurement (0.5; with --full 2)")
+    add("--threads", type=int, default=threads_by_default(), help="of each library (%(default)s)")
+    add("--full", action="store_true", help="more rounds and longer measurements")
+    add("--json", type=Path, metavar="FILE", help="write all times here")
+    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: show this file")
+    add("--markdown", action="store_true", help="print the tables as Markdown")
+    options = parser.parse_args()
+    unknown = set(options.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"no group {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}")
+    return options
 
 
 def main() -> None:
-    """Runs the cases and prints a line for each."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--json", type=Path, help="write all times here")
-    options = parser.parse_args()
-    if importlib.util.find_spec("torch") is None:
-        sys.exit("the benchmarks compare with PyTorch: pip install 'weft[parity]'")
-    results = {}
-    print(f"PyTorch's time / weft's, {options.threads} threads, {platform.machine()}")
-    print(f"{'case':32s}{'median':>10s}{'minimum':>10s}")
-    for case in CASES:
-        if options.only not in case:
-            continue
-        times = compare(case, options.rounds, options.repeats, options.threads)
-        results[case] = times
-        ours, theirs = times["weft"], times["torch"]
-        median = statistics.median(theirs) / statistics.median(ours)
-        print(f"{case:32s}{median:9.2f}x{min(theirs) / min(ours):9.2f}x", flush=True)
+    """Measures, or reads what was measured, and prints the tables."""
+    options = _options()
+    if options.source:
+        report = json.loads(options.source.read_text(encoding="utf-8"))
+    else:
+        report = Session(
+            groups=options.groups or GROUPS,
+            peers=[*OURS, *options.peers],
+            only=options.only,
+            rounds=options.rounds or (5 if options.full else 2),
+            seconds=options.seconds or (2.0 if options.full else 0.5),
+            threads=options.threads,
+            full=options.full,
+        ).run()
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(tables.markdown(report) if options.markdown else tables.text(report))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Models of the benchmarks, written once for every library with PyTorch's names.
 
-Each maker takes the library and gives the model, inputs, and targets (classes).
+Each maker takes the library. ``with_jax.py`` and ``with_flax.py`` have the same networks with the
+same names of parameters.
 """
 
 from __future__ import annotations
@@ -9,29 +10,45 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-import numpy as np
+from benchmarks.workloads import WORKLOADS
 
-Made = tuple[Any, Any, Any]
-MakeModel = Callable[[Any], Made]
-
-
-def _data(
-    lib: Any, shape: tuple[int, ...], targets: tuple[int, ...], classes: int
-) -> tuple[Any, Any]:
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=shape).astype(np.float32)
-    return lib.tensor(x), lib.tensor(draw.integers(0, classes, targets))
+MakeModel = Callable[[Any], Any]
 
 
-def _tokens(lib: Any, shape: tuple[int, int], vocabulary: int) -> tuple[Any, Any]:
-    draw = np.random.default_rng(0)
-    return (
-        lib.tensor(draw.integers(0, vocabulary, shape)),
-        lib.tensor(draw.integers(0, vocabulary, shape)),
+def lenet(lib: Any) -> Any:
+    """The LeNet of ``examples/lenet.py`` (LeCun et al. 1998, without activations), 28x28 images."""
+    nn = import_module(f"{lib.__name__}.nn")
+
+    class LeNet(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 16, 5)
+            self.pool = nn.MaxPool2d(2, 2)
+            self.fc1, self.fc2 = nn.Linear(400, 120), nn.Linear(120, 84)
+            self.fc3 = nn.Linear(84, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = self.pool(self.conv2(self.pool(self.conv1(x))))
+            return self.fc3(self.fc2(self.fc1(x.flatten(1))))
+
+    return LeNet()
+
+
+def mlp(lib: Any) -> Any:
+    """784-512-512-10 with ReLU."""
+    nn = import_module(f"{lib.__name__}.nn")
+    return nn.Sequential(
+        nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
     )
 
 
-def resnet18(lib: Any, batch: int = 16) -> Made:
+def tiny_mlp(lib: Any) -> Any:
+    """2-16-1 with ReLU."""
+    nn = import_module(f"{lib.__name__}.nn")
+    return nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
+
+
+def resnet18(lib: Any) -> Any:
     """ResNet-18 for CIFAR (He et al. 2016): 3x3 stem without pooling, 32x32 images."""
     nn = import_module(f"{lib.__name__}.nn")
     F = import_module(f"{lib.__name__}.nn.functional")
@@ -53,16 +70,26 @@ def resnet18(lib: Any, batch: int = 16) -> Made:
             y = F.relu(self.bn1(self.conv1(x)))
             return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
-    layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-    width = 64
-    for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [Block(width, outputs, stride), Block(outputs, outputs, 1)]
-        width = outputs
-    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
-    return model, *_data(lib, (batch, 3, 32, 32), (batch,), 10)
+    class ResNet(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64)
+            blocks, width = [], 64
+            for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+                blocks += [Block(width, outputs, stride), Block(outputs, outputs, 1)]
+                width = outputs
+            self.blocks = nn.Sequential(*blocks)
+            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(512, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = self.blocks(F.relu(self.bn1(self.conv1(x))))
+            return self.fc(self.pool(x).flatten(1))
+
+    return ResNet()
 
 
-def gpt(lib: Any, batch: int = 8) -> Made:
+def gpt(lib: Any) -> Any:
     """GPT with pre-norm blocks: 4 layers, width 256, 8 heads, 128 tokens, vocabulary 1000."""
     nn = import_module(f"{lib.__name__}.nn")
     F = import_module(f"{lib.__name__}.nn.functional")
@@ -96,10 +123,10 @@ def gpt(lib: Any, batch: int = 8) -> Made:
             x = self.token(tokens) + self.position(lib.arange(tokens.shape[1]))
             return self.head(self.norm(self.blocks(x)))
 
-    return GPT(), *_tokens(lib, (batch, length), vocabulary)
+    return GPT()
 
 
-def lstm_lm(lib: Any, batch: int = 16) -> Made:
+def lstm(lib: Any) -> Any:
     """Language model: embedding, two LSTM layers of 256, 64 tokens, vocabulary 1000."""
     nn = import_module(f"{lib.__name__}.nn")
 
@@ -113,10 +140,10 @@ def lstm_lm(lib: Any, batch: int = 16) -> Made:
         def forward(self, tokens: Any) -> Any:
             return self.head(self.lstm(self.embed(tokens))[0])
 
-    return Model(), *_tokens(lib, (batch, 64), 1000)
+    return Model()
 
 
-def unet(lib: Any, batch: int = 8) -> Made:
+def unet(lib: Any) -> Any:
     """U-Net (Ronneberger et al. 2015) of three levels on 64x64 images, two classes a pixel."""
     nn = import_module(f"{lib.__name__}.nn")
 
@@ -143,4 +170,21 @@ def unet(lib: Any, batch: int = 8) -> Made:
             b = self.join2(lib.cat([b, self.up2(c)], 1))
             return self.head(self.join1(lib.cat([a, self.up1(b)], 1)))
 
-    return UNet(), *_data(lib, (batch, 3, 64, 64), (batch, 64, 64), 2)
+    return UNet()
+
+
+MODELS: dict[str, MakeModel] = {
+    "LeNet": lenet,
+    "MLP": mlp,
+    "ResNet-18": resnet18,
+    "GPT": gpt,
+    "tiny MLP": tiny_mlp,
+    "LSTM": lstm,
+    "U-Net": unet,
+}
+
+
+def made(lib: Any, name: str, batch: int | None = None) -> tuple[Any, Any, Any]:
+    """A new model, inputs and targets."""
+    x, y = WORKLOADS[name].data(batch)
+    return MODELS[name](lib), lib.tensor(x), lib.tensor(y)
