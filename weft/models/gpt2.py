@@ -181,7 +181,9 @@ class GPT2(nn.Module):
         """An empty cache for each block."""
         weight = self.lm_head.weight
         sizes = (batch_size, self.n_head, max_length, weight.shape[1] // self.n_head)
-        return [nn.KVCache(*sizes, dtype=weight.dtype) for _ in self.transformer.h]
+        return [
+            nn.KVCache(*sizes, device=weight.device, dtype=weight.dtype) for _ in self.transformer.h
+        ]
 
     @no_grad()
     def generate(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd.modes import is_grad_enabled
 from ..errors import DTypeError, GradientError, ShapeError
+from ..graph.device import ANYWHERE
 from ..tensors.creation import arange, zeros
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -89,11 +90,12 @@ class KVCache:
         """
         self._check_parts(key, value)
         tokens = key.shape[2]
-        places = arange(tokens) + self.length
+        places = arange(tokens, device=ANYWHERE) + self.length
         self.keys = self.keys.index_copy(2, places, key)
         self.values = self.values.index_copy(2, places, value)
         self.length += tokens
-        return self.keys, self.values, arange(self.max_length) <= places.unsqueeze(1)
+        all_places = arange(self.max_length, device=ANYWHERE)
+        return self.keys, self.values, all_places <= places.unsqueeze(1)
 
     def _check_parts(self, key: Tensor, value: Tensor) -> None:
         for name, part in (("key", key), ("value", value)):
@@ -204,7 +206,8 @@ class GroupedQueryAttention(Module):
     def make_cache(self, batch_size: int, max_length: int) -> KVCache:
         """An empty cache that fits this layer."""
         sizes = (batch_size, self.num_kv_heads, max_length, self.head_dim)
-        return KVCache(*sizes, dtype=self.k_proj.weight.dtype)
+        weight = self.k_proj.weight
+        return KVCache(*sizes, device=weight.device, dtype=weight.dtype)
 
     def _heads(self, x: Tensor, count: int) -> Tensor:
         return x.unflatten(-1, (count, self.head_dim)).transpose(1, 2)

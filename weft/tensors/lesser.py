@@ -140,7 +140,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         min, max = min - 1, max + 1
     inside = (x >= min) & (x <= max)
     place = ((x - min) * (bins / (max - min))).nan_to_num(0).clamp(0, bins - 1).long()
-    return creation.zeros(bins, dtype=x.dtype).index_add(0, place, inside.to(x.dtype))
+    return x.new_zeros(bins).index_add(0, place, inside.to(x.dtype))
 
 
 # ---- places
@@ -218,7 +218,9 @@ def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tenso
             f"fill_diagonal_ takes a matrix, or more dimensions of one size, not {list(shape)}"
         )
     places = [
-        creation.arange(n).reshape([-1 if k == d else 1 for k in range(len(shape))])
+        creation.arange(n, device=self.device).reshape(
+            [-1 if k == d else 1 for k in range(len(shape))]
+        )
         for d, n in enumerate(shape)
     ]
     first = places[0]
@@ -259,7 +261,7 @@ def _mapped(self: Tensor, function: Callable[..., Any], *others: Tensor) -> Tens
 def _uniform(self: Tensor, generator: Generator | None) -> Tensor:
     """In (0, 1]."""
     kind = node_of(self).type.dtype
-    u = creation.empty(self.shape, dtype=kind if kind.is_floating_point else float32)
+    u = self.new_empty(self.shape, dtype=kind if kind.is_floating_point else float32)
     return 1 - u.uniform_(generator=generator)
 
 
@@ -275,7 +277,7 @@ def log_normal_(
     self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None
 ) -> Tensor:
     """Fills with numbers whose logarithms are normal."""
-    normal = creation.empty(self.shape, dtype=self.dtype).normal_(mean, std, generator=generator)
+    normal = self.new_empty(self.shape).normal_(mean, std, generator=generator)
     return copy_into(self, node_of(normal.exp()))
 
 

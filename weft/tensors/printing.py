@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dtypes import bool_, get_default_dtype, int64
 from ..engine.realize import value_of
+from ..graph.device import CPU
 from ..graph.node import HISTORY, LEAF, RELEASED
 from .core import node_of
 
@@ -150,8 +151,8 @@ def _body(a: Any, indent: int) -> str:
 
 def _suffixes(x: Tensor, empty: bool) -> list[str]:
     node = node_of(x)
-    kind = node.type.dtype
-    out = []
+    kind, place = node.type.dtype, node.type.device
+    out = [] if place is None or place is CPU else [f"device='{place}'"]
     if (empty and node.type.ndim != 1) or (not empty and PrintOptions.edgeitems == 0):
         out.append(f"size={tuple(node.type.shape)}")
     plain = (get_default_dtype(),) if empty else (get_default_dtype(), int64, bool_)
