@@ -177,6 +177,11 @@ def test_a_name_like_no_other_gets_none(module: str) -> None:
     assert "Did you mean" not in str(caught.value)
 
 
+def test_python_s_own_names_get_no_advice() -> None:
+    with pytest.raises(AttributeError, match=r"has no attribute '__al__'\.$"):
+        getattr(weft.nn, "__al__")  # noqa: B009
+
+
 def test_hasattr_and_getattr_with_a_default_work() -> None:
     assert not hasattr(weft.nn, "NoSuchLayer")
     assert getattr(weft, "no_such_name", None) is None

@@ -100,6 +100,8 @@ def did_you_mean(name: str, names: Iterable[str], limit: int = 3) -> str:
     Names that begin with the whole of ``name`` come first, shortest first, so that ``nn.Conv``
     suggests ``Conv1d, Conv2d, Conv3d``.
     """
+    if name.startswith("__"):  # asked for by Python and its tools, which want no advice, but speed
+        return ""
     names = sorted(set(names) - {name}, key=lambda n: (len(n), n))
     lower = name.lower()
     begins = [n for n in names if n.lower().startswith(lower)] if len(name) > 2 else []
