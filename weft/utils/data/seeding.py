@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,18 +21,19 @@ from ...tensors.random import Generator, current_generator, scoped_generator
 Seed = Callable[[int], None]
 
 _MASK = (1 << 63) - 1
+_words = Struct("<3Q").pack
 
 
-def mixed(*numbers: int) -> int:
-    """A number of 63 bits that depends on all of ``numbers``."""
-    words = b"".join([(n & _MASK).to_bytes(8, "little") for n in numbers])
-    return int.from_bytes(blake2b(words, digest_size=8).digest(), "little") & _MASK
+def _mixed(a: int, b: int, c: int) -> int:
+    """A number of 63 bits that depends on all three."""
+    return int.from_bytes(blake2b(_words(a, b, c), digest_size=8).digest(), "little") & _MASK
 
 
 def draw_seed(generator: Generator | None) -> int:
     """One draw from the generator (weft's own if there is none), as a seed."""
     key: Any = (generator or current_generator()).next_key().value
-    return mixed(*key.tolist())
+    seed, draws = key.tolist()
+    return _mixed(seed, 2, draws)
 
 
 def position_of(generator: Generator) -> list[int]:
@@ -47,12 +49,12 @@ def go_to(generator: Generator, position: Sequence[int]) -> None:
 
 def of_sample(base: int, position: int) -> int:
     """The seed of the sample at a place of the pass."""
-    return mixed(base, 0, position)
+    return _mixed(base, 0, position)
 
 
 def of_batch(base: int, first: int) -> int:
     """The seed of joining the batch whose first sample stands at ``first``."""
-    return mixed(base, 1, first)
+    return _mixed(base, 1, first)
 
 
 # ---- the generators of a process
@@ -81,8 +83,9 @@ SOURCES: dict[str, _Source] = {
 
 def seed_all(seed: int) -> None:
     """Seeds ``random``, ``numpy.random`` and weft."""
-    for source in SOURCES.values():
-        source.seed(seed)
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002 (the shared one)
+    current_generator().manual_seed(seed)
 
 
 def seeder_after(prepare: Callable[[], None]) -> Seed:
@@ -93,6 +96,8 @@ def seeder_after(prepare: Callable[[], None]) -> Seed:
     before = {name: source.state() for name, source in SOURCES.items()}
     prepare()
     seeds = [source.seed for name, source in SOURCES.items() if source.state() == before[name]]
+    if len(seeds) == len(SOURCES):
+        return seed_all
 
     def seed(number: int) -> None:
         for each in seeds:
