@@ -34,6 +34,19 @@ def test_a_step_without_any_gradient(make: Any) -> None:
     optimiser.step()  # said once
 
 
+def test_a_schedule_may_be_tried_out_without_gradients() -> None:
+    model = _model()
+    optimiser = SGD(model, lr=0.1)
+    scheduler = optim.lr_scheduler.StepLR(optimiser, 2)
+    for _ in range(3):
+        optimiser.step()
+        scheduler.step()
+    model(X).sum().backward()
+    optimiser.zero_grad()  # too late
+    with pytest.warns(UserWarning, match="no parameter has a gradient"):
+        optimiser.step()
+
+
 def test_frozen_parameters_are_counted() -> None:
     model = _model().requires_grad_(False)
     with pytest.warns(UserWarning, match="of 4, 4 of which are frozen"):

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import did_you_mean
 from ..graph.modes import user_warning
 from ..tensors.core import TensorCore, not_a_tensor
+from ..tensors.differentiate import Walks
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -129,8 +130,11 @@ def notice(optimizer: Optimizer, *, moved: bool) -> None:
                 version = g._used_at = g._version
                 if g._added_at == version:
                     again = True
+    # A schedule may be tried out without gradients.
+    is_dry = optimizer._is_scheduled and optimizer._walks == Walks.count
+    optimizer._walks = Walks.count
     if last is None:
-        if not moved:
+        if not moved and not is_dry:
             _warn(optimizer, "nothing", _NOTHING.format(count=_counted(optimizer)))
         return
     if again:

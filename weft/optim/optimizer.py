@@ -18,6 +18,7 @@ from ..graph.tracing import current
 from ..hooks import Hooks, RemovableHandle, register
 from ..tensors.core import TensorCore
 from ..tensors.creation import tensor
+from ..tensors.differentiate import Walks
 from ..tensors.interop import is_lost, realize
 from ..tensors.tensor import Tensor
 from . import mistakes
@@ -126,6 +127,8 @@ class Optimizer:
 
     _called = False  # has step() been called? Schedulers of the rate want to know
     _steps_now = False
+    _is_scheduled = False  # is there a scheduler of its rates?
+    _walks = 0  # how many backward() there had been when it last made a step
     _warned: set[str]  # what has been said about this one's mistakes
     _before_step: Hooks
     _after_step: Hooks
@@ -144,6 +147,7 @@ class Optimizer:
         for name in _HOOKS:
             setattr(self, name, OrderedDict())
         self._warned = set()
+        self._walks = Walks.count
         return self
 
     def __init__(

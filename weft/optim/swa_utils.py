@@ -207,10 +207,12 @@ class SWALR(LRScheduler):
     ) -> None:
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(
-                f"SWALR: anneal_strategy={anneal_strategy!r} must be 'cos' or 'linear'"
+                f"SWALR: anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}"
             )
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
-            raise ValueError(f"SWALR: anneal_epochs={anneal_epochs!r} must be an int of at least 0")
+            raise ValueError(
+                f"SWALR: anneal_epochs must be an int of at least 0, not {anneal_epochs!r}"
+            )
         swa_rates = for_each_group("swa_lr", checked(optimizer), swa_lr)
         for rate, group in zip(swa_rates, optimizer.param_groups, strict=True):
             group["swa_lr"] = rate

@@ -25,6 +25,12 @@ _GRAFT = OPS["graft"]
 # ---- backward and grad
 
 
+class Walks:
+    """How many backward() there have been."""
+
+    count = 0
+
+
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (tuple, list)) else [value]
 
@@ -89,6 +95,7 @@ def backward(
             several elements without a gradient of its own.
     """
     roots, seeds = _roots(_as_list(tensors), grad_tensors)
+    Walks.count += 1
     targets = None
     if inputs is not None:
         targets = [_target(x) for x in _as_list(inputs)]

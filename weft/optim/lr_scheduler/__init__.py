@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...errors import did_you_mean
-from .base import LRScheduler
+from .base import EPOCH_DEPRECATION_WARNING, LRScheduler
 from .combined import ChainedScheduler, SequentialLR
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from .cyclic import CyclicLR, OneCycleLR
@@ -22,6 +22,7 @@ from .plateau import ReduceLROnPlateau
 _LRScheduler = LRScheduler  # PyTorch's older name, which many programs still derive from
 
 __all__ = [
+    "EPOCH_DEPRECATION_WARNING",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

@@ -13,13 +13,14 @@ from ..optimizer import Optimizer
 
 Rates = list[Any]  # a float for each group, or a Tensor where the group has one
 
-EPOCH_DEPRECATED = (
+EPOCH_DEPRECATION_WARNING = (
     "scheduler.step(epoch) is deprecated: call scheduler.step(), which counts by itself. For a "
     "given epoch the closed form is used where there is one"
 )
 _TOO_EARLY = (
     "lr_scheduler.step() is called before optimizer.step(): the first rate of the schedule is "
-    "never used. Call optimizer.step() first"
+    "never used. Call optimizer.step() first (as in PyTorch, "
+    "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate)"
 )
 _NOT_FOR_USERS = "to get the rate in use now, call get_last_lr()"
 
@@ -49,7 +50,8 @@ class LRScheduler:
                 group.setdefault("initial_lr", copied(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"param_groups[{k}] has no 'initial_lr', which last_epoch={last_epoch} needs: "
+                    f"param 'initial_lr' is not specified in param_groups[{k}] when resuming "
+                    f"scheduler with last_epoch >= 0 (it is {last_epoch}): "
                     "load the optimiser's state_dict first, or begin with last_epoch=-1"
                 )
         self.base_lrs: Rates = rates(optimizer, "initial_lr")
@@ -85,7 +87,7 @@ class LRScheduler:
             warnings.warn(_TOO_EARLY, UserWarning, stacklevel=2)
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(EPOCH_DEPRECATED, UserWarning, stacklevel=2)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:
@@ -137,6 +139,7 @@ def checked(optimizer: Any) -> Optimizer:
     """Raises TypeError for anything but an optimiser."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+    optimizer._is_scheduled = True
     return optimizer
 
 
@@ -169,6 +172,7 @@ def for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
         return [copied(value) for _ in range(count)]
     if len(value) != count:
         raise ValueError(
-            f"{name} has {len(value)} values, but the optimiser has {count} groups of parameters"
+            f"{name} must have the same length as optimizer.param_groups: it has {len(value)} "
+            f"values, but the optimiser has {count} groups of parameters"
         )
     return [copied(v) for v in value]

@@ -7,7 +7,7 @@ import warnings
 from typing import Any, SupportsFloat
 
 from ..optimizer import Optimizer
-from .base import EPOCH_DEPRECATED, LRScheduler, checked, put, rates
+from .base import EPOCH_DEPRECATION_WARNING, LRScheduler, checked, put, rates
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -79,7 +79,7 @@ class ReduceLROnPlateau(LRScheduler):
         """Takes the metric of an epoch, and reduces the rates if it is time."""
         current = float(metrics)
         if epoch is not None:
-            warnings.warn(EPOCH_DEPRECATED, UserWarning, stacklevel=2)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current):
             self.best = current
@@ -113,8 +113,9 @@ class ReduceLROnPlateau(LRScheduler):
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
                 raise RuntimeError(
-                    f"ReduceLROnPlateau has {len(self.min_lrs)} min_lrs, but by now the optimiser "
-                    f"has {len(groups)} groups: add to scheduler.min_lrs what they lack"
+                    "The number of param groups in the optimizer has changed: there are "
+                    f"{len(groups)}, but {len(self.min_lrs)} min_lrs. Add what they lack to "
+                    "scheduler.min_lrs"
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, least in zip(groups, self.min_lrs, strict=True):
