@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from loss_samples import LET_PASS
 from samples import OPS
-from sampling import Bad, Op, build
+from sampling import Bad, In, Op, build
 
 import weft
 
@@ -48,7 +48,7 @@ IN_PLACE = [
     for op in OPS
     if hasattr(weft.Tensor, f"{op.name}_")
     for k, bad in enumerate(op.errors)
-    if bad.args and not isinstance(bad.args[0], list)
+    if bad.args and isinstance(bad.args[0], In)
 ]
 
 

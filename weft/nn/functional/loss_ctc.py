@@ -12,7 +12,6 @@ import numpy as np
 from ...autograd.function import Function
 from ...autograd.modes import enable_grad, is_grad_enabled
 from ...errors import DTypeError, ShapeError
-from ...graph.device import CPU
 from ...graph.modes import user_warning
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
@@ -161,38 +160,27 @@ def _alignments(x: Node, labels: list[list[int]], times: list[int], blank: int) 
 class _Aligned(Function):
     """The log probability of all alignments ``[N]``, by loops over time in one op.
 
-    Gradients of gradients, and other devices than the CPU, take the loop as a graph.
+    Gradients of gradients take the loop as a graph.
     """
 
     @staticmethod
     def forward(ctx: Any, emitted: Tensor, *tables: Tensor) -> Tensor:
         ctx.save_for_backward(emitted, *tables)
-        return _likelihood(emitted, tables)
+        return wrap(ctc_likelihood(*map(node_of, (emitted, *tables))))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         emitted, *tables = ctx.saved_tensors
         again = is_grad_enabled()
-        if not again and _on_cpu(emitted):
+        if not again:
             occupied = wrap(ctc_occupancy(*map(node_of, (emitted, *tables))))
             return g.reshape(-1, 1) * occupied, None, None, None, None
-        given = emitted if again else emitted.detach().requires_grad_()
         with enable_grad():
-            total = _as_graph(given, tables)
+            total = _as_graph(emitted, tables)
         if not total.requires_grad:  # no step counts
             return None, None, None, None, None
-        (found,) = grad(total, given, g, create_graph=again)
+        (found,) = grad(total, emitted, g, create_graph=True)
         return found, None, None, None, None
-
-
-def _on_cpu(x: Tensor) -> bool:
-    return node_of(x).type.device in (None, CPU)
-
-
-def _likelihood(emitted: Tensor, tables: Sequence[Tensor]) -> Tensor:
-    if _on_cpu(emitted):
-        return wrap(ctc_likelihood(*map(node_of, (emitted, *tables))))
-    return _as_graph(emitted, tables)
 
 
 def _as_graph(emitted: Tensor, tables: Sequence[Tensor]) -> Tensor:
