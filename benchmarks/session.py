@@ -98,7 +98,7 @@ class Session:
             return peer in {"weft loop", "torch"}
         if group == "operations":
             return peer in {*OURS, "torch", "numpy"}
-        if group == "forward" and peer == "torch.compile":  # it takes minutes to compile them all
+        if group == "forward" and peer in {"torch.compile", "flax"}:  # minutes, to compile them all
             return self.full
         return peer != "numpy"
 
@@ -150,7 +150,7 @@ class Session:
         job = {
             "peer": peer,
             "cases": cases,
-            "seconds": self.seconds if weights else self.seconds / 2,  # single operations: enough
+            "seconds": self.seconds if weights else self.seconds / 4,  # single operations: enough
             "threads": self.threads,
             "weights": None if weights is None else str(weights),
             "began": time.monotonic(),

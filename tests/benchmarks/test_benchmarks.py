@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,18 @@ BATCH = 2
 
 
 @pytest.fixture(autouse=True)
-def native(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the benchmarks run it."""
+def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Native code, as the benchmarks run it, but two libraries do not fight over processors."""
     monkeypatch.setattr(config, "REFERENCE", False)
+    ours, torch = weft.get_num_threads(), sys.modules.get("torch")
+    theirs = torch.get_num_threads() if torch else 0
+    weft.set_num_threads(1)
+    if torch:
+        torch.set_num_threads(1)
+    yield
+    weft.set_num_threads(ours)
+    if torch:
+        torch.set_num_threads(theirs)
 
 
 def need(peer: str) -> None:
