@@ -1,4 +1,4 @@
-"""The tasks of one pass over a dataset, and how far the pass has come."""
+"""The tasks of one pass over a dataset, in the order of its sampler."""
 
 from __future__ import annotations
 
