@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -258,7 +259,7 @@ class Graph:
             parts, targets = list(under.operands), list(under.targets)
         parts.append(part)
         targets.append(whole.slice(sig.attrs))
-        if targets[0] == whole and _tile(targets[1:], whole):
+        if targets[0] == whole and are_tiles(targets[1:], whole):
             del parts[0], targets[0]
         return self.add_step("assemble", sig, tuple(parts), tuple(targets))
 
@@ -278,7 +279,7 @@ def single(kind: TensorType) -> TensorType:
     return type_of(kind.shape, BY_NAME["float32"]) if kind.dtype.name in operations.HALVES else kind
 
 
-def _tile(targets: list[View], whole: View) -> bool:
+def are_tiles(targets: Sequence[View], whole: View) -> bool:
     """Are the parts boxes that fill the whole without overlapping?"""
     if sum(t.size for t in targets) != whole.size:
         return False

@@ -80,10 +80,13 @@ class Memory:
         sizes: dict[int, int] = {}
         for k, group in enumerate(plan.groups):
             for step in group.steps:
-                if step.value in plan.kept and step.value not in results:
+                if step.value in plan.homes:
+                    first.setdefault(plan.homes[step.value].value, k)
+                elif step.value in plan.kept and step.value not in results:
                     size = _bytes(step.shape, step.dtype)
                     sizes[step.value] = -(-size // _ALIGN) * _ALIGN
-                    first[step.value] = last[step.value] = k
+                    first.setdefault(step.value, k)
+                    last[step.value] = k
                 for value in plan.reads(step):
                     if value in last:
                         last[value] = k

@@ -8,11 +8,12 @@ in one arena, shared by those whose lifetimes do not overlap.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 
 from .loop_spec import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
-from .lower import IN_LOOPS, Graph, Operand, Step, dense
+from .lower import IN_LOOPS, Graph, Operand, Step, are_tiles, dense
 from .views import Shape, View, dense_strides
 
 #: A loop is not made larger than this.
@@ -50,6 +51,7 @@ class Plan:
     Attributes:
         groups: in the order in which they run.
         kept: values that must lie in memory: results, and what one group reads of another's.
+        homes: of these, the ones that lie within a value that is assembled of them, and where.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -63,7 +65,7 @@ class Plan:
         for step in graph.steps:
             if step.value in read or step.value not in self.scalars:
                 self._place(step)
-        self.kept = results
+        self.kept = set(results)
         for group in self._groups:
             for step in group.steps:
                 if group.kind != "loop":
@@ -72,6 +74,35 @@ class Plan:
                     if self.group_of[value] is not group:
                         self.kept.add(value)
         self.groups = self._ordered()
+        self.homes = self._homes(results)
+
+    def _homes(self, results: set[int]) -> dict[int, Operand]:
+        """For parts that loops compute and only one assembly reads: where they lie in the whole.
+
+        They are written there at once, and not copied.
+        """
+        # (within its own loop a value is read from a register)
+        uses = Counter(
+            o.value
+            for step in self.graph.steps
+            for o in step.operands
+            if self.group_of.get(step.value) is not self.group_of.get(o.value)
+        )
+        homes: dict[int, Operand] = {}
+        for step in self.graph.steps:
+            if step.kind != "assemble" or not are_tiles(step.targets, dense(step.shape)):
+                continue
+            for operand, target in zip(step.operands, step.targets, strict=True):
+                value = operand.value
+                group = self.group_of.get(value)
+                if group is None or group.kind != "loop" or value in results or uses[value] > 1:
+                    continue
+                source = self.step_of[value]
+                if self._is_full(value, group) and operand.view.is_dense:
+                    view = _reshaped(target, source.shape)
+                    if view is not None:
+                        homes[value] = Operand(step.value, view)
+        return homes
 
     def _scalars(self) -> set[int]:
         """Values of one element made of leaves alone: computed again wherever they are used."""
@@ -199,6 +230,14 @@ def _is_addressed(step: Step, operand: int) -> bool:
     return step.kind == "take" and operand == 0
 
 
+def _reshaped(view: View, shape: Shape) -> View | None:
+    """The view with dimensions of size 1 put in or left out."""
+    if _squeezed(view.shape) != _squeezed(shape):
+        return None
+    strides = iter([s for n, s in zip(view.shape, view.strides, strict=True) if n != 1])
+    return View(shape, tuple([next(strides) if n != 1 else 0 for n in shape]), view.offset)
+
+
 def _squeezed(shape: Shape) -> Shape:
     return tuple([n for n in shape if n != 1])
 
@@ -227,14 +266,17 @@ class _Writer:
     def result(self) -> tuple[Loop, list[int]]:
         for step in self.group.steps:
             self.values[step.value] = self._step(step)
-        stores = [
-            Store(self.values[s.value], self._buffer(s.value), s.dtype, self._own_strides(s))
-            for s in self.group.steps
-            if s.value in self.plan.kept
-        ]
+        stores = [self._store(s) for s in self.group.steps if s.value in self.plan.kept]
         shape = self.group.shape
         reduced = tuple([k in self.reduced for k in range(len(shape))])
         return Loop(shape, reduced, tuple(self.code), tuple(stores)), self.buffers
+
+    def _store(self, step: Step) -> Store:
+        value, home = self.values[step.value], self.plan.homes.get(step.value)
+        if home is None:
+            return Store(value, self._buffer(step.value), step.dtype, self._own_strides(step))
+        view = home.view
+        return Store(value, self._buffer(home.value), step.dtype, view.strides, view.offset)
 
     def _own_strides(self, step: Step) -> tuple[int, ...]:
         if self.plan._is_full(step.value, self.group):

@@ -123,7 +123,7 @@ def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
         loop, buffers = plan.loop(group)
         return [kernels.looping(plan.graph, loop, buffers)]
     if group.kind == "assemble":
-        return [*kernels.assembly(plan.graph, step)]
+        return [*kernels.assembly(plan.graph, step, plan.homes)]
     if group.kind == "matmul":
         return [kernels.matmul(plan.graph, step)]
     if group.kind == "conv":

@@ -54,7 +54,7 @@ def _sums_of_products(graph: Graph) -> None:
         for s in graph.steps
         if _is_sum(s)
         for o in s.operands
-        if uses[o.value] == 1 and o.view.is_dense and _is_sum(step_of.get(o.value))
+        if uses[o.value] == 1 and _is_sum(step_of.get(o.value)) and _is_whole(o, s, step_of)
     }
     steps: list[Step] = []
     for step in graph.steps:
@@ -68,6 +68,11 @@ def _sums_of_products(graph: Graph) -> None:
     graph.steps = steps
 
 
+def _is_whole(operand: Operand, reader: Step, step_of: dict[int, Step]) -> bool:
+    """Is it read as it was computed, not in another shape?"""
+    return operand.view.is_dense and step_of[operand.value].shape == reader.shape
+
+
 def _is_sum(step: Step | None) -> bool:
     return step is not None and step.kind == "map" and step.name == "add"
 
@@ -77,8 +82,7 @@ def _terms(step: Step, step_of: dict[int, Step], inner: set[int]) -> list[Operan
     waiting = list(reversed(step.operands))
     while waiting:
         operand = waiting.pop()
-        within = operand.value in inner and operand.view.shape == step.shape
-        if within:
+        if operand.value in inner:
             waiting += reversed(step_of[operand.value].operands)
         else:
             terms.append(operand)
