@@ -171,6 +171,7 @@ class _Kind:
     Attributes:
         pins: arguments that are known by their identity, and so must stay alive.
         optimizers: those that made steps in the last call.
+        arguments: ids of the Tensors that the last call was given.
         obstacle: why the last call cannot be repeated without Python.
     """
 
@@ -178,6 +179,7 @@ class _Kind:
         self.pins = pins
         self.variants: list[_Variant] = []
         self.optimizers: list[Optimizer] = []
+        self.arguments: set[int] = set()
         self.obstacle = ""
 
 
@@ -218,12 +220,15 @@ class Compiled:
         )
         if kwargs:
             key = (*key, *[(n, _signature(a, tensors, pins)) for n, a in kwargs.items()])
+        if len(tensors) > 1 and len(ids := [*map(id, tensors)]) != len({*ids}):
+            key = (*key, tuple([ids.index(i) for i in ids]))  # which are the same tensor
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             kind = self._kinds[key] = _Kind(pins)
         nodes = [node_of(t) for t in tensors]
+        kind.arguments = {*map(id, tensors)}
         for variant in kind.variants:
             if variant.steady and variant.holds():
                 with realize.LOCK:
@@ -305,6 +310,8 @@ class Compiled:
         options = [_Options(o, trace.handed) for o in kind.optimizers]
         known = _known([*environment.values, *modules], options)
         recording = recorded(trace, nodes, known, tensors_in(result, []))
+        if kind.arguments.intersection(recording.changed):
+            raise Obstacle("it changes an argument in place")
         made = {id(p) for p, _ in recording.gradients}
         empty = [p for p in empty if id(p) in made]
         return _Variant(recording, result, trace, environment, options, empty)

@@ -285,6 +285,32 @@ def test_variables_of_an_enclosing_function_are_seen() -> None:
     assert step(weft.ones(2)).tolist() == [5.0, 5.0]
 
 
+def test_one_tensor_for_two_arguments() -> None:
+    step = weft.compile(lambda x, y: x - y)
+    x, y = weft.ones(2), weft.zeros(2)
+    for _ in range(4):
+        assert step(x, x).tolist() == [0.0, 0.0]
+    for _ in range(4):
+        assert step(x, y).tolist() == [1.0, 1.0]
+        assert step(y, y).tolist() == [0.0, 0.0]
+    assert is_replayed(step)
+
+
+def test_an_argument_that_is_changed() -> None:
+    w, v = weft.ones(2), weft.ones(2)
+
+    def halve(x: weft.Tensor) -> weft.Tensor:
+        x.mul_(0.5)
+        return w + x
+
+    step: Any = weft.compile(halve)
+    for k in range(1, 6):
+        assert step(w).tolist() == [2 * 0.5**k] * 2
+    assert step(v).tolist() == [0.5**5 + 0.5] * 2
+    assert v.tolist() == [0.5, 0.5]
+    assert w.tolist() == [0.5**5] * 2
+
+
 def test_numbers_among_the_arguments() -> None:
     step = weft.compile(lambda x, k: x * k)
     for k in (1.0, 2.0, 1.0, 2.0, 1.0, 2.0):
