@@ -6,6 +6,7 @@
     ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
     ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
     ├── OptionError      (RuntimeError, ValueError)  an option that an op cannot take
+    ├── OutOfMemoryError (RuntimeError, MemoryError) a device's memory does not suffice
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError)                an index beyond the end
     ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
@@ -58,6 +59,10 @@ class DataError(WeftError, RuntimeError, ValueError):
 
 class OptionError(WeftError, RuntimeError, ValueError):
     """An option that an op cannot take."""
+
+
+class OutOfMemoryError(WeftError, RuntimeError, MemoryError):
+    """The memory of a device does not suffice for what is to be computed on it."""
 
 
 class GradientError(WeftError, RuntimeError):

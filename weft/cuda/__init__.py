@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engine.devices import resolve, waited_for
 from ..engine.realize import realize_pending
-from ..errors import DeviceError, UnsupportedOp
+from ..errors import DeviceError, OutOfMemoryError as OutOfMemoryError, UnsupportedOp
 from ..graph import device as devices
 from ..tensors.random import default_generator
 

@@ -62,9 +62,12 @@ def host(value: Any) -> Any:
     """
     if is_host(value):
         return np.asarray(value)
-    from .xla.faults import raise_faults
+    from .xla.faults import raise_faults, translated
 
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except RuntimeError as error:
+        raise translated(error) from None
     raise_faults()
     return array
 

@@ -13,7 +13,7 @@ from samples import OPS
 from sampling import Bad, Op, build
 
 import weft
-from weft.errors import DeviceError, IndexOutOfRange
+from weft.errors import DeviceError, IndexOutOfRange, OutOfMemoryError
 from weft.nn import functional as F
 
 pytestmark = LET_PASS
@@ -102,3 +102,12 @@ def test_a_step_on_wrong_data_changes_no_weight(on_xla: weft.device) -> None:
     assert count.item() == 3
     assert step([[2, 3]]).isfinite().item()
     assert [p.tolist() for p in model.parameters()] != before
+
+
+def test_not_enough_memory(on_xla: weft.device) -> None:
+    x = weft.ones(2)
+    with pytest.raises(OutOfMemoryError, match=r"not enough memory on xla:cpu: .* smaller batch"):
+        weft.realize(weft.zeros(10**13) + 1)
+    assert weft.cuda.OutOfMemoryError is OutOfMemoryError
+    assert (weft.ones(2) + 1).tolist() == [2, 2]
+    del x

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import IndexOutOfRange
+from ...errors import IndexOutOfRange, OutOfMemoryError
 from ...graph.modes import Where, describe
 from ...graph.node import Signature
 from .rules import Words
@@ -56,6 +56,19 @@ def raise_faults() -> None:
         if failed.any():
             k = int(failed.argmax())
             raise _error(*run.ops[k], float(np.asarray(run.wrong)[k]))
+
+
+def translated(error: Exception, where: object = "") -> Exception:
+    """What JAX raised, in weft's terms where there are any."""
+    text = str(error)
+    if not text.startswith("RESOURCE_EXHAUSTED"):
+        return error
+    place = f" on {where}" if where else ""
+    return OutOfMemoryError(
+        f"there is not enough memory{place}: {text.partition(': ')[2]} Take a smaller batch, "
+        "16-bit floats, or weft.utils.checkpoint for parts of the model; and let go of results "
+        "that you do not need"
+    )
 
 
 def _error(sig: Signature, where: Where | None, words: Words, wrong: float) -> Exception:

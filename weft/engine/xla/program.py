@@ -18,7 +18,7 @@ from .. import precision
 from ..devices import host, put
 from ..reference import Failure, Outcome, Program
 from . import platform
-from .faults import Watch, watch
+from .faults import Watch, translated, watch
 from .lowering import ELEMENTWISE, RULES, WORDS, can_fail, lower
 from .partition import Part, partition, sources
 from .rules import Checked, Setting
@@ -26,6 +26,10 @@ from .rules import Checked, Setting
 #: The first failure of a part: its place in the order, and what it is.
 First = tuple[int, Failure] | None
 Watched = Callable[[], list[Any] | None]
+
+
+#: Steps of a program of XLA, which holds machine code, count so many times in the limit of all.
+_WEIGHT = 50
 
 
 class Placed:
@@ -37,7 +41,7 @@ class Placed:
             changes: in place, since the last run; their ``before`` may be needed to undo them.
             watched: gives the list in which programs that run are to be noted, or None.
         """
-        self.size = len(work.order)
+        self.size = len(work.order) * _WEIGHT
         self._stored = [node.mark for node in work.stored]
         self._parts = [
             OnCPU(part, work) if part.device is CPU else Compiled(part, work, changes, watched)
@@ -136,8 +140,11 @@ class Compiled:
         if (watched := self._watched()) is not None:
             self.latest = call, [_like(a) for a in arguments]
             watched.append(self)
-        with platform.wide():
-            out, failed, wrong = call(platform.token(self.device), *arguments)
+        try:
+            with platform.wide():
+                out, failed, wrong = call(platform.token(self.device), *arguments)
+        except jax.errors.JaxRuntimeError as error:
+            raise translated(error, self.device) from None
         for k in given:  # nobody has these, unless it be to undo a change, after Ctrl-C
             work.leaves[self._part.inputs[k]].value = _GIVEN_AWAY
         for place, value in zip(places, out, strict=True):
