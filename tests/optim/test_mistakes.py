@@ -199,6 +199,20 @@ def test_a_users_step_has_hooks_and_runs_what_is_pending() -> None:
     assert not PENDING
 
 
+def test_a_wrapper_that_is_an_optimiser_in_name_only() -> None:
+    class Wrapper(optim.Optimizer):
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def step(self, closure: Any = None) -> Any:
+            return self.inner.step(closure)
+
+    p = weft.ones(1, requires_grad=True)
+    p.sum().backward()
+    Wrapper(SGD([p], lr=0.5)).step()
+    assert p.item() == 0.5
+
+
 def test_a_hook_may_replace_the_arguments() -> None:
     p = weft.ones(1, requires_grad=True)
     optimiser = SGD([p], lr=0.1)

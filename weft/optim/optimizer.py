@@ -64,7 +64,8 @@ def _whole(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(step)
     def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._steps_now:  # a step that calls its base's
+        # A step that calls its base's; or of a wrapper that has not called Optimizer.__init__.
+        if self._steps_now or not (hasattr(self, "state") and hasattr(self, "param_groups")):
             return step(self, *args, **kwargs)
         args = (self, *args)
         for hook in [*_before_every_step.values(), *self._before_step.values()]:
