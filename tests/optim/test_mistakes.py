@@ -135,6 +135,34 @@ def test_no_false_alarm(step: Any) -> None:
             step(model, optimiser)
 
 
+def test_layers_that_came_after_the_optimiser() -> None:
+    model = _model()
+    optimiser = SGD(model, lr=0.1)
+    model[2] = nn.Linear(3, 1)
+    model(X).sum().backward()
+    with pytest.warns(UserWarning, match=r"parameters '2\.weight', '2\.bias' are not among"):
+        optimiser.step()
+    optimiser.step()  # said once
+    given = SGD(_model().parameters(), lr=0.1)  # without the model: nothing to compare with
+    nn.Linear(1, 1)
+    for p in given.param_groups[0]["params"]:
+        p.grad = weft.zeros_like(p)
+    given.step()
+
+
+def test_layers_that_are_frozen_or_given_by_hand() -> None:
+    model = _model()
+    optimiser = SGD(model, lr=0.1)
+    model.append(nn.Linear(1, 1))
+    model[3].requires_grad_(False)
+    model.append(nn.Linear(1, 1))
+    optimiser.add_param_group({"params": list(model[4].named_parameters()), "lr": 0.01})
+    model(X).sum().backward()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimiser.step()
+
+
 def test_options_of_a_group() -> None:
     p = weft.ones(2, requires_grad=True)
     with pytest.raises(TypeError, match=r"no option 'learning_rate'\. Did you mean 'lr'"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import did_you_mean
 from ..graph.modes import user_warning
+from ..nn import place
 from ..tensors.core import TensorCore, not_a_tensor
 from ..tensors.differentiate import Walks
 
@@ -130,6 +131,9 @@ def notice(optimizer: Optimizer, *, moved: bool) -> None:
                 version = g._used_at = g._version
                 if g._added_at == version:
                     again = True
+    if optimizer._model is not None and optimizer._structure != place.structure:
+        optimizer._structure = place.structure
+        _notice_other_parameters(optimizer, optimizer._model())
     # A schedule may be tried out without gradients.
     is_dry = optimizer._is_scheduled and optimizer._walks == Walks.count
     optimizer._walks = Walks.count
@@ -143,6 +147,25 @@ def notice(optimizer: Optimizer, *, moved: bool) -> None:
         _warn(optimizer, "nan", _NAN.format(name=_name(optimizer, last)))
 
 
+def _notice_other_parameters(optimizer: Optimizer, model: Any) -> None:
+    """Layers that were replaced, or came, after the optimiser was made."""
+    if model is None:
+        return
+    known = {id(p) for p in _parameters(optimizer)}
+    others = [
+        f"'{name}'"
+        for name, p in model.named_parameters()
+        if p.requires_grad and id(p) not in known
+    ]
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        _warn(optimizer, "others", _OTHERS.format(names=", ".join(others[:5]) + more))
+
+
+_OTHERS = (
+    "the model's parameters {names} are not among those that it moves: their layers came after it "
+    "was made. Make the optimiser after the model is complete, or add them with add_param_group()"
+)
 _NOTHING = (
     "no parameter has a gradient ({count}), so this step changes nothing. Call loss.backward() "
     "first, and zero_grad() before that, not after. If you did: is the loss computed by the model "

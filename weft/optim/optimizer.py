@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import wraps
 from typing import Any, Final, Self
+from weakref import ref
 
 from ..autograd.modes import enable_grad, no_grad
 from ..dtypes import dtype, float32
@@ -128,6 +129,8 @@ class Optimizer:
 
     _called = False  # has step() been called? Schedulers of the rate want to know
     _steps_now = False
+    _model: ref[Any] | None = None  # the model, where it was given as a whole
+    _structure = -1  # of all modules, when the model's parameters were last compared with these
     _is_scheduled = False  # is there a scheduler of its rates?
     _walks = 0  # how many backward() there had been when it last made a step
     _warned: set[str]  # what has been said about this one's mistakes
@@ -162,6 +165,7 @@ class Optimizer:
         self.state: defaultdict[Any, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         if hasattr(params, "named_parameters"):
+            self._model = ref(params)
             params = params.named_parameters()
         if isinstance(params, TensorCore):
             raise TypeError(
