@@ -1,4 +1,4 @@
-"""Tests of graphs that XLA computes, on the CPU. They are skipped where JAX is not installed."""
+"""Tests of graphs that XLA computes, on the CPU. Each file is skipped where there is no JAX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 import weft
 
-pytest.importorskip("jax", reason="computes by JAX: pip install 'weft[xla]'")
 
 # Thousands of small programs are compiled once and run once: XLA need not make them fast. (JAX
 # reads this when its first device is asked for.)
