@@ -125,7 +125,8 @@ def in_torch(file: str) -> dict[str, Any]:
     names = (
         "import torch\nfrom torch import Tensor, arange, cat, empty, nn, no_grad, randn, "
         "randn_like, zeros\nfrom torch.nn import functional as F\nShapeError = DTypeError = "
-        "RuntimeError\nnn.DropPath = getattr(nn, 'DropPath', nn.Dropout)\n"
+        "RuntimeError\nfrom types import SimpleNamespace\n"
+        "nn = SimpleNamespace(**{**vars(nn), 'DropPath': nn.Dropout})\n"
     )
     namespace: dict[str, Any] = {"__name__": "zoo"}
     exec(source.replace(head, head + names, 1), namespace)
