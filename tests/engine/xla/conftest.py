@@ -9,7 +9,6 @@ import pytest
 
 import weft
 
-
 # Thousands of small programs are compiled once and run once: XLA need not make them fast. (JAX
 # reads this when its first device is asked for.)
 os.environ["XLA_FLAGS"] = " ".join(

@@ -13,6 +13,7 @@ pytest.importorskip("jax", reason="computes by JAX: pip install 'weft[xla]'")
 
 import weft
 from weft import nn
+from weft.engine import realize
 
 XLA = "xla:cpu"
 
@@ -167,6 +168,27 @@ def test_compiled_steps() -> None:
             run(weft.randn(6, 4, device=XLA))
     for a, b in zip(plain.parameters(), model.parameters(), strict=True):
         assert (a == b).all()
+
+
+def test_a_step_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No value comes to the host before somebody reads one."""
+    model = Net().to(XLA)
+    optimizer = weft.optim.Adam(model.parameters())
+    x = weft.randn(6, 4, device=XLA)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), weft.zeros(6, dtype=weft.int64, device=XLA))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step()
+    with monkeypatch.context() as patch:
+        patch.setattr(realize, "host", lambda value: pytest.fail("it waited"))
+        for _ in range(3):
+            loss = step()
+    assert np.isfinite(loss.item())
 
 
 def test_gradients_of_a_number_on_the_cpu_go_to_the_cpu() -> None:
