@@ -62,10 +62,11 @@ class Session:
 
         Returns:
             ``about`` (machine, versions, settings), ``cases`` (by group, case and peer, a list with
-            an entry for each round), ``machine`` (of ``machine.py``), ``left_out`` (sentences).
+            an entry for each round), ``machine`` (of ``machine.py``), ``remarks`` (who is left out,
+            and why).
         """
         begin = time.monotonic()
-        self.report = {"about": self._about(), "cases": {}, "left_out": []}
+        self.report = {"about": self._about(), "cases": {}, "remarks": []}
         with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
             self._folder = Path(folder)
             self.peers = [peer for peer in self.peers if self._is_there(peer)]
@@ -125,7 +126,7 @@ class Session:
         found = self.report["cases"].get("steps", {}).get(case, {})
         losses = {peer: results[0]["value"] for peer, results in found.items()}
         if losses and max(losses.values()) - min(losses.values()) > 1e-3:
-            self._leave_out(f"nothing, but the first losses of {case} differ: {losses}")
+            self._remark(f"The first losses of {case} differ: {losses}")
 
     # ---- running it
 
@@ -134,7 +135,7 @@ class Session:
         one = PEERS[peer]
         for package in one.needs:
             if importlib.util.find_spec(package) is None:
-                self._leave_out(f"{one.title}: {package} is not installed")
+                self._remark(f"{one.title} is left out: {package} is not installed")
                 return False
         return self._work(peer, [])
 
@@ -157,8 +158,8 @@ class Session:
         }
         done = _call(job, self._environment(self._folder / cache.replace(" ", "-")))
         if isinstance(done, str):
-            what = cases[0][1] or cases[0][0] if cases else "import"
-            self._leave_out(f"{PEERS[peer].title}, {what}: {done}")
+            what = cases[0][1] or cases[0][0] if cases else "everything"
+            self._remark(f"{PEERS[peer].title} is left out of {what}: {done}")
             return False
         self.report["about"]["versions"][PEERS[peer].library] = done.pop("version")
         done.pop("import", None)
@@ -185,9 +186,9 @@ class Session:
             **dict.fromkeys(_CACHES, str(cache)),
         }
 
-    def _leave_out(self, why: str) -> None:
-        self.report["left_out"].append(why)
-        _say(f"left out: {why}")
+    def _remark(self, text: str) -> None:
+        self.report["remarks"].append(text)
+        _say(text)
 
     def _about(self) -> dict[str, Any]:
         return {

@@ -168,7 +168,7 @@ def text(report: Report) -> str:
             for row in grid
         ]
         parts.append("\n".join([table.title, table.note, "", *lines]))
-    return "\n\n".join([*parts, *_left_out(report)])
+    return "\n\n".join([*parts, *_remarks(report)])
 
 
 def markdown(report: Report) -> str:
@@ -177,8 +177,8 @@ def markdown(report: Report) -> str:
         grid = [table.head, ["---"] * len(table.head), *table.rows]
         lines = ["| " + " | ".join(row) + " |" for row in grid]
         parts += [f"### {table.title}", table.note, "\n".join(lines)]
-    return "\n\n".join([*parts, *_left_out(report)])
+    return "\n\n".join([*parts, *_remarks(report)])
 
 
-def _left_out(report: Report) -> list[str]:
-    return [f"Left out: {why}." for why in report["left_out"]]
+def _remarks(report: Report) -> list[str]:
+    return [f"{text}." for text in report["remarks"]]

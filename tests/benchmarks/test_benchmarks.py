@@ -139,7 +139,7 @@ def test_processes_in_turn_and_what_they_say(torch: Any, tmp_path: Path) -> None
     env = {**os.environ, "WEFT_REFERENCE": "0"}
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, cwd=ROOT)
     report = json.loads(file.read_text())
-    assert report["left_out"] == []
+    assert report["remarks"] == []
     for group in ("steps", "forward"):
         rounds = report["cases"][group]["tiny MLP"]
         assert set(rounds) == {"weft", "weft loop", "torch"}
@@ -163,8 +163,8 @@ def test_processes_in_turn_and_what_they_say(torch: Any, tmp_path: Path) -> None
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     report = session.Session(groups=["steps"], peers=["flax"]).run()
-    assert report["left_out"] == ["Flax NNX: jax is not installed"]
-    assert "Left out: Flax NNX: jax is not installed." in tables.text(report)
+    assert report["remarks"] == ["Flax NNX is left out: jax is not installed"]
+    assert "Flax NNX is left out: jax is not installed." in tables.text(report)
 
 
 def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,8 @@ def test_a_worker_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     one.run()
     monkeypatch.setattr(one, "_folder", Path("no such folder"))
     assert not one._work("weft", [("steps", "LeNet")], weights=Path("no-such-file.npz"))
-    (why,) = one.report["left_out"]
-    assert why.startswith("weft.compile, LeNet: failed (FileNotFoundError: ")
+    (why,) = one.report["remarks"]
+    assert why.startswith("weft.compile is left out of LeNet: failed (FileNotFoundError: ")
 
 
 def report_of(ours: list[float], theirs: list[float]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def report_of(ours: list[float], theirs: list[float]) -> dict[str, Any]:
     cases = {"steps": {"LeNet": {"weft": rounds(ours), "jax": rounds(theirs)}}}
     kernels = {"x * 2": ["memory", 8e9, 2.0], "matmul": ["arithmetic", 1e9, 0.5]}
     machine = {"peak": 4e9, "copy": 8e9, "kernels": kernels}
-    return {"about": about, "cases": cases, "machine": machine, "left_out": []}
+    return {"about": about, "cases": cases, "machine": machine, "remarks": []}
 
 
 def test_ratios_are_the_peers_time_over_ours() -> None:
