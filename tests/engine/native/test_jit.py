@@ -131,6 +131,21 @@ def test_several_modules_at_once(
     assert call(jit.compile_module(adds(20), ["f"]), 1) == 21
 
 
+def test_code_that_is_let_go_by_a_thread_that_the_lock_waits_for() -> None:
+    library = jit.compile_module(adds(50), ["f"])
+    jit._libraries.clear()
+    held = [library]
+    del library
+    with jit._LOCK:
+        thread = threading.Thread(target=held.clear)
+        thread.start()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+        assert len(jit._unloading) == 1
+    jit.compile_module(adds(51), ["f"])
+    assert not jit._unloading
+
+
 def test_threads_compile_at_once() -> None:
     counted = Counted()
     found: dict[tuple[int, int], int] = {}

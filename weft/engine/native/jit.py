@@ -14,7 +14,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -33,6 +33,7 @@ _MAX_LIBRARIES = 256
 
 _LOCK = threading.RLock()  # around all that reaches LLVM, and what follows
 _libraries: OrderedDict[str, Library] = OrderedDict()
+_unloading: deque[Any] = deque()
 _serial = itertools.count()
 
 
@@ -75,6 +76,7 @@ def compile_module(text: str, names: Sequence[str], *, opt: int = 1) -> Library:
 def compile_modules(modules: Sequence[tuple[str, Sequence[str]]], *, opt: int = 1) -> list[Library]:
     """The libraries of several modules, compiled side by side. See :func:`compile_module`."""
     with _LOCK:
+        _unload_all()
         keys = [_key(text, names, opt) for text, names in modules]
         missing: dict[str, tuple[str, Sequence[str]]] = {}
         found: dict[str, Library] = {}  # (all of them: the memory may be smaller)
@@ -266,5 +268,23 @@ def _linker() -> Any:
 
 
 def _unload(tracker: Any) -> None:
-    with _LOCK:
+    """Lets code go, now or when the lock is free.
+
+    A finaliser runs in any thread, in the middle of anything: it must not wait, since who holds the
+    lock may be waiting for that thread.
+    """
+    _unloading.append(tracker)
+    if _LOCK.acquire(blocking=False):
+        try:
+            _unload_all()
+        finally:
+            _LOCK.release()
+
+
+def _unload_all() -> None:
+    while _unloading:
+        try:
+            tracker = _unloading.popleft()
+        except IndexError:  # another finaliser has come in between
+            return
         tracker.close()
