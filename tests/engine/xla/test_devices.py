@@ -293,3 +293,20 @@ def test_explain() -> None:
     assert "collectives: none" in text
     (flops,) = re.findall(r"([\d.]+) k floating-point operations", text)
     assert 1.02 <= float(flops) < 2  # 2 * 16 * 8 * 4 of the product, and those of bias and sum
+
+
+def test_a_forked_process_says_that_it_has_the_cpu_only() -> None:
+    script = (
+        "import os, weft, warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "x = weft.ones(2, device='xla:cpu')\n"
+        "weft.realize(x)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    assert weft.ones(2).tolist() == [1, 1]\n"
+        "    try: (x + 1).tolist()\n"
+        "    except weft.errors.DeviceError as error: os._exit('spawn' not in str(error))\n"
+        "    os._exit(2)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)

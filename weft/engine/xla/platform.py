@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,7 @@ def jax() -> Any:
     config.take_gpu_memory_as_needed()
     import jax as package
 
+    os.register_at_fork(after_in_child=_note_fork)
     settings = package.config
     if config.CACHE and settings.jax_compilation_cache_dir is None:
         folder = Path(config.CACHE_DIR).expanduser() / "xla"
@@ -37,8 +39,28 @@ def jax() -> Any:
     return package
 
 
+class _Forked:
+    """Is this a child of a process that had used JAX, whose threads it lacks?"""
+
+    yes = False
+
+
+def _note_fork() -> None:
+    _Forked.yes = True
+
+
 def wide() -> Any:
-    """Within it, JAX has 64-bit types. (A user's own JAX code keeps the setting that it has.)"""
+    """Within it, JAX has 64-bit types. (A user's own JAX code keeps the setting that it has.)
+
+    Raises:
+        DeviceError: in a forked process, where JAX would wait forever.
+    """
+    if _Forked.yes:
+        raise DeviceError(
+            "this process was forked from one that computes on another device, and can compute on "
+            "the CPU only: make tensors there with device='cpu' and move them in the parent, or "
+            "start it anew (multiprocessing_context='spawn' of DataLoader)"
+        )
     return jax().enable_x64(True)
 
 

@@ -255,7 +255,9 @@ def _started(job: Job, context: Any, lendable: int) -> _Worker:
         with LOCK, warnings.catch_warnings():  # no thread is within a run while a child is made
             # From Python 3.12 on, at any other thread. The engine's are not there while a child is
             # made, and what threads of others hold (a progress bar's), workers do not need.
+            # So do those of JAX, which workers have no use for.
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
             process.start()
     except BaseException:
         ours.close()
