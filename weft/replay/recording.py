@@ -115,7 +115,19 @@ def recorded(
     recording.keys = _in_order_of_drawing(recording)
     old = {i for i, node in first.items() if node.order < trace.start}
     _explain_results(recording, known, returned, old)
+    recording.run = run._replace(
+        leaves=[_bare(n) for n in run.leaves], stored=[_bare(n) for n in run.stored], changes=[]
+    )
     return recording
+
+
+def _bare(node: Node) -> Node:
+    """All of a node but its value, which must not stay alive as long as the recording does."""
+    bare = Node()
+    bare.sig, bare.type, bare.where = node.sig, node.type, node.where
+    bare.tracks, bare.order = node.tracks, node.order
+    bare.inputs, bare.value, bare.mark = (), None, 0
+    return bare
 
 
 def _before(run: Run) -> dict[int, Node]:
