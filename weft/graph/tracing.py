@@ -37,6 +37,11 @@ class Trace:
         self.runs: list[Any] = []
         self.obstacles: list[str] = []
 
+    def let_go(self) -> None:
+        """Forgets nodes and their values: live numbers keep their trace."""
+        for held in (self.live, self.keys, self.optimizers, self.runs):
+            held.clear()
+
     def options(self, group: dict[str, Any], name: str) -> dict[str, Any]:
         """The options of an optimiser's group, its floats as live numbers."""
         self.handed.add(id(group))

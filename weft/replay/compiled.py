@@ -292,6 +292,7 @@ class Compiled:
             kind.obstacle = self._learn(kind, new)
         except Obstacle as error:
             kind.obstacle = str(error)
+        trace.let_go()
         return result
 
     def _variant(

@@ -36,6 +36,19 @@ def _whole(value: Any) -> Any:
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
+def _taken(node: Node) -> Any:
+    """The array of a node that nobody else has, if nobody else has that either."""
+    array = node.value
+    if array.__class__ is not np.ndarray or getrefcount(array) != _MINE:  # node, local, argument
+        return None
+    base, flags = array.base, array.flags
+    if base is not None:  # (results are views of arrays as they were allocated)
+        alone = base.__class__ is np.ndarray and base.base is None and getrefcount(base) == _MINE
+        if not alone or base.nbytes != array.nbytes:
+            return None
+    return array if flags.c_contiguous and flags.writeable else None
+
+
 def _are_mine(*lists: list[Any]) -> bool:
     return all([c == _MINE for each in lists for c in map(getrefcount, each)])
 
@@ -89,8 +102,11 @@ class Slots:
         old = handle._node
         if (old.type, old.tracks) != self._kinds[k] or handle._base is not None:
             return False
-        array = _new_array(old.type)
-        np.copyto(array, value_of(old))
+        value_of(old)
+        array = _taken(old) if getrefcount(old) == _MINE else None  # handle, local, argument
+        if array is None:
+            array = _new_array(old.type)
+            np.copyto(array, value_of(old))
         self.give(k, array)
         self.moves += 1
         return True

@@ -733,6 +733,17 @@ def test_two_functions_on_one_model() -> None:
     assert_same(compiled, plain)
 
 
+def test_values_of_recorded_calls_are_let_go() -> None:
+    training = Training("Adam", compiled=True)
+    old = []
+    for k in range(5):
+        training.run(k, k + 1)
+        old += [weakref.ref(p._node.value) for p in training.model.parameters()]
+    gc.collect()
+    alive = [v for ref in old if (v := ref()) is not None]
+    assert len(alive) <= 6  # those that the last calls write to
+
+
 def test_nothing_is_kept_alive() -> None:
     training = Training(compiled=True)
     training.run()
