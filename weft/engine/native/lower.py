@@ -23,6 +23,9 @@ _IDENTITIES = ("same", "detach", "graft", "over", "to_device")
 _FEW_ROWS = 16
 _LARGE_REDUCTION = 32768
 
+#: Of more parts it is not asked whether they overlap (each is held against each).
+_MOST_TILES = 256
+
 #: Kinds of steps that can join in a loop.
 IN_LOOPS = ("map", "random", "reduce", "take")
 
@@ -44,6 +47,7 @@ class Step:
             ``scatter``, ``matmul``, ``conv``, ``pool``, or ``host`` (the op's NumPy reference).
         operands: of a map, broadcast to its shape.
         targets: of an assembly, where each operand goes.
+        tiled: do the targets fill the whole without overlapping?
     """
 
     value: int
@@ -53,6 +57,7 @@ class Step:
     shape: Shape
     dtype: str
     targets: tuple[View, ...] = ()
+    tiled: bool = False
 
     @property
     def name(self) -> str:
@@ -195,10 +200,11 @@ class Graph:
         sig: Signature,
         operands: tuple[Operand, ...],
         targets: tuple[View, ...] = (),
+        tiled: bool = False,
     ) -> Operand:
         value = len(self.shapes)
         shape, dtype = sig.type.shape, sig.type.dtype.name
-        step = self._step_of[value] = Step(value, kind, sig, operands, shape, dtype, targets)
+        step = self._step_of[value] = Step(value, kind, sig, operands, shape, dtype, targets, tiled)
         self.steps.append(step)
         self.shapes.append(shape)
         self.dtypes.append(dtype)
@@ -247,7 +253,7 @@ class Graph:
             cuts[dim] = (start, start + part.shape[dim], 1)
             targets.append(whole.slice(tuple(cuts)))
             start += part.shape[dim]
-        return self.add_step("assemble", sig, operands, tuple(targets))
+        return self.add_step("assemble", sig, operands, tuple(targets), tiled=True)
 
     def _with_part(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
         """``set_slice``; where its base is assembled, too, as one step with that."""
@@ -259,9 +265,10 @@ class Graph:
             parts, targets = list(under.operands), list(under.targets)
         parts.append(part)
         targets.append(whole.slice(sig.attrs))
-        if targets[0] == whole and are_tiles(targets[1:], whole):
+        tiled = targets[0] == whole and _are_tiles(targets[1:], whole)
+        if tiled:
             del parts[0], targets[0]
-        return self.add_step("assemble", sig, tuple(parts), tuple(targets))
+        return self.add_step("assemble", sig, tuple(parts), tuple(targets), tiled)
 
 
 def _computes_in_single(kind: str, sig: Signature) -> bool:
@@ -279,9 +286,9 @@ def single(kind: TensorType) -> TensorType:
     return type_of(kind.shape, BY_NAME["float32"]) if kind.dtype.name in operations.HALVES else kind
 
 
-def are_tiles(targets: Sequence[View], whole: View) -> bool:
+def _are_tiles(targets: Sequence[View], whole: View) -> bool:
     """Are the parts boxes that fill the whole without overlapping?"""
-    if sum(t.size for t in targets) != whole.size:
+    if len(targets) > _MOST_TILES or sum(t.size for t in targets) != whole.size:
         return False
     if any(t.strides != whole.strides for t in targets):
         return False

@@ -40,23 +40,28 @@ def place(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) ->
     """Offsets for values that live from ``first`` to ``last``: the largest are placed first, each
     at the lowest address that is free all its life.
     """
+    count = len(sizes)
+    begins, ends = np.zeros(count, np.int64), np.zeros(count, np.int64)  # in memory
+    firsts, lasts = np.zeros(count, np.int64), np.zeros(count, np.int64)  # in time
     offsets: dict[int, int] = {}
-    placed: list[int] = []
-    for value in sorted(sizes, key=lambda v: -sizes[v]):
-        size = sizes[value]
-        taken = sorted(
-            (offsets[o], offsets[o] + sizes[o])
-            for o in placed
-            if first[o] <= last[value] and first[value] <= last[o]
-        )
-        at = 0
-        for start, stop in taken:
-            if start - at >= size:
-                break
-            at = max(at, stop)
-        offsets[value] = at
-        placed.append(value)
+    for k, value in enumerate(sorted(sizes, key=lambda v: -sizes[v])):
+        beside = (firsts[:k] <= last[value]) & (first[value] <= lasts[:k])
+        at = offsets[value] = _first_gap(begins[:k][beside], ends[:k][beside], sizes[value])
+        begins[k], ends[k] = at, at + sizes[value]
+        firsts[k], lasts[k] = first[value], last[value]
     return offsets
+
+
+def _first_gap(begins: Any, ends: Any, size: int) -> int:
+    """The lowest address with so much room between areas that are taken."""
+    if not begins.size:
+        return 0
+    order = np.argsort(begins)
+    begins, ends = begins[order], np.maximum.accumulate(ends[order])
+    if begins[0] >= size:
+        return 0
+    fits = begins[1:] - ends[:-1] >= size
+    return int(ends[fits.argmax()] if fits.any() else ends[-1])
 
 
 class Memory:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from .loop_spec import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
-from .lower import IN_LOOPS, Graph, Operand, Step, are_tiles, dense
+from .lower import IN_LOOPS, Graph, Operand, Step, dense
 from .views import Shape, View, dense_strides
 
 #: A loop is not made larger than this.
@@ -90,7 +90,7 @@ class Plan:
         )
         homes: dict[int, Operand] = {}
         for step in self.graph.steps:
-            if step.kind != "assemble" or not are_tiles(step.targets, dense(step.shape)):
+            if not step.tiled:
                 continue
             for operand, target in zip(step.operands, step.targets, strict=True):
                 value = operand.value
