@@ -320,6 +320,13 @@ def native_at_once() -> Iterator[None]:
         _at_once.reset(token)
 
 
+def forget_programs() -> None:
+    """Graphs that come up again are planned anew."""
+    global _program_steps
+    _programs.clear()
+    _program_steps = 0
+
+
 def is_watched() -> bool:
     """Does somebody want to see the native programs that are run?"""
     return _watch.get() is not None

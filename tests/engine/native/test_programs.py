@@ -21,12 +21,12 @@ from weft.engine.native.jit import Stats
 def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Native code at the first run, each run compared with the reference."""
     realize.realize_pending()
-    realize._programs.clear()
+    realize.forget_programs()
     monkeypatch.setattr(config, "REFERENCE", False)
     monkeypatch.setattr(config, "NATIVE_AFTER", 0)
     monkeypatch.setattr(config, "COMPARE", True)
     yield
-    realize._programs.clear()
+    realize.forget_programs()
 
 
 def check(*outputs: weft.Tensor) -> None:
@@ -231,7 +231,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         for count in (1, 2, 3):
             weft.set_num_threads(count)
-            realize._programs.clear()
+            realize.forget_programs()
             training = Training()
             for _ in range(3):
                 loss = training.step()

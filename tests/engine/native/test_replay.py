@@ -21,7 +21,7 @@ from weft.replay.compiled import Compiled
 def native(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Native code from the first run on, kept on disk from test to test."""
     realize.realize_pending()
-    realize._programs.clear()
+    realize.forget_programs()
     monkeypatch.setattr(config, "REFERENCE", False)
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path_factory.getbasetemp() / "replay"))
 
