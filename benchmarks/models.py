@@ -89,11 +89,10 @@ def resnet18(lib: Any) -> Any:
     return ResNet()
 
 
-def gpt(lib: Any) -> Any:
-    """GPT with pre-norm blocks: 4 layers, width 256, 8 heads, 128 tokens, vocabulary 1000."""
+def gpt_block(lib: Any, width: int, heads: int, approximate: str = "none") -> Any:
+    """A block with norms before attention and before the layers after it."""
     nn = import_module(f"{lib.__name__}.nn")
     F = import_module(f"{lib.__name__}.nn.functional")
-    width, heads, length, vocabulary = 256, 8, 128, 1000
 
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -108,14 +107,22 @@ def gpt(lib: Any) -> Any:
             q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
             a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.proj(a.transpose(1, 2).reshape(n, t, c))
-            return x + self.down(F.gelu(self.up(self.norm2(x))))
+            return x + self.down(F.gelu(self.up(self.norm2(x)), approximate=approximate))
+
+    return Block()
+
+
+def gpt(lib: Any) -> Any:
+    """GPT with pre-norm blocks: 4 layers, width 256, 8 heads, 128 tokens, vocabulary 1000."""
+    nn = import_module(f"{lib.__name__}.nn")
+    width, heads, length, vocabulary = 256, 8, 128, 1000
 
     class GPT(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.token = nn.Embedding(vocabulary, width)
             self.position = nn.Embedding(length, width)
-            self.blocks = nn.Sequential(*(Block() for _ in range(4)))
+            self.blocks = nn.Sequential(*(gpt_block(lib, width, heads) for _ in range(4)))
             self.norm = nn.LayerNorm(width)
             self.head = nn.Linear(width, vocabulary, bias=False)
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.models import gpt_block
+
 
 class Setting(NamedTuple):
     """Sizes of a case; those of ``SMALL`` only show that it runs."""
@@ -119,27 +121,13 @@ def gpt2(lib: Any, s: Setting) -> Any:
     F = import_module(f"{lib.__name__}.nn.functional")
     width, heads = s.width, max(s.width // 64, 1)
 
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-            self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-        def forward(self, x: Any) -> Any:
-            n, t, c = x.shape
-            parts = self.qkv(self.norm1(x)).view(n, t, 3, heads, c // heads)
-            q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.proj(y.transpose(1, 2).reshape(n, t, c))
-            return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
-
     class GPT(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.tokens = nn.Embedding(s.vocabulary, width)
             self.places = nn.Embedding(s.length, width)
-            self.blocks = nn.Sequential(*(Block() for _ in range(s.layers)))
+            blocks = [gpt_block(lib, width, heads, "tanh") for _ in range(s.layers)]
+            self.blocks = nn.Sequential(*blocks)
             self.norm = nn.LayerNorm(width)
 
         def forward(self, ids: Any) -> Any:

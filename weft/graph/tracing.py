@@ -45,7 +45,7 @@ class Trace:
     def options(self, group: dict[str, Any], name: str) -> dict[str, Any]:
         """The options of an optimiser's group, its floats as live numbers."""
         self.handed.add(id(group))
-        return _Options(
+        return _LiveOptions(
             {
                 k: Live(v, _getter(group, k), f"{name}[{k!r}]", self) if v.__class__ is float else v
                 for k, v in group.items()
@@ -63,7 +63,7 @@ def _getter(group: dict[str, Any], name: str) -> Callable[[], Any]:
     return lambda: group[name]
 
 
-class _Options(dict[str, Any]):
+class _LiveOptions(dict[str, Any]):
     """A group's options; what is written to them goes to the group."""
 
     def __init__(self, options: dict[str, Any], group: dict[str, Any], trace: Trace) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import DTypeError, ShapeError
+from ..tensors.interop import realize
 from ..tensors.random import multinomial
+from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
 
 
@@ -44,4 +48,24 @@ def next_token(scores: Tensor, temperature: float, top_k: int | None) -> Tensor:
     return multinomial((scores / temperature).softmax(-1), 1)
 
 
-__all__ = ["check_prompt", "next_token"]
+def continued(
+    tokens: Tensor,
+    max_new_tokens: int,
+    temperature: float,
+    top_k: int | None,
+    scores_after: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Texts ``[N, L]`` with ``max_new_tokens`` more, one after the other.
+
+    Args:
+        scores_after: the scores ``[N, vocabulary]`` of the next token, given the prompt the first
+            time and then the newest token ``[N, 1]`` alone.
+    """
+    parts = [tokens]
+    for _ in range(max_new_tokens):
+        parts.append(next_token(scores_after(parts[-1]), temperature, top_k))
+        realize(parts[-1])  # each step is the same graph, whose code is made once
+    return cat(parts, 1)
+
+
+__all__ = ["check_prompt", "continued", "next_token"]

@@ -16,10 +16,8 @@ from ..errors import CheckpointError, DTypeError, ShapeError
 from ..nn import functional as F
 from ..serialization import load
 from ..tensors.creation import arange, empty, zeros
-from ..tensors.interop import realize
-from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
-from .generation import check_prompt, next_token
+from .generation import check_prompt, continued
 
 
 class Conv1D(nn.Module):
@@ -209,12 +207,12 @@ class GPT2(nn.Module):
         if total > most:
             raise ShapeError(f"GPT2.generate: {total} tokens are more than n_positions={most}")
         caches = self.make_caches(tokens.shape[0], total)
-        parts = [tokens]
-        for _ in range(max_new_tokens):
-            scores = self(parts[-1], caches)[:, -1]
-            parts.append(next_token(scores, temperature, top_k))
-            realize(parts[-1])  # each step is the same graph, whose code is made once
-        return cat(parts, 1)
+
+        def scores_after(newest: Tensor) -> Tensor:
+            scores: Tensor = self(newest, caches)
+            return scores[:, -1]
+
+        return continued(tokens, max_new_tokens, temperature, top_k, scores_after)
 
     @classmethod
     def from_file(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from .. import nn
 from ..autograd.modes import no_grad
 from ..errors import DTypeError, ShapeError
-from ..tensors.interop import realize
-from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
-from .generation import check_prompt, next_token
+from .generation import check_prompt, continued
 
 State = tuple[Tensor, Tensor]
 
@@ -74,12 +72,14 @@ class LSTMLanguageModel(nn.Module):
     ) -> Tensor:
         """Continues texts ``[N, L]``; as :meth:`weft.models.GPT2.generate`."""
         check_prompt(tokens, max_new_tokens, temperature, top_k)
-        parts, state = [tokens], None
-        for _ in range(max_new_tokens):
-            scores, state = self(parts[-1], state)
-            parts.append(next_token(scores[:, -1], temperature, top_k))
-            realize(parts[-1])  # each step is the same graph, whose code is made once
-        return cat(parts, 1)
+        state: State | None = None
+
+        def scores_after(newest: Tensor) -> Tensor:
+            nonlocal state
+            scores, state = self(newest, state)
+            return scores[:, -1]
+
+        return continued(tokens, max_new_tokens, temperature, top_k, scores_after)
 
 
 __all__ = ["LSTMLanguageModel"]

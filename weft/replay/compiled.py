@@ -18,9 +18,9 @@ from ..nn.hooks import register_module_forward_pre_hook
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensors.autocasting import autocast_mode
-from ..tensors.core import TensorCore, node_of
+from ..tensors.core import TensorCore, node_of, wrap
 from .environment import Environment, tensors_in
-from .program import Replay, Slots, tensor_of
+from .program import Replay, Slots
 from .recording import Obstacle, Recording, recorded
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
@@ -228,7 +228,6 @@ class Compiled:
                 self._kinds.clear()
             kind = self._kinds[key] = _Kind(pins)
         nodes = [node_of(t) for t in tensors]
-        kind.arguments = {*map(id, tensors)}
         for variant in kind.variants:
             if variant.steady and variant.holds():
                 with realize.LOCK:
@@ -238,6 +237,7 @@ class Compiled:
                 if new is not None:
                     return _rebuilt(variant.result, variant.replay.returned_as(new))
                 self._let_go()
+        kind.arguments = {*map(id, tensors)}
         return self._traced(kind, args, kwargs, nodes)
 
     def obstacles(self) -> list[str]:
@@ -408,7 +408,7 @@ def _check_result(result: Any) -> None:
 def _rebuilt(model: Any, new: dict[int, Node]) -> Any:
     """The same structure with new Tensors."""
     if isinstance(model, TensorCore):
-        return tensor_of(new[id(model._node)])
+        return wrap(new[id(model._node)])
     if isinstance(model, tuple) and hasattr(model, "_fields"):
         return type(model)(*[_rebuilt(v, new) for v in model])
     if isinstance(model, (tuple, list)):

@@ -14,6 +14,8 @@ from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from ..graph.modes import own_file
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
 from ..tensors.core import TensorCore
 
 _MISSING = object()
@@ -87,9 +89,6 @@ class Environment:
 
 def _is_known_otherwise(value: Any) -> bool:
     """Modules and optimisers are watched as such; functions are followed."""
-    from ..nn.module import Module
-    from ..optim.optimizer import Optimizer
-
     if isinstance(value, (Module, Optimizer, TensorCore, FunctionType, MethodType)):
         return True
     place = getattr(value, "__file__", None) or ""

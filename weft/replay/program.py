@@ -17,8 +17,8 @@ import numpy as np
 from ..engine.native.bound import Bound, aligned
 from ..engine.realize import value_of
 from ..graph.node import LEAF, Node, TensorType, leaf, next_order
-from ..tensors.core import TensorCore, new_tensor
-from .recording import Recording
+from ..tensors.core import wrap
+from .recording import Recording, node_like
 
 _node = attrgetter("_node")
 _gradient = attrgetter("_grad")
@@ -210,7 +210,7 @@ class Replay:
             return None
         self._hand_out()
         return [
-            _node_like(node, self._cells[v][()] if v in self._cells else new[v])
+            node_like(node, self._cells[v][()] if v in self._cells else new[v], next_order())
             for _, node, v in self._returned
         ]
 
@@ -302,11 +302,12 @@ class _Gradients:
     def _make(self, k: int, bound: Bound) -> None:
         array = _new_array(self._kinds[k])
         node = leaf(array, self._kinds[k])
-        for held, new in (
-            (self._tensors, tensor_of(node)),
+        fresh: tuple[tuple[list[Any], Any], ...] = (
+            (self._tensors, wrap(node)),
             (self._nodes, node),
             (self._arrays, array),
-        ):
+        )
+        for held, new in fresh:
             held[k : k + 1] = [new]
         bound.put(self._values[k], array)
 
@@ -314,25 +315,4 @@ class _Gradients:
         for param, tensor in zip(self._params, self._tensors, strict=True):
             param.__dict__["_grad"] = tensor
         for param, k in self._others:
-            param.__dict__["_grad"] = tensor_of(leaf(self._arrays[k].copy(), self._kinds[k]))
-
-
-def _node_like(model: Node, value: Any) -> Node:
-    """A node with a new value, in place of that which was recorded."""
-    node = Node()
-    node.sig, node.type, node.where = model.sig, model.type, model.where
-    node.inputs = ()
-    node.value = value
-    node.tracks = model.tracks
-    node.mark = 0
-    node.order = next_order()
-    return node
-
-
-def tensor_of(node: Node) -> Any:
-    """A new Tensor of a node."""
-    tensor: TensorCore = new_tensor()
-    tensor._node = node
-    tensor._base = None
-    tensor._version = 0
-    return tensor
+            param.__dict__["_grad"] = wrap(leaf(self._arrays[k].copy(), self._kinds[k]))

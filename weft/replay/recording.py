@@ -116,18 +116,21 @@ def recorded(
     old = {i for i, node in first.items() if node.order < trace.start}
     _explain_results(recording, known, returned, old)
     recording.run = run._replace(
-        leaves=[_bare(n) for n in run.leaves], stored=[_bare(n) for n in run.stored], changes=[]
+        # (their values must not stay alive as long as the recording does)
+        leaves=[node_like(n, None, n.order) for n in run.leaves],
+        stored=[node_like(n, None, n.order) for n in run.stored],
+        changes=[],
     )
     return recording
 
 
-def _bare(node: Node) -> Node:
-    """All of a node but its value, which must not stay alive as long as the recording does."""
-    bare = Node()
-    bare.sig, bare.type, bare.where = node.sig, node.type, node.where
-    bare.tracks, bare.order = node.tracks, node.order
-    bare.inputs, bare.value, bare.mark = (), None, 0
-    return bare
+def node_like(model: Node, value: Any, order: int) -> Node:
+    """A node that stands for what another does, with a value and place of its own."""
+    node = Node()
+    node.sig, node.type, node.where = model.sig, model.type, model.where
+    node.tracks, node.order = model.tracks, order
+    node.inputs, node.value, node.mark = (), value, 0
+    return node
 
 
 def _before(run: Run) -> dict[int, Node]:

@@ -76,26 +76,21 @@ def call_without_autocast(function: Callable[..., R], args: Any, kwargs: Any, ki
 
 def in_low_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Marks a function that autocast runs in its low type: products, convolutions."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        kinds = _mode()
-        if kinds is None:
-            return function(*args, **kwargs)
-        return call_without_autocast(function, args, kwargs, kinds)
-
-    return run
+    return _cast_if_on(function, lambda kinds: kinds)
 
 
 def in_full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Marks a function that autocast runs in float32: losses, solvers."""
+    return _cast_if_on(function, _full)
 
+
+def _cast_if_on(function: Callable[P, R], choose: Callable[[Kinds], Kinds]) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         kinds = _mode()
         if kinds is None:
             return function(*args, **kwargs)
-        return call_without_autocast(function, args, kwargs, _full(kinds))
+        return call_without_autocast(function, args, kwargs, choose(kinds))
 
     return run
 

@@ -361,10 +361,11 @@ def batch(k: int) -> tuple[weft.Tensor, weft.Tensor]:
     return x, weft.from_numpy(np.arange(k, k + 8) % 3)
 
 
-def a_step(inside: Callable[[nn.Module, optim.Optimizer], Any] = lambda m, o: None) -> Built:
-    model = small()
-    optimiser = optim.SGD(model.parameters(), 0.1, momentum=0.9)
-
+def training_step(
+    model: nn.Module,
+    optimiser: optim.Optimizer,
+    inside: Callable[[nn.Module, optim.Optimizer], Any] = lambda m, o: None,
+) -> Step:
     def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
         optimiser.zero_grad()
         loss = F.cross_entropy(model(x), y)
@@ -373,7 +374,13 @@ def a_step(inside: Callable[[nn.Module, optim.Optimizer], Any] = lambda m, o: No
         optimiser.step()
         return loss
 
-    return step, batch, lambda: list(model.parameters())
+    return step
+
+
+def a_step(inside: Callable[[nn.Module, optim.Optimizer], Any] = lambda m, o: None) -> Built:
+    model = small()
+    optimiser = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    return training_step(model, optimiser, inside), batch, lambda: list(model.parameters())
 
 
 def clipped() -> Built:
@@ -470,18 +477,11 @@ def rate_in_a_tensor() -> Built:
     model = small()
     optimiser = optim.SGD(model.parameters(), lr=weft.tensor(0.1))
 
-    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
-        optimiser.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimiser.step()
-        return loss
-
     def args(k: int) -> tuple[Any, ...]:
         optimiser.param_groups[0]["lr"].mul_(0.9)
         return batch(k)
 
-    return step, args, lambda: list(model.parameters())
+    return training_step(model, optimiser), args, lambda: list(model.parameters())
 
 
 class Settings:
@@ -508,19 +508,12 @@ def schedule_outside() -> Built:
     )
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, 10)
 
-    def step(x: weft.Tensor, y: weft.Tensor) -> weft.Tensor:
-        optimiser.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimiser.step()
-        return loss
-
     def args(k: int) -> tuple[Any, ...]:
         if k:
             schedule.step()
         return batch(k)
 
-    return step, args, lambda: list(model.parameters())
+    return training_step(model, optimiser), args, lambda: list(model.parameters())
 
 
 def shared_gradients() -> Built:

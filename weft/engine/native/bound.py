@@ -17,7 +17,7 @@ from . import threads
 from .kernels import RUNTIME, Kernel, Segment
 from .loop_spec import Load, Loop, Position, Store
 from .memory import Frame
-from .program import Call, Native, call
+from .program import Call, Native, call, in_rows
 
 
 class Bound:
@@ -30,21 +30,22 @@ class Bound:
     def __init__(self, native: Native, replaced: Mapping[int, int]) -> None:
         """``replaced``: for results (values of the program), the leaf whose place they may take."""
         self.memory = native.memory
-        parts = flat(native)
+        parts = native.one_by_one()
+        writers = _writers(parts)
         uses_flag = [_raises_flag(part, self.memory.flag) for part in parts]
         safe = 1 + max((k for k, part in enumerate(parts) if uses_flag[k]), default=-1)
         self.over = {
             result: leaf
             for result, leaf in replaced.items()
-            if (at := _writer(parts, result)) is not None
+            if (at := writers.get(result)) is not None
             and at >= safe
             and _is_over(parts, at, result, leaf)
         }
         self._checked = any(uses_flag)
         first = len(parts)
         if self._checked:  # whatever is written over must wait for the flag
-            first = min([_writer(parts, r) or 0 for r in self.over], default=first)
-        self._before, self._after = _rows(parts[:first]), _rows(parts[first:])
+            first = min([writers[r] for r in self.over], default=first)
+        self._before, self._after = in_rows(parts[:first]), in_rows(parts[first:])
         self.arrays: dict[int, Any] = {}
         self._arena: Any = None
         # for each value: where its address stands, and what is added to it
@@ -102,43 +103,19 @@ class Bound:
 Part = Kernel | Call
 
 
-def flat(native: Native) -> list[Part]:
-    """The kernels and calls of a program, one by one."""
-    found: list[Part] = []
-    for part in native.parts:
-        found += part.kernels if isinstance(part, Segment) else [part]
-    return found
-
-
-def _rows(parts: Sequence[Part]) -> list[Segment | Call]:
-    rows: list[Segment | Call] = []
-    row: list[Kernel] = []
-    for part in parts:
-        if isinstance(part, Kernel):
-            row.append(part)
-            continue
-        if row:
-            rows.append(Segment(row))
-            row = []
-        rows.append(part)
-    return [*rows, Segment(row)] if row else rows
-
-
 def _raises_flag(part: Part, flag: int) -> bool:
     """May it find fault with its data?"""
     return isinstance(part, Call) or any(v == flag for v, _ in part.buffers)
 
 
-def _writer(parts: Sequence[Part], value: int) -> int | None:
-    """Which part computes a value, if one kernel does."""
-    at = [k for k, part in enumerate(parts) if isinstance(part, Kernel) and value in _written(part)]
-    return at[0] if len(at) == 1 else None
-
-
-def _written(kernel: Kernel) -> set[int]:
-    if isinstance(kernel.spec, Loop):
-        return {kernel.buffers[s.buffer][0] for s in kernel.spec.stores}
-    return set()
+def _writers(parts: Sequence[Part]) -> dict[int, int]:
+    """For values that one loop computes alone: which part it is."""
+    found: dict[int, set[int]] = {}
+    for k, part in enumerate(parts):
+        if isinstance(part, Kernel) and isinstance(part.spec, Loop):
+            for store in part.spec.stores:
+                found.setdefault(part.buffers[store.buffer][0], set()).add(k)
+    return {value: at.pop() for value, at in found.items() if len(at) == 1}
 
 
 def _is_over(parts: Sequence[Part], at: int, result: int, leaf: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .kernels import Convolution, Kernel, Pooling, Segment
+from .kernels import Convolution, Kernel, Pooling
 from .loop_spec import ANY_SIZE, Apply, Gather, Load, Loop, Reduce, Store
 from .matmul import Matmul
 from .program import Call, Native
@@ -15,7 +15,7 @@ def explain_program(program: Native) -> str:
     """One line for each kernel or call, in order."""
     lines = []
     flops = moved = calls = 0
-    for one in _kernels(program):
+    for one in program.one_by_one():
         lines.append("  " + _described(one))
         if isinstance(one, Kernel):
             flops += _flops(one)
@@ -35,7 +35,7 @@ def profile_program(program: Native, times: list[float]) -> str:
     """The same with what each took, the longest first, added up over equal ones."""
     rows: dict[str, list[float]] = {}
     flops: dict[str, int] = {}
-    for one, seconds in zip(_kernels(program), times, strict=True):
+    for one, seconds in zip(program.one_by_one(), times, strict=True):
         text = _described(one)
         rows.setdefault(text, []).append(seconds)
         flops[text] = flops.get(text, 0) + (_flops(one) if isinstance(one, Kernel) else 0)
@@ -48,13 +48,6 @@ def profile_program(program: Native, times: list[float]) -> str:
             f"{1e6 * spent:9.1f} us {spent / total:5.1%} {rate} {len(rows[text]):3d} x {text}"
         )
     return "\n".join(lines)
-
-
-def _kernels(program: Native) -> list[Kernel | Call]:
-    found: list[Kernel | Call] = []
-    for part in program.parts:
-        found += part.kernels if isinstance(part, Segment) else [part]
-    return found
 
 
 def _described(kernel: Kernel | Call) -> str:

@@ -19,8 +19,8 @@ from .views import MOVES, Shape, View, dense_strides
 _IDENTITIES = ("same", "detach", "graft", "over", "to_device")
 
 
-#: Fewer rows of a reduction than this are too few to be shared out among threads.
-_FEW_ROWS = 16
+#: Fewer values of a reduction than this are too few to be shared out among threads.
+_FEW_VALUES = 16
 _LARGE_REDUCTION = 32768
 
 #: Of more parts it is not asked whether they overlap (each is held against each).
@@ -168,8 +168,8 @@ class Graph:
         """
         dims, _ = sig.attrs
         sizes = operand.view.shape
-        few = sig.type.size < _FEW_ROWS and operand.view.size >= _LARGE_REDUCTION
-        if few and 0 in dims and len(dims) > 1 and sizes[0] >= _FEW_ROWS and not is_half(sig):
+        few = sig.type.size < _FEW_VALUES and operand.view.size >= _LARGE_REDUCTION
+        if few and 0 in dims and len(dims) > 1 and sizes[0] >= _FEW_VALUES and not is_half(sig):
             inner = tuple([d for d in dims if d != 0])
             first = signature(sig.op, (inner, True), sig.types)
             operand = self.add_step("reduce", first, (operand,))

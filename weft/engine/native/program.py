@@ -7,7 +7,7 @@ kernel and the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -51,20 +51,19 @@ class Native:
         self.memory = Memory(graph, plan, workspaces)
         #: Seconds of each kernel and call, at least, while somebody profiles; else None.
         self.times: list[float] | None = None
-        self.parts: list[Segment | Call] = []
-        row: list[Kernel] = []
-        for k, part in enumerate(parts):
-            for one in part:
-                if isinstance(one, Kernel):
-                    row.append(self._placed(one, k))
-                    continue
-                if row:
-                    self.parts.append(Segment(row))
-                    row = []
-                self.parts.append(one)
-        if row:
-            self.parts.append(Segment(row))
+        self.parts = in_rows(
+            self._placed(one, k) if isinstance(one, Kernel) else one
+            for k, part in enumerate(parts)
+            for one in part
+        )
         del codes
+
+    def one_by_one(self) -> list[Kernel | Call]:
+        """Its kernels and calls, in order."""
+        found: list[Kernel | Call] = []
+        for part in self.parts:
+            found += part.kernels if isinstance(part, Segment) else [part]
+        return found
 
     def _placed(self, kernel: Kernel, group: int) -> Kernel:
         memory = self.memory
@@ -89,6 +88,21 @@ class Native:
         if frame.failed():
             return self.reference.run(leaves, order)
         return frame.results(), None
+
+
+def in_rows(parts: Iterable[Kernel | Call]) -> list[Segment | Call]:
+    """The same, with kernels that follow one another as segments."""
+    rows: list[Segment | Call] = []
+    row: list[Kernel] = []
+    for part in parts:
+        if isinstance(part, Kernel):
+            row.append(part)
+            continue
+        if row:
+            rows.append(Segment(row))
+            row = []
+        rows.append(part)
+    return [*rows, Segment(row)] if row else rows
 
 
 def _run(part: Segment | Call, frame: Frame) -> None:
