@@ -109,7 +109,9 @@ class Blocks:
                     fresh = fn.const(1, "i1")
                 with fn.when(fresh):
                     self._pack_panels(slice_b, panels, depth)
-            self._tiles(batch, tiles, panels, slice_a, slice_b, index, depth)
+            with fn.loop(*tiles, plan.most_tiles) as first:
+                part = first, fn.least(first + plan.most_tiles, tiles[1])
+                self._tiles(batch, part, tiles[0], panels, slice_a, slice_b, index, depth)
 
     def _pack_panels(self, b: Value, panels: tuple[Value, Value], depth: Value) -> None:
         fn, spec, plan = self.fn, self.spec, self.plan
@@ -127,6 +129,7 @@ class Blocks:
         self,
         batch: Value,
         tiles: tuple[Value, Value],
+        first: Value,
         panels: tuple[Value, Value],
         a: Value,
         b: Value,
@@ -155,7 +158,7 @@ class Blocks:
                     stop - start,
                 )
             with fn.loop(*panels) as panel, fn.loop(start, stop) as tile:
-                place = (panel - panels[0], tile - tiles[0])
+                place = (panel - panels[0], tile - tiles[0], tile - first)
                 self._tile(batch, row_of(tile), panel, place, (height, depth), a, b, index)
             top_tile, top = top_tile + count, top + count * height
 
@@ -164,7 +167,7 @@ class Blocks:
         batch: Value,
         row: Value,
         panel: Value,
-        place: tuple[Value, Value],
+        place: tuple[Value, Value, Value],
         shape: tuple[int, Value],
         a: Value,
         b: Value,
@@ -186,7 +189,7 @@ class Blocks:
             at = batch_offset(fn, batch, spec.batch, spec.c[:-2]) + row * spec.c[-2] + column
             sums = fn.address(self.c, at, spec.kind)
         elif plan.slices > 1:
-            at = (place[0] * plan.block_tiles + place[1]) * (plan.heights[0][0] * plan.width)
+            at = (place[0] * plan.block_tiles + place[2]) * (plan.heights[0][0] * plan.width)
             sums = fn.address(sums, at, spec.kind)
         kernel = dot_kernel if plan.dots else tile_kernel
         live = fn.least(spec.n - column, fn.const(plan.width, "i64"))

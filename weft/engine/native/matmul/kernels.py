@@ -50,8 +50,8 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
         ]
         if plan.slices > 1:
             with fn.when(~fresh):
-                for place, at, _ in places:
-                    fn.store(fn.load(kind, place) + fn.load(kind, sums, at), place)
+                for place, at, mask in places:
+                    fn.store(fn.load(kind, place) + fn.load(kind, sums, at, mask), place)
         for place, at, mask in places:
             fn.store(fn.load(kind, place), sums, at, mask)
 

@@ -19,10 +19,11 @@ class Plan:
         heights: of the tiles from the top down: how high, how many.
         panels: tiles that cover N.
         row_blocks, column_blocks: into how many blocks the tiles are shared out.
+        most_tiles: of A, packed at once.
         depth: of a slice of K; ``slices`` of them.
         pack_a, pack_b: whether an operand is copied; else it is read where it is.
         dots: if vectors lie along K, how many columns are summed at once; else 0.
-        to_c: whether a kernel's sums are finished, and go straight to C.
+        to_c: whether a kernel's sums go straight to C.
         size: bytes of an element.
     """
 
@@ -32,6 +33,7 @@ class Plan:
     panels: int
     row_blocks: int
     column_blocks: int
+    most_tiles: int
     depth: int
     slices: int
     pack_a: bool
@@ -63,7 +65,7 @@ class Plan:
 
     def areas(self) -> tuple[int, int, int]:
         """Elements of workspace for packed A, packed B and sums."""
-        a = self.block_tiles * self.slot * self.pack_a
+        a = min(self.block_tiles, self.most_tiles) * self.slot * self.pack_a
         b = self.block_panels * self.width * self.depth * self.pack_b
         tiles = 1 if self.slices == 1 else self.block_tiles * self.block_panels
         return _up(a, 64), _up(b, 64), _up(tiles * self.heights[0][0] * self.width, 64)
@@ -126,14 +128,9 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
     deepest = max(1, spec.k) if dots else 64 if b_in_place and tiles == 1 else _DEPTH
     slices = max(1, -(-spec.k // deepest))
     depth = _up(max(1, -(-spec.k // slices)), 16)
+    most_panels = max(1, _PANEL_BYTES // (depth * size * vectors * lanes))
     row_blocks, column_blocks = _blocks(
-        spec,
-        threads,
-        tiles,
-        panels,
-        (height, vectors * lanes),
-        max(1, _BLOCK_BYTES // (depth * size * height)),
-        max(1, _PANEL_BYTES // (depth * size * vectors * lanes)),
+        spec, threads, tiles, panels, (height, vectors * lanes), most_panels
     )
     a_span = (height * abs(spec.a[-2]) + depth * abs(spec.a[-1])) * size
     if dots:
@@ -147,12 +144,13 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
         panels,
         row_blocks,
         column_blocks,
+        max(1, _BLOCK_BYTES // (depth * size * height)),
         depth,
         max(1, -(-spec.k // depth)),
         not a_in_place,
         not b_in_place,
         dots and _columns_at_once(height, min(spec.n, vectors * lanes), registers),
-        plain and spec.k <= depth and spec.c[-1] == 1,
+        plain and spec.c[-1] == 1,
         size,
     )
 
@@ -197,12 +195,11 @@ def _blocks(
     tiles: int,
     panels: int,
     tile: tuple[int, int],
-    most_tiles: int,
     most_panels: int,
 ) -> tuple[int, int]:
     """Blocks along M and N: small enough for the caches, and a fair share for each thread."""
     threads = min(threads, useful_threads(spec))
-    rows, columns = -(-tiles // most_tiles), -(-panels // most_panels)
+    columns = -(-panels // most_panels)
     batch = prod(spec.batch)
 
     def cost(cut: tuple[int, int]) -> float:
@@ -213,7 +210,7 @@ def _blocks(
 
     cuts = [
         (r, c)
-        for r in range(rows, min(tiles, rows + threads) + 1)
+        for r in range(1, min(tiles, threads) + 1)
         for c in range(columns, min(panels, columns + threads) + 1)
     ]
     return min(cuts, key=cost)
