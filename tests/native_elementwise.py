@@ -8,13 +8,14 @@ from typing import Any
 
 from weft.engine.native import jit
 from weft.engine.native.ir import Module, Value, element, vector
+from weft.engine.native.target import Target, host
 
 
 class Kernels:
     """Functions that apply an emitter to arrays whose lengths are multiples of the lanes."""
 
-    def __init__(self) -> None:
-        self.module = Module()
+    def __init__(self, processor: Target | None = None) -> None:
+        self.module = Module(avx512=(processor or host()).avx512)
         self._names: list[str] = []
         self._library: jit.Library | None = None
 

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 def softmax_node(x: Node, dim: int) -> Node:
     e = ew.exp(_shifted(x, dim))
-    return ew.div(e, rd.sum_(e, (dim,), True))
+    total = rd.sum_(e, (dim,), True)
+    if x.type.dtype.itemsize < 4:  # (in 16 bits, a rounding less counts more than time)
+        return ew.div(e, total)
+    return ew.mul(e, ew.reciprocal(total))
 
 
 def log_softmax_node(x: Node, dim: int) -> Node:

@@ -388,7 +388,7 @@ def test_bfloat16_both_ways() -> None:
     ids=lambda other: other.arch,
 )
 def test_no_processor_calls_a_library(other: target.Target) -> None:
-    kernels = Kernels()
+    kernels = Kernels(other)
     for name, emit in native.UNARY.items():
         if name != "bitwise_not":
             kernels.add(f"one_{name}", emit, "float", 8)

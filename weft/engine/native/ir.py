@@ -385,9 +385,15 @@ class Function:
     @contextmanager
     def exact(self) -> Iterator[None]:
         """Arithmetic as written, for sums whose rounding errors are used."""
-        flags, self.flags = self.flags, ""
+        with self.flagged(""):
+            yield
+
+    @contextmanager
+    def flagged(self, flags: str) -> Iterator[None]:
+        """Meanwhile LLVM may do this to float arithmetic."""
+        before, self.flags = self.flags, flags
         yield
-        self.flags = flags
+        self.flags = before
 
     def text(self) -> str:
         end = ["  ret void"] if self.result == "void" else []
@@ -401,10 +407,15 @@ def _listed(arguments: Sequence[Value]) -> str:
 
 
 class Module:
-    """Functions that are compiled together."""
+    """Functions that are compiled together.
 
-    def __init__(self, vector_bytes: int = 64) -> None:
+    Attributes:
+        avx512: may its functions use what only that has?
+    """
+
+    def __init__(self, vector_bytes: int = 64, avx512: bool = False) -> None:
         self._vector_bits = vector_bytes * 8
+        self.avx512 = avx512
         self._functions: dict[str, Function] = {}
         self._declared: dict[str, str] = {}
 

@@ -110,7 +110,7 @@ def _compile(specs: Sequence[Spec]) -> list[Code]:
     host = target.host()
     modules, names, workspaces = [], [], []
     for spec in specs:
-        module = Module(host.vector_bytes)
+        module = Module(host.vector_bytes, host.avx512)
         name = "weft_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
         workspaces.append(_emit(module, name, spec, host))
         modules.append((module.text(), [name]))

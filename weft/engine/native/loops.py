@@ -17,7 +17,7 @@ from math import gcd, prod
 from typing import Any
 
 from . import operations
-from .ir import Module, Value, vector
+from .ir import Module, Value, size_of, vector
 from .loop_spec import (
     ANY_SIZE,
     Apply,
@@ -32,6 +32,7 @@ from .loop_spec import (
     vector_dimension,
 )
 from .operations import lanes_for, memory_type, register_type
+from .walks import Walks, cost
 
 OUTER, LANES, INNER = 0, 1, 2
 
@@ -39,6 +40,12 @@ OUTER, LANES, INNER = 0, 1, 2
 #: Elements of the vector dimension that are one unit of work, where nothing is reduced.
 _BLOCK = 4096
 _UNROLL = 4
+#: Rows of so many vectors (and so many instructions, about) are written out if they are walked more
+#: than once: what a walk computes is in registers for the next.
+_WRITTEN_OUT = 16
+_MOST_CODE = 640
+#: Bytes of a thread's stack for what is kept of a longer row.
+_MOST_KEPT = 64 << 10
 #: Vectors side by side that are summed together along columns: neighbours come from memory at once.
 _STRIPS = 8
 
@@ -68,13 +75,23 @@ class _Emitter:
         self.unroll = self._unroll()
         for k, code in enumerate(loop.code):
             self.levels[k], self.passes[k] = self._place(code)
+        inner = [level == INNER for level in self.levels]
+        inside = [self._store_level(s) == INNER for s in loop.stores]
+        self.walks = Walks(loop, self.passes, inner, inside, axis)
+        self.walk_number = 0
+        self.written_out = self._is_written_out()
+        # where values are kept between walks
+        self.places = {} if self.written_out else self._kept_places()
         self.sizes: list[Any] = list(loop.shape)
         self.index: list[Value | int] = [0] * len(loop.shape)
         self.mask: Value | None = None
         # values known at each level; INNER ones only within one step of the walk
         self.known: list[dict[int, Value]] = [{}, {}, {}]
+        # of a row that is written out: the INNER values of each of its vectors
+        self.row: dict[int, dict[int, Value]] = {}
         # of each strip: where it starts, which lanes are live, the values of level LANES
         self.strip: list[tuple[Value | int, Value | None, dict[int, Value]]] = []
+        self.strip_number = 0
 
     def _place(self, code: Instruction) -> tuple[int, int]:
         """Level, and the first walk in which the value can be had."""
@@ -116,6 +133,31 @@ class _Emitter:
             steps = 1 if self.axis is None else self.loop.shape[self.axis] // self.lanes
         return _UNROLL if steps >= _UNROLL else 1
 
+    def _is_written_out(self) -> bool:
+        if self.kept_axis or self.axis is None or self.walked or self.walks.count == 1:
+            return False
+        vectors = -(-self.loop.shape[self.axis] // self.lanes)
+        code = sum([cost(c, self.axis) for c in self.loop.code])
+        return vectors <= _WRITTEN_OUT and vectors * code <= _MOST_CODE
+
+    def _kept_places(self) -> dict[int, Value]:
+        """Room for a row of each value that is kept, as far as it is to be had."""
+        places: dict[int, Value] = {}
+        if self.axis is None:
+            return places
+        row = self.strips * self.lanes
+        if not self.kept_axis:
+            row = -(-self.loop.shape[self.axis] // self.lanes) * self.lanes
+        elements = prod([self.loop.shape[k] for k in self.walked]) * row
+        room = _MOST_KEPT
+        for k in self.walks.kept:
+            kind = register_type(self.loop.code[k].dtype)
+            room -= elements * size_of(kind)
+            if room < 0:
+                break
+            places[k] = self.fn.variable(f"[{elements} x {kind}]")
+        return places
+
     # ---- the nest
 
     def run(self) -> None:
@@ -130,7 +172,7 @@ class _Emitter:
         if total == 0 or (loop.size == 0 and not self.reducing):
             return
         with fn.loop(tid * total // nt, (tid + 1) * total // nt) as p:
-            self.known = [{}, {}, {}]
+            self.known, self.row = [{}, {}, {}], {}
             rest: Value | int = p
             block: Value | int = 0
             for k, n in zip(reversed(outer), reversed(sizes), strict=True):
@@ -193,13 +235,13 @@ class _Emitter:
             return
         assert self.axis is not None
         for k, (at, mask, known) in enumerate(self.strip):
-            self.index[self.axis], self.mask = at, mask
+            self.index[self.axis], self.mask, self.strip_number = at, mask, k
             self.known[LANES], self.known[INNER] = known, {}
             yield k
 
     def _passes(self) -> None:
-        last = max([self.passes[s.value] for s in self.loop.stores], default=0)
-        for number in range(last + 1):
+        for number in range(self.walks.count):
+            self.walk_number = number
             self._stores_at(OUTER, number)
             if self.kept_axis:
                 for _ in self._each_strip():
@@ -274,6 +316,9 @@ class _Emitter:
         """By vectors: several at once, then one by one, then the rest under a mask."""
         fn, axis, lanes = self.fn, self.axis, self.lanes
         assert axis is not None
+        if self.written_out:
+            self._walk_written_out(step)
+            return
         n = None if isinstance(stop, Value) or isinstance(start, Value) else stop - start
         wide = self.unroll * lanes
         self.mask = None
@@ -297,6 +342,16 @@ class _Emitter:
                 self._masked(small, fn.const(stop, "i64") - small, step)
         elif n > small:
             self._masked(fn.const(small, "i64"), n - small, step)
+        self.mask = None
+
+    def _walk_written_out(self, step: Any) -> None:
+        assert self.axis is not None
+        n = self.loop.shape[self.axis]
+        for k, at in enumerate(range(0, n, self.lanes)):
+            self.index[self.axis] = self.fn.const(at, "i64")
+            self.mask = self.fn.first_lanes(self.lanes, n - at) if n - at < self.lanes else None
+            self.known[INNER] = self.row.setdefault(k, {})
+            step(k % self.unroll)
         self.mask = None
 
     def _masked(self, at: Value, live: Any, step: Any) -> None:
@@ -364,8 +419,27 @@ class _Emitter:
         """Value ``k`` here: had before, or computed now."""
         known = self.known[self.levels[k]]
         if k not in known:
-            known[k] = self._compute(k)
+            known[k] = self._kept(k) if k in self.places else self._compute(k)
         return known[k]
+
+    def _kept(self, k: int) -> Value:
+        """A value that the first walk which computes it puts aside."""
+        fn, place = self.fn, self.places[k]
+        kind = vector(register_type(self.loop.code[k].dtype), self.lanes)
+        at: Value | int = 0
+        for dim in self.walked:
+            at = self.index[dim] + at * self.loop.shape[dim]
+        if self.kept_axis:
+            at = (at * self.strips + self.strip_number) * self.lanes
+        else:
+            assert self.axis is not None
+            row = -(-self.loop.shape[self.axis] // self.lanes) * self.lanes
+            at = self.index[self.axis] + at * row
+        if self.walk_number > self.walks.kept[k]:
+            return fn.load(kind, place, at)
+        value = self._wide(self._compute(k))
+        fn.store(value, place, at)
+        return value
 
     def _compute(self, k: int) -> Value:
         code = self.loop.code[k]

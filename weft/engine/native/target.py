@@ -39,6 +39,10 @@ class Target:
         name = self.triple.partition("-")[0]
         return "aarch64" if name == "arm64" else name
 
+    @property
+    def avx512(self) -> bool:
+        return self.vector_bytes == 64
+
     def lanes(self, itemsize: int) -> int:
         """How many elements of ``itemsize`` bytes are in one vector."""
         return self.vector_bytes // itemsize

@@ -70,10 +70,12 @@ def warn_if_normalised(name: str, x: Node, dim: int | None, instead: str) -> Non
 
 
 def _is_softmax(x: Node, dim: int) -> bool:
-    """``e / e.sum(dim, keepdim=True)``, with ``e`` an exponential?"""
-    if x.sig.op.name != "div" or len(x.inputs) != 2:
+    """``e * e.sum(dim, keepdim=True).reciprocal()``, or divided, with ``e`` an exponential?"""
+    if x.sig.op.name not in ("mul", "div") or len(x.inputs) != 2:
         return False
     e, total = x.inputs
+    if x.sig.op.name == "mul" and total is not None and total.sig.op.name == "reciprocal":
+        total = total.inputs[0] if total.inputs else None
     return (
         e is not None
         and total is not None

@@ -81,14 +81,17 @@ def sign(fn: Function, x: Value, signed: bool = True) -> Value:
 # ---- the greater and the lesser: NaN wins
 
 
-def maximum(fn: Function, a: Value, b: Value, signed: bool = True) -> Value:
-    picked = fn.select(lt(fn, a, b, signed), b, a)
-    return fn.select(isnan(fn, b), b, picked) if is_float(a.type) else picked
+def _either(name: str, comparison: str) -> Callable[..., Value]:
+    def emit(fn: Function, a: Value, b: Value, signed: bool = True) -> Value:
+        if is_float(a.type):
+            with fn.flagged("nsz"):  # (of two zeros, either)
+                return fn.intrinsic(name, a, b)
+        return fn.select(_comparison(comparison)(fn, a, b, signed), a, b)
+
+    return emit
 
 
-def minimum(fn: Function, a: Value, b: Value, signed: bool = True) -> Value:
-    picked = fn.select(gt(fn, a, b, signed), b, a)
-    return fn.select(isnan(fn, b), b, picked) if is_float(a.type) else picked
+maximum, minimum = _either("maximum", "gt"), _either("minimum", "lt")
 
 
 def relu(fn: Function, x: Value, signed: bool = True) -> Value:
