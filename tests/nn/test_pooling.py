@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import weft
 import weft.nn.functional as F
 from weft import nn
 from weft.errors import ShapeError
+from weft.ops.contract import max_places
+from weft.tensors.core import node_of, wrap
 
 
 def draw(*shape: int) -> Any:
@@ -95,3 +98,63 @@ def test_an_option_for_another_number_of_dimensions() -> None:
         F.avg_pool2d(weft.zeros(1, 4, 4), (2, 2, 2))
     with pytest.raises(TypeError, match=r"kernel_size takes ints, not 2\.0"):
         nn.AvgPool2d(2.0)(weft.zeros(1, 4, 4))
+
+
+# ---- the largest of windows that tables give
+
+
+def largest(x: Any, bounds: list[Any]) -> Any:
+    """By looking at each window's places in turn."""
+    counts = [b.shape[1] for b in bounds[::2]]
+    found = np.zeros((x.shape[0], *counts), np.int64)
+    for row, *window in np.ndindex(*found.shape):
+        ends = [b[row if b.shape[0] > 1 else 0] for b in bounds]
+        best, where = -np.inf, None
+        for place in itertools.product(
+            *[range(ends[2 * d][k], ends[2 * d + 1][k]) for d, k in enumerate(window)]
+        ):
+            value = x[row][place]
+            if where is None or value > best or np.isnan(value):
+                best, where = value, place
+        found[(row, *window)] = np.ravel_multi_index(where, x.shape[1:])
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "uint8", "int64"])
+@pytest.mark.parametrize("sizes", [(23,), (6, 21), (3, 4, 19)])
+def test_places_of_maxima(sizes: tuple[int, ...], dtype: str) -> None:
+    """Ties, NaNs and infinities; tables for all planes and for each."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5, (3, *sizes)).astype(float)
+    if dtype not in ("uint8", "int64"):
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[0] = -np.inf
+    bounds = []
+    for size, rows in zip(sizes, (3, 1, 3), strict=False):
+        start = rng.integers(0, size, (rows, 17))
+        bounds += [start, start + rng.integers(1, size + 1 - start)]
+    given = weft.tensor(x, dtype=getattr(weft, dtype))
+    tables = [node_of(weft.tensor(b)) for b in bounds]
+    at = wrap(max_places(node_of(given), tables)).numpy()
+    np.testing.assert_array_equal(at, largest(x, bounds))
+
+
+def test_windows_that_leave_the_input() -> None:
+    x = weft.zeros(2, 8)
+    wrong = [([[-1, 2]], [[2, 4]]), ([[0, 6]], [[2, 9]]), ([[0, 6]], [[2, 6]])]
+    for bounds in wrong:
+        tables = [node_of(weft.tensor(b)) for b in bounds]
+        with pytest.raises(IndexError, match="not within the input"):
+            wrap(max_places(node_of(x), tables)).numpy()
+
+
+def test_adaptive_max_pool_of_each_sample_for_itself() -> None:
+    x = weft.tensor(draw(4, 3, 7, 9))
+    whole = F.adaptive_max_pool2d(x, (3, 4))
+    assert weft.equal(weft.func.vmap(lambda one: F.adaptive_max_pool2d(one, (3, 4)))(x), whole)
+    numbers = weft.rand(4, 3, 2, dtype=weft.float64)
+    whole = F.fractional_max_pool2d(x, 2, 3, _random_samples=numbers)
+    each = weft.func.vmap(
+        lambda one, sample: F.fractional_max_pool2d(one[None], 2, 3, _random_samples=sample[None])
+    )(x, numbers)
+    assert weft.equal(each[:, 0], whole)

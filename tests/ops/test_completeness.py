@@ -24,7 +24,7 @@ NOT_DIFFERENTIABLE = {
     *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
-    *("argmax", "argmin", "argsort", "searchsorted", "gcd"),
+    *("argmax", "argmin", "argsort", "searchsorted", "gcd", "max_places"),
     *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
     *("leaf", "arange", "detach", "random_uniform", "random_normal", "random_bits"),
 }

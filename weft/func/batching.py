@@ -144,6 +144,20 @@ def _samples(node: Node, inputs: Sequence[Input], size: int) -> Node:
     return _unfold(record(node.sig.op, given, node.sig.attrs), 0, size)
 
 
+def _planes(node: Node, inputs: Sequence[Input], size: int) -> Node:
+    """``[rows, ...]``, and tables with a row for each of these, or one for all."""
+    x, *tables = inputs
+    rows = node.sig.types[0].shape[0]
+    given = [_fold(x.spread(size), 0)]
+    for table in tables:
+        spread = table.node
+        if table.batched or spread.type.shape[0] != 1:
+            whole = (size, rows, spread.type.shape[-1])
+            spread = _fold(mv.expand(table.spread(size), whole), 0)
+        given.append(spread)
+    return _unfold(record(node.sig.op, tuple(given)), 0, size)
+
+
 def _grouped(attrs: Any, size: int) -> Any:
     if isinstance(attrs, Window):
         return attrs._replace(groups=attrs.groups * size)
@@ -248,6 +262,7 @@ _RULES: dict[str, Rule] = {
     "conv_input": _conv,
     "conv_weight": _conv_weight,
     **dict.fromkeys(("max_pool", "max_pool_take", "max_pool_put"), _samples),
+    "max_places": _planes,
     **dict.fromkeys(("random_uniform", "random_normal", "random_bits"), _random),
     "dropout": _dropout,
     "function": _function,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dtypes import int64
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, record2, type_of
 from .base import MixedDtypes, broadcast
@@ -355,3 +356,58 @@ def max_pool_take(x: Node, values: Node, p: Pool) -> Node:
 def max_pool_put(x: Node, g: Node, p: Pool) -> Node:
     """``g`` added at the places where ``x`` has its windows' maxima: max_pool's gradient."""
     return record(_max_pool_put, (x, g), p)
+
+
+# ---- maximum over windows that tables give
+
+
+def _check_bounds(x: Any, bounds: Sequence[Any]) -> None:
+    for size, start, stop in zip(x.shape[1:], bounds[::2], bounds[1::2], strict=True):
+        if ((start < 0) | (stop <= start) | (stop > size)).any():
+            raise IndexError("a window is empty, or not within the input")
+
+
+def _reference_max_places(x: Any, *bounds: Any) -> Any:
+    _check_bounds(x, bounds)
+    n, flat = x.ndim - 1, np.zeros((1,) * (2 * x.ndim - 1), np.int64)
+    for d, (start, stop) in enumerate(zip(bounds[::2], bounds[1::2], strict=True)):
+        longest = (stop - start).max(initial=1)
+        # (a shorter window repeats its last place)
+        along = np.minimum(start[..., None] + np.arange(longest), stop[..., None] - 1)
+        ones = [1] * (2 * n)
+        ones[d], ones[n + d] = along.shape[1:]
+        flat = flat * x.shape[d + 1] + along.reshape(-1, *ones)
+    shape, length = (x.shape[0], *flat.shape[1 : n + 1]), prod(flat.shape[n + 1 :])
+    places = np.broadcast_to(
+        flat.reshape(-1, prod(shape[1:]), length), (shape[0], prod(shape[1:]), length)
+    )
+    values = np.take_along_axis(x.reshape(x.shape[0], 1, -1), places, 2)
+    wrong = np.isnan(values)
+    last = values.shape[2] - 1 - np.argmax(wrong[..., ::-1], 2)
+    at = np.where(wrong.any(2), last, np.argmax(values, 2))
+    return np.take_along_axis(places, at[..., None], 2).reshape(shape)
+
+
+def _infer_max_places(x: TensorType, *bounds: TensorType) -> TensorType:
+    return type_of((x.shape[0], *[b.shape[1] for b in bounds[::2]]), int64)
+
+
+_max_places = Op(
+    "max_places",
+    lambda attrs, x, *bounds: _infer_max_places(x, *bounds),
+    _reference_max_places,
+    widen=True,
+    can_fail=True,
+)
+
+
+def max_places(x: Node, bounds: Sequence[Node]) -> Node:
+    """Where in its plane each window of the planes ``x [R, *sizes]`` has its first maximum.
+
+    A NaN counts as one, the last of them.
+
+    Args:
+        bounds: of each dimension the first places of windows and the places after their last ones,
+            int64 ``[R, count]``, or ``[1, count]`` if all planes have the same.
+    """
+    return record(_max_places, (x, *bounds))

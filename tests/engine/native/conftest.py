@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from weft import config
+from weft.engine import realize
 from weft.engine.native import jit, processors
 
 
@@ -30,3 +31,15 @@ def four_threads() -> Iterator[None]:
     processors.set_num_threads(4)
     yield
     processors.set_num_threads(before)
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Native code at the first run, each run compared with the reference."""
+    realize.realize_pending()
+    realize.forget_programs()
+    monkeypatch.setattr(config, "REFERENCE", False)
+    monkeypatch.setattr(config, "NATIVE_AFTER", 0)
+    monkeypatch.setattr(config, "COMPARE", True)
+    yield
+    realize.forget_programs()

@@ -8,6 +8,7 @@ from .kernels import Convolution, Kernel, Pooling
 from .loop_spec import ANY_SIZE, Apply, Gather, Load, Loop, Reduce, Store
 from .matmul import Matmul
 from .program import Call, Native
+from .scatter import Scatter
 from .views import Shape
 
 
@@ -67,6 +68,8 @@ def _described(kernel: Kernel | Call) -> str:
         return f"{spec.op:<10} {x} with {weight}  [{size}]"
     if isinstance(spec, Pooling):
         return f"{spec.op:<10} {list(spec.pool.kernel)} over {list(spec.pool.x)}  [{size}]"
+    if not isinstance(spec, Scatter):
+        return f"{spec}  [{size}]"
     return f"scatter    {spec.count} rows of {spec.row} into {list(spec.sizes)}  [{size}]"
 
 

@@ -25,6 +25,7 @@ from .pool import MaxPool, emit_max_pool, emit_max_pool_put, emit_max_pool_take
 from .processors import get_num_threads
 from .scatter import Scatter
 from .views import View, dense_strides
+from .whole import Whole, whole
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Pooling:
     pool: MaxPool
 
 
-Spec = Loop | Matmul | Convolution | Pooling | Scatter
+Spec = Loop | Matmul | Convolution | Pooling | Scatter | Whole
 
 #: Points (or multiply-adds) that are worth another thread.
 _WORK_PER_THREAD = 16384
@@ -152,6 +153,8 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
         return count * emit_matmul(
             module, name, spec, vector_bytes=width, registers=registers, threads=count
         )
+    if not isinstance(spec, Convolution):
+        return get_num_threads() * spec.emit(module, name, width)
     emit = _CONVOLUTIONS[spec.op]
     return emit(module, name, spec.conv, vector_bytes=width, registers=registers)
 
@@ -205,6 +208,14 @@ def pooling(graph: Graph, step: Step) -> Kernel:
     buffers = [_address(graph, operand) for operand in step.operands]
     work = prod(spec.out) * prod(pool.kernel)
     return Kernel(Pooling(step.name, spec), (*buffers, (step.value, 0)), work)
+
+
+def by_itself(graph: Graph, step: Step) -> Kernel:
+    spec = whole(step.sig)
+    assert spec is not None
+    operands = [_address(graph, operand) for operand in step.operands]
+    buffers = (*operands, (step.value, 0), (WORKSPACE, 0), (FLAG, 0))
+    return Kernel(spec, buffers, spec.work)
 
 
 def scattering(graph: Graph, step: Step) -> list[Kernel]:

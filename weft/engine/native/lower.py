@@ -14,6 +14,7 @@ from ...graph.node import OPS, Node, Signature, TensorType, type_of
 from . import operations
 from .simplify import signature, simplify
 from .views import MOVES, Shape, View, dense_strides
+from .whole import whole
 
 #: Ops whose value is that of their first input.
 _IDENTITIES = ("same", "detach", "graft", "over", "to_device")
@@ -44,7 +45,8 @@ class Step:
     Attributes:
         kind: ``map`` (elementwise), ``random`` (its last operand is the key), ``reduce``,
             ``take``, ``assemble`` (parts copied to places in it, one after the other),
-            ``scatter``, ``matmul``, ``conv``, ``pool``, or ``host`` (the op's NumPy reference).
+            ``scatter``, ``matmul``, ``conv``, ``pool``, ``whole`` (a kernel of its own), or
+            ``host`` (the op's NumPy reference).
         operands: of a map, broadcast to its shape.
         targets: of an assembly, where each operand goes.
         tiled: do the targets fill the whole without overlapping?
@@ -152,7 +154,7 @@ class Graph:
             operands = (*[Operand(o.value, o.view.expand(shape)) for o in points], key)
         if kind == "scatter":
             operands = self._scattered(operands)
-        if kind in ("conv", "pool"):
+        if kind in ("conv", "pool", "whole"):
             operands = tuple([self._contiguous(o) for o in operands])
         if kind == "reduce":
             return self._reduced(sig, operands[0])
@@ -343,6 +345,8 @@ def _kind(sig: Signature) -> str:
     if not operations.DTYPES.issuperset((*sources, to.name)):
         return "host"
     kind = _KINDS.get(name)
+    if kind is None and whole(sig) is not None:
+        return "whole"
     if kind is None:
         return "map" if operations.is_native(name, sources, to.name) else "host"
     one_dtype = {*sources} == {to.name}

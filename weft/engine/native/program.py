@@ -144,6 +144,8 @@ def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
         return [kernels.convolution(plan.graph, step)]
     if group.kind == "pool":
         return [kernels.pooling(plan.graph, step)]
+    if group.kind == "whole":
+        return [kernels.by_itself(plan.graph, step)]
     if group.kind == "scatter":
         return [*kernels.scattering(plan.graph, step)]
     return [Call(step.name, bind(step.sig), step.operands, step.value)]

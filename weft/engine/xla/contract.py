@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from jax import lax
 
 from ...graph.node import Shape, Signature
 from ..native.window import Window, out_sizes
-from .rules import Rule, Setting, Value, with_attrs
+from .rules import Checked, Rule, Setting, Value, plain, with_attrs
 
 _PRECISIONS = {
     "highest": lax.Precision.HIGHEST,
@@ -159,6 +160,46 @@ def _max_pool_put(p: Any, x: Value, g: Value) -> Value:
     return back[(slice(None), slice(None), *[slice(a, b) for a, b in inner])]
 
 
+# ---- maximum over windows that tables give
+
+
+def _max_places(x: Value, *bounds: Value) -> Checked:
+    """One dimension after the other, from the last: a row's first maximum is its window's."""
+    failed = jnp.zeros((), bool)
+    places = jnp.arange(prod(x.shape[1:])).reshape(1, *x.shape[1:])
+    places = jnp.broadcast_to(places, x.shape)
+    for d in reversed(range(1, x.ndim)):
+        start, stop = bounds[2 * d - 2 : 2 * d]
+        failed |= ((start < 0) | (stop <= start) | (stop > x.shape[d])).any()
+        x, places = _largest_along(x, places, d, start, stop)
+    return Checked(places, failed)
+
+
+def _largest_along(
+    x: Value, places: Value, dim: int, start: Value, stop: Value
+) -> tuple[Value, Value]:
+    """The largest of each window along a dimension (of NaNs the last one), and its place."""
+    size = x.shape[dim]
+    each = jnp.arange(size)
+    inside = (each >= start[..., None]) & (each < stop[..., None])  # [R or 1, windows, size]
+    rows, count, _ = inside.shape
+    inside = inside.reshape(rows, *(1,) * (x.ndim - 2), count, size)
+    x, places = (jnp.moveaxis(v, dim, -1)[..., None, :] for v in (x, places))
+    shape = jnp.broadcast_shapes(x.shape, inside.shape)
+    x, places = (jnp.broadcast_to(v, shape) for v in (x, places))
+    wrong = inside & jnp.isnan(x)
+    most = jnp.where(inside & ~wrong, x, _lowest(x.dtype)).max(axis=-1, keepdims=True)
+    first = jnp.argmax(inside & (x == most), axis=-1)
+    last = size - 1 - jnp.argmax(wrong[..., ::-1], axis=-1)
+    at = jnp.where(wrong.any(axis=-1), last, first)[..., None]
+    x, places = (jnp.take_along_axis(v, at, axis=-1)[..., 0] for v in (x, places))
+    return jnp.moveaxis(x, -1, dim), jnp.moveaxis(places, -1, dim)
+
+
+def _no_window(sig: Signature, wrong: float) -> tuple[type[Exception], str]:
+    return IndexError, "a window is empty, or not within the input"
+
+
 RULES: dict[str, Rule] = {
     "matmul": _matmul,
     "conv": _conv_rule,
@@ -167,4 +208,7 @@ RULES: dict[str, Rule] = {
     "max_pool": with_attrs(_max_pool),
     "max_pool_take": with_attrs(_max_pool_take),
     "max_pool_put": with_attrs(_max_pool_put),
+    "max_places": plain(_max_places),
 }
+
+WORDS = {"max_places": _no_window}

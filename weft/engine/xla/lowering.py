@@ -23,7 +23,12 @@ RULES: dict[str, Rule] = {
 ELEMENTWISE = frozenset(elementwise.RULES)
 
 #: Of those whose op can fail: what is said then.
-WORDS: dict[str, Words] = {**elementwise.WORDS, **movement.WORDS, **linalg.WORDS}
+WORDS: dict[str, Words] = {
+    **elementwise.WORDS,
+    **movement.WORDS,
+    **contract.WORDS,
+    **linalg.WORDS,
+}
 
 #: Ops that the hardware of GPUs and TPUs computes in 16 bits, with sums in float32.
 _NATIVE = ("matmul", "conv", "conv_input", "conv_weight")

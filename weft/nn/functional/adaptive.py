@@ -10,8 +10,8 @@ from ...dtypes import float32, int64
 from ...errors import DTypeError, ShapeError
 from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
-from ...ops import elementwise as ew, index as ix, movement as mv
-from ...ops.reduce import argmax, sum_
+from ...ops import contract, elementwise as ew, index as ix, movement as mv
+from ...ops.reduce import sum_
 from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import arange, full, tensor
@@ -121,42 +121,19 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 # ---- the largest
 
 
-def _grid(dims: Sequence[Node], sizes: Shape) -> Node:
-    """Places in the flattened plane, ``[rows or 1, windows, elements of a window]``.
-
-    Args:
-        dims: for each dimension, places ``[rows or 1, windows, elements]`` along it.
-    """
-    n = len(dims)
-    flat: Node | None = None
-    for d, place in enumerate(dims):
-        rows, count, length = place.type.shape
-        ones = [1] * (2 * n)
-        ones[d], ones[n + d] = count, length
-        along = mv.reshape(place, (rows, *ones))
-        flat = along if flat is None else ew.add(ew.mul(flat, sizes[d]), along)
-    assert flat is not None
-    rows, *shape = flat.type.shape
-    return mv.reshape(flat, (rows, prod(shape[:n]), prod(shape[n:])))
-
-
-def _largest(x: Node, dims: Sequence[Node]) -> tuple[Node, Node]:
+def _largest(x: Node, bounds: Sequence[Node]) -> tuple[Node, Node]:
     """The largest element of each window of ``x [N, C, *]``, and its place in the plane.
 
     Args:
-        dims: as for :func:`_grid`; a row is a channel of a sample.
+        bounds: as :func:`contract.max_places` takes them; a plane is a channel of a sample.
     """
     sizes = x.type.shape[2:]
     rows = prod(x.type.shape[:2])
-    places = _grid(dims, sizes)
-    _, count, length = places.type.shape
-    places = mv.expand(places, (rows, count, length))
-    flat = mv.reshape(x, (rows, prod(sizes)))
+    found = contract.max_places(mv.reshape(x, (rows, *sizes)), bounds)
+    shape = (*x.type.shape[:2], *found.type.shape[1:])
+    at = mv.reshape(found, (rows, prod(shape[2:])))
     row = mv.reshape(mv.arange(rows, int64), (rows, 1))
-    values = ix.take(ew.detach(flat), [mv.reshape(row, (rows, 1, 1)), places], wrap=False)
-    window = mv.reshape(mv.arange(count, int64), (1, count))
-    at = ix.take(places, [row, window, argmax(values, 2)], wrap=False)
-    shape = (*x.type.shape[:2], *[d.type.shape[1] for d in dims])
+    flat = mv.reshape(x, (rows, prod(sizes)))
     return mv.reshape(ix.take(flat, [row, at], wrap=False), shape), mv.reshape(at, shape)
 
 
@@ -173,9 +150,11 @@ def _adaptive_max_pool(dims: int, input: Tensor, output_size: Any, return_indice
     if all(n and size % n == 0 for size, n in zip(sizes, wanted, strict=True)):
         kernel = [size // n for size, n in zip(sizes, wanted, strict=True)]
         return _MAX_POOLS[dims](input, kernel, return_indices=return_indices)
-    places = [_places(size, n) for size, n in zip(sizes, wanted, strict=True)]
-    places = [mv.reshape(p, (1, *p.type.shape)) for p in places]
-    return _result(_largest(x, places), added, return_indices)
+    tables = []
+    for size, count in zip(sizes, wanted, strict=True):
+        bounds = tensor(_bounds(size, count), dtype=int64, device=ANYWHERE).reshape(1, count, 2)
+        tables += [node_of(bounds[..., k]) for k in (0, 1)]
+    return _result(_largest(x, tables), added, return_indices)
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
@@ -275,11 +254,11 @@ def _fractional_max_pool(
     chances = _samples(name, x, samples)
     # PyTorch's order: the first number is for the last of two dimensions, but the first of three.
     columns = [1, 0] if dims == 2 else [0, 1, 2]
-    places = []
+    bounds = []
     for d, column in enumerate(columns):
         starts = _starts(chances[..., column], sizes[d], counts[d], kernel[d])
-        places.append(node_of(starts.unsqueeze(-1) + arange(kernel[d], device=ANYWHERE)))
-    return _result(_largest(x, places), added, return_indices)
+        bounds += [node_of(starts), node_of(starts + kernel[d])]
+    return _result(_largest(x, bounds), added, return_indices)
 
 
 @in_full_precision

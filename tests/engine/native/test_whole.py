@@ -1,0 +1,98 @@
+"""Kernels of one op each, by programs that hold them against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.nn.functional as F
+from weft import Tensor
+from weft.ops.contract import max_places
+from weft.tensors.core import node_of, wrap
+
+pytestmark = pytest.mark.usefixtures("native", "four_threads")
+
+FLOATS = ("float32", "float64", "bfloat16", "float16")
+DTYPES = (*FLOATS, "int8", "int16", "int32", "int64", "uint8", "bool")
+SHAPES = [(5,), (3, 40), (1, 17), (4, 7, 33), (2, 3, 1), (100, 64), (1000,), (0, 4), (3, 5, 2, 4)]
+
+
+def values(shape: tuple[int, ...], dtype: str) -> Tensor:
+    """With ties, and with what floats have besides numbers."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0 if dtype in ("uint8", "bool") else -5, 5, shape).astype(float)
+    if dtype in FLOATS:
+        for special in (-0.0, np.inf, -np.inf, np.nan, -np.nan):
+            x[draw.random(shape) < 0.05] = special
+    return weft.tensor(x, dtype=getattr(weft, dtype))
+
+
+def run(function: Callable[..., Any], *inputs: Any) -> str:
+    """What the kernels are; a difference from the reference raises InternalError."""
+    plan = weft.explain(function, *inputs)
+    assert ", 0 of them by the reference" in plan
+    return plan
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_along_each_dimension(shape: tuple[int, ...], dtype: str) -> None:
+    x = values(shape, dtype)
+    turned = x.permute(*reversed(range(len(shape))))
+    for y in (x, turned):
+        for dim in range(y.ndim):
+            run(lambda y=y, dim=dim: y.argsort(dim, stable=True))
+            run(lambda y=y, dim=dim: y.argsort(dim, descending=True, stable=True))
+            if dtype != "bool":
+                run(lambda y=y, dim=dim: y.cumsum(dim))
+            if y.shape[dim] and dtype != "bool":
+                assert "argmax" in run(lambda y=y, dim=dim: y.argmax(dim))
+                assert "argmin" in run(lambda y=y, dim=dim: y.argmin(dim, keepdim=True))
+
+
+def test_the_order_of_many_elements() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 10_001)).round(2)
+    given = weft.tensor(x)
+    np.testing.assert_array_equal(given.argsort(1, stable=True), np.argsort(x, 1, kind="stable"))
+    run(lambda: given.topk(5))
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d != "bool"])
+@pytest.mark.parametrize("sizes", [(23,), (6, 21), (3, 4, 19)])
+def test_places_of_maxima(sizes: tuple[int, ...], dtype: str) -> None:
+    draw = np.random.default_rng(1)
+    tables = []
+    for size, rows in zip(sizes, (3, 1, 3), strict=False):
+        start = draw.integers(0, size, (rows, 17))
+        tables += [start, start + draw.integers(1, size + 1 - start)]
+    nodes = [node_of(weft.tensor(t)) for t in tables]
+    x = node_of(values((3, *sizes), dtype))
+    assert "max_places" in run(lambda: wrap(max_places(x, nodes)))
+
+
+def test_windows_that_leave_the_input() -> None:
+    x = weft.zeros(2, 8)
+    tables = [node_of(weft.tensor(b)) for b in ([[0, 6]], [[2, 9]])]
+    with pytest.raises(IndexError, match="not within the input"):
+        wrap(max_places(node_of(x), tables)).numpy()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_adaptive_and_fractional_pooling(dims: int) -> None:
+    x = values((2, 3, *(11, 7, 9)[:dims]), "float32").nan_to_num(0, 0, 0).requires_grad_()
+    layers = [weft.nn.__dict__[f"AdaptiveMaxPool{dims}d"](4)]
+    if dims > 1:
+        layers.append(weft.nn.__dict__[f"FractionalMaxPool{dims}d"](2, 3))
+    for layer in layers:
+        run(lambda layer=layer: weft.autograd.grad(layer(x).exp().sum(), x))
+
+
+def test_metrics_leave_nothing_to_the_reference() -> None:
+    logits, classes = weft.randn(64, 10), weft.arange(64) % 10
+    run(lambda: (logits.argmax(1) == classes).float().mean())
+    run(lambda: (logits.topk(3).indices == classes[:, None]).any(1).sum())
+    run(lambda: F.softmax(logits, 1).max(1))
