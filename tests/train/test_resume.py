@@ -357,3 +357,11 @@ def test_another_generator(tmp_path: Path) -> None:
     Parts(generator=weft.Generator().manual_seed(5)).fit(folder=tmp_path, epochs=1)
     with pytest.raises(CheckpointError, match="generator"):
         Parts().fit(folder=tmp_path, resume=True)
+
+
+def test_data_that_do_not_keep_their_place(tmp_path: Path) -> None:
+    Parts().fit(folder=tmp_path, callbacks=[StopAt(5)])
+    parts = Parts()
+    parts.data = list(loader(shuffle=False))
+    with pytest.raises(CheckpointError, match=r"data with state_dict\(\).*the same data"):
+        parts.fit(folder=tmp_path, resume=True)

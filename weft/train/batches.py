@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..amp.autocast_mode import autocast
@@ -43,16 +43,17 @@ class Losses:
         self._model = model
         device = next((p.device for p in model.parameters()), CPU)
         self._device = None if device is CPU else device  # on the CPU, batches are there anyway
-        self._autocast = None if precision is None else autocast(device.type, dtype=precision)
+        self._precision: AbstractContextManager[Any] = (
+            nullcontext() if precision is None else autocast(device.type, dtype=precision)
+        )
         self._loss = loss
         self._step = step
 
-    def __call__(self, batch: Any) -> Tensor:
-        """The loss of a batch."""
-        return self.with_output(batch)[0]
-
-    def with_output(self, batch: Any) -> tuple[Tensor, Any, Any]:
+    def __call__(self, batch: Any) -> tuple[Tensor, Any, Any]:
         """The loss of a batch, the model's output, and the target.
+
+        One frame on purpose: every op that is recorded looks through all of weft's frames for the
+        user's line.
 
         Raises:
             TypeError: for a batch that is not ``(inputs, target)``, or a loss that is no Tensor.
@@ -60,18 +61,13 @@ class Losses:
         """
         if self._device is not None:
             batch = _moved(batch, self._device)
-        if self._autocast is None:
-            return self._computed(batch)
-        with self._autocast:
-            return self._computed(batch)
-
-    def _computed(self, batch: Any) -> tuple[Tensor, Any, Any]:
-        if self._step is not None:
-            return _checked(self._step(self._model, batch)), None, None
-        *inputs, target = _parts(batch)
-        output = self._model(*inputs)
-        assert self._loss is not None
-        return _checked(self._loss(output, target)), output, target
+        with self._precision:
+            if self._step is not None:
+                return _checked(self._step(self._model, batch)), None, None
+            *inputs, target = _parts(batch)
+            output = self._model(*inputs)
+            assert self._loss is not None
+            return _checked(self._loss(output, target)), output, target
 
 
 def _moved(value: Any, device: Any) -> Any:
@@ -184,7 +180,7 @@ def evaluate(
     with evaluation_mode(model), no_grad():
         for number, batch in enumerate(data):
             with placed(f"in batch {number} of the validation"):
-                value, output, target = losses.with_output(batch)
+                value, output, target = losses(batch)
                 values = {"loss": value, **{k: f(output, target) for k, f in metrics.items()}}
                 realize(*tensors_in(values))
                 count = size_of(batch)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 
 class CtrlC:
-    """Within its block, Ctrl-C only asks to stop (``pressed``). Pressed again, it stops at once.
+    """Within its block, Ctrl-C only calls a function. Pressed again, it stops at once.
 
     In other threads than the main one, which get no signals, nothing changes.
     """
 
-    pressed = False
+    def __init__(self, pressed: Callable[[], object]) -> None:
+        self._pressed = pressed
+        self._again = False
 
     def __enter__(self) -> Self:
         self._before: Any = None
@@ -26,6 +29,7 @@ class CtrlC:
             signal.signal(signal.SIGINT, self._before)
 
     def _press(self, *_: object) -> None:
-        if self.pressed:
+        if self._again:
             raise KeyboardInterrupt
-        self.pressed = True
+        self._again = True
+        self._pressed()

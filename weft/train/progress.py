@@ -22,12 +22,11 @@ class Bar:
     def __init__(
         self, label: str, total: int | None, done: int, epochs_left: int, shown: bool
     ) -> None:
-        from tqdm import tqdm
+        self._bar: Any = None
+        if shown:
+            from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=total, initial=done, desc=label, unit="batch", disable=not shown, leave=True
-        )
-        self._shown = shown
+            self._bar = tqdm(total=total, initial=done, desc=label, unit="batch", leave=True)
         self._total, self._done, self._epochs_left = total, done, epochs_left
         self._begun = self._looked = perf_counter()
         self._batches = self._samples = 0
@@ -36,11 +35,12 @@ class Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def advance(self, batches: int, samples: int, loss: float) -> None:
         """So many batches are done."""
-        if not self._shown:
+        if self._bar is None:
             return
         self._batches += batches
         self._samples += samples
@@ -52,7 +52,7 @@ class Bar:
 
     def finish(self, row: dict[str, float]) -> None:
         """What the epoch came to stays on the line."""
-        if self._shown:
+        if self._bar is not None:
             shown = {k: v for k, v in row.items() if k == "loss" or k.startswith("val_")}
             rate = f"{row['samples_per_second']:,.0f}"
             values = {k: f"{v:.4g}" for k, v in shown.items()}

@@ -86,9 +86,8 @@ class Training:
         self._samples = 0
         self._seconds = 0.0  # of the epoch, before the last save
         self._begun = 0.0
-        self._epoch_random: dict[str, Any] = {}  # when the epoch began
+        self._epoch_random: dict[str, Any] = {}  # when it began, if data do not keep their place
         self._resume: dict[str, Any] | None = None
-        self._ctrl_c = CtrlC()
         self._reason: str | None = None
 
     @property
@@ -110,78 +109,100 @@ class Training:
         self.history.stopped = "done"
         if not self.model.training:
             self.model.train()
-        with self._ctrl_c:
+        with CtrlC(lambda: self.stop("interrupted")):
             try:
                 for callback in self._callbacks:
                     callback.on_begin(self)
-                while self.epoch < self._plan.epochs and not self._stops():
-                    self._run_epoch()
-                self._averaged(True)
-            finally:
-                for callback in self._callbacks:
-                    callback.on_end(self)
-        return self.history
-
-    # ---- an epoch
-
-    def _run_epoch(self) -> None:
-        self._averaged(False)
-        total = _length(self.data)
-        plan = self._plan
-        left = plan.epochs - self.epoch - 1
-        batches = self._batches()
-        self._begun = perf_counter()
-        with Bar(self._label(), total, self.batch, left, plan.progress) as bar:
-            try:
-                self._run_steps(batches, bar)
-                # After the last batch data are told so, by asking for one more.
-                whole = not self._stops() or (self.batch == total and _is_over(batches))
+                for batch, following in self._steps():
+                    self._run_step(batch, following)
             except Exception as error:
                 error.add_note(
                     f"in epoch {self.epoch + 1}, batch {self.batch} (counted from 0), "
                     f"after {self.step} steps"
                 )
                 raise
-            if whole:
-                self._end_epoch(bar)
-        self.save()
+            finally:
+                for callback in self._callbacks:
+                    callback.on_end(self)
+        return self.history
+
+    # ---- epochs
+
+    def _steps(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """For each step to come, the batch and those that follow it.
+
+        A generator, because ops look through all of weft's frames for the user's line: what it
+        does between the steps is not on the stack during a step.
+        """
+        while self.epoch < self._plan.epochs and not self._stops():
+            self._averaged(False)
+            total = _length(self.data)
+            left = self._plan.epochs - self.epoch - 1
+            batches = self._batches()
+            self._begun = perf_counter()
+            with Bar(self._label(), total, self.batch, left, self._plan.progress) as bar:
+                yield from self._steps_of_epoch(batches, bar)
+                # After the last batch data are told so, by asking for one more.
+                if not self._stops() or (self.batch == total and _is_over(batches)):
+                    self._end_epoch(bar)
+            self.save()
+        self._averaged(True)
 
     def _label(self) -> str:
         return f"epoch {self.epoch + 1}/{self._plan.epochs}"
 
-    def _run_steps(self, batches: Iterator[Any], bar: Bar) -> None:
+    def _steps_of_epoch(
+        self, batches: Iterator[Any], bar: Bar
+    ) -> Iterator[tuple[Any, Iterator[Any]]]:
         every = self._plan.save_every
-        while group := list(islice(batches, self._plan.accumulate)):
-            samples = self._run_step(group)
-            bar.advance(len(group), samples, self._sum / self._samples)
-            if self._stops():
+        for batch in batches:
+            done, samples = self.batch, self._samples
+            yield batch, batches
+            bar.advance(self.batch - done, self._samples - samples, self._sum / self._samples)
+            if self._reason is not None:
                 return
             if every is not None and self.step % every == 0:
                 self.save()
         if self.batch == 0:
             raise ValueError("there is nothing to train on: data gave no batches")
 
-    def _run_step(self, group: list[Any]) -> int:
-        """One step of the optimiser, on one batch or several. Returns the number of samples."""
+    def _run_step(self, batch: Any, following: Iterator[Any]) -> None:
+        """One step of the optimiser.
+
+        A step on one batch does what the plain loop does and little else: beside a small network's
+        step, what is called in between is seen.
+        """
         plan = self._plan
         self.optimizer.zero_grad()
-        parts = []
-        for batch in group:
-            loss = self._losses(batch)
-            part = loss if plan.accumulate == 1 else loss / len(group)
-            (part if plan.scaler is None else plan.scaler.scale(part)).backward()
-            if plan.accumulate > 1:
-                realize(loss)  # so that one batch's values are in memory at a time
-            parts.append((loss, size_of(batch)))
-            if len(parts) < len(group):
-                self.batch += 1
-        made = self._update()
-        samples = self._note(parts, group)
+        if plan.accumulate == 1:
+            group = [batch]
+            loss = self._losses(batch)[0]
+            (loss if plan.scaler is None else plan.scaler.scale(loss)).backward()
+            made = self._update()
+            samples = size_of(batch)
+            total = loss.item() * samples
+        else:
+            group = [batch, *islice(following, plan.accumulate - 1)]
+            total, samples = self._accumulated(group)
+            made = self._update()
+        self._note(total, samples, group)
         if plan.scheduler is not None and plan.schedule_every == "step" and made:
             plan.scheduler.step()
         for callback in self._callbacks:
             callback.on_step(self)
-        return samples
+
+    def _accumulated(self, group: list[Any]) -> tuple[float, int]:
+        """Gradients of the mean of several batches' losses. Returns loss times samples, samples."""
+        scaler, total, samples = self._plan.scaler, 0.0, 0
+        for k, batch in enumerate(group):
+            loss = self._losses(batch)[0]
+            part = loss / len(group)
+            (part if scaler is None else scaler.scale(part)).backward()
+            realize(loss)  # with the gradients, so that one batch's values are in memory at a time
+            total += loss.item() * size_of(batch)
+            samples += size_of(batch)
+            self.batch += k < len(group) - 1
+        return total, samples
 
     def _update(self) -> bool:
         """Moves the weights, unless the scaled gradients overflowed; says whether it did."""
@@ -198,9 +219,7 @@ class Training:
         scaler.update()
         return bool(scaler.get_scale() >= scale)
 
-    def _note(self, parts: list[tuple[Tensor, int]], group: list[Any]) -> int:
-        samples = sum(count for _, count in parts)
-        total = sum(float(loss.item()) * count for loss, count in parts)
+    def _note(self, total: float, samples: int, group: list[Any]) -> None:
         self.loss = total / samples if samples else math.nan
         if not math.isfinite(self.loss):
             raise self._not_finite(group)
@@ -209,7 +228,6 @@ class Training:
         self._sum += total
         self._samples += samples
         self.history.losses.add(self.loss)
-        return samples
 
     def _parameters(self) -> list[Any]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -279,9 +297,7 @@ class Training:
 
     def _stops(self) -> bool:
         """Is it to end here?"""
-        if self._ctrl_c.pressed:
-            self._reason = "interrupted"
-        elif self._reason is None and self.batch == 0 and self._lacks_progress():
+        if self._reason is None and self.batch == 0 and self._lacks_progress():
             self._reason = "early"
         self.history.stopped = self._reason or "done"
         return self._reason is not None
@@ -320,22 +336,25 @@ class Training:
 
     # ---- checkpoints
 
+    @property
+    def _stateful_callbacks(self) -> list[Any]:
+        return [c for c in self._callbacks if _is_stateful(c)]
+
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on."""
         now = perf_counter()
         self._seconds += now - self._begun
         self._begun = now
-        stateful = hasattr(self.data, "state_dict") and hasattr(self.data, "load_state_dict")
         return {
             "weft.train": _FORMAT,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": None if self._plan.scaler is None else self._plan.scaler.state_dict(),
-            "loader": self.data.state_dict() if stateful else None,
+            "loader": self.data.state_dict() if _is_stateful(self.data) else None,
             "random": random_state.capture(self.data),
             "epoch_random": self._epoch_random if self.batch else {},
-            "callbacks": [c.state_dict() for c in _stateful(self._callbacks)],
+            "callbacks": [c.state_dict() for c in self._stateful_callbacks],
             "history": self.history.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
@@ -373,7 +392,7 @@ class Training:
         state = load(path)
         if not isinstance(state, dict) or state.get("weft.train") != _FORMAT:
             raise CheckpointError(f"'{path}' is no checkpoint of weft.train.fit")
-        callbacks = _stateful(self._callbacks)
+        callbacks = self._stateful_callbacks
         parts = {"scheduler": self.scheduler, "scaler": self._plan.scaler}
         for name, part in parts.items():
             if (state[name] is None) != (part is None):
@@ -411,9 +430,17 @@ class Training:
         """The batches of the epoch that are still to come."""
         state, self._resume = self._resume, None
         if state is None:
-            self._epoch_random = random_state.capture(self.data)
+            if not _is_stateful(self.data):
+                self._epoch_random = random_state.capture(self.data)
             return iter(self.data)
-        if state["loader"] is not None and hasattr(self.data, "load_state_dict"):
+        has_place = state["loader"] is not None
+        if self.batch and has_place != _is_stateful(self.data):
+            had = "" if has_place else "no "
+            raise CheckpointError(
+                f"the checkpoint is of data with {had}state_dict(), as a DataLoader has it: resume "
+                "with the same data"
+            )
+        if has_place and _is_stateful(self.data):
             random_state.restore(state["random"], self.data)
             self.data.load_state_dict(state["loader"])
             rest: Iterator[Any] = iter(self.data)
@@ -451,8 +478,8 @@ class Training:
         }
 
 
-def _stateful(callbacks: Sequence[Callback]) -> list[Any]:
-    return [c for c in callbacks if hasattr(c, "state_dict") and hasattr(c, "load_state_dict")]
+def _is_stateful(x: Any) -> bool:
+    return hasattr(x, "state_dict") and hasattr(x, "load_state_dict")
 
 
 def _is_over(batches: Iterator[Any]) -> bool:
