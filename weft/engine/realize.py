@@ -12,6 +12,7 @@ from weakref import ReferenceType
 
 from .. import config
 from ..errors import CompileError
+from ..graph.body import Inlined, has_calls, inlined
 from ..graph.device import CPU
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.node import GONE, PENDING, Node, is_over_limit
@@ -67,16 +68,23 @@ class _Planned:
         self.native: Native | None = None
         self.runs = 0
 
+    def is_due(self) -> bool:
+        """Is native code to be made now, before another run?"""
+        if self.native is not None or config.REFERENCE:
+            return False
+        self.runs += 1
+        return self.runs > config.NATIVE_AFTER or _repeating or _at_once.get()
+
+    def go_native(self, work: Work) -> None:
+        """Makes native code of the graph."""
+        from .native.program import Native  # here, not above: it takes time to import
+
+        self.native = Native(work, self.reference)
+
     def run(self, work: Work) -> Outcome:
         leaves = [leaf.value for leaf in work.leaves]
         if Accelerated.ever:  # a constant may have been computed on another device
             leaves = [value if is_host(value) else host(value) for value in leaves]
-        if self.native is None and not config.REFERENCE:
-            self.runs += 1
-            if self.runs > config.NATIVE_AFTER or _repeating or _at_once.get():
-                from .native.program import Native  # here, not above: it takes time to import
-
-                self.native = Native(work, self.reference)
         if (programs := _watch.get()) is not None and self.native is not None:
             programs.append(self.native)
         if self.native is None:
@@ -95,7 +103,7 @@ _at_once: ContextVar[bool] = ContextVar("at_once", default=False)
 _watch: ContextVar[list[Any] | None] = ContextVar("watch", default=None)
 _held: ContextVar[bool] = ContextVar("held", default=False)
 LOCK = RLock()
-_programs: OrderedDict[tuple[Any, ...], _Planned | Placed] = OrderedDict()
+_programs: OrderedDict[tuple[Any, ...], tuple[_Planned | Placed, Inlined | None]] = OrderedDict()
 _program_steps = 0
 
 #: Changes in place since the last run, to be undone if it fails.
@@ -143,8 +151,6 @@ def _run_pending() -> None:
         try:  # (Ctrl-C may come anywhere: what is started must be finished)
             take_pending(work)
             outcome = _computed(work)
-            if (trace := current.get()) is not None and work.order:
-                trace.runs.append(Run(_program(work), work.leaves[:], work.stored[:], CHANGES[:]))
             _settle(work, outcome, changes)
         except BaseException:
             _settle(work, outcome, changes)
@@ -154,10 +160,18 @@ def _run_pending() -> None:
 def _computed(work: Work) -> Outcome:
     if not work.order:
         return [], None
-    program = _program(work)
+    program, how = _program(work)
+    if isinstance(program, _Planned) and program.is_due():
+        program.go_native(work if how is None else inlined(work)[0])
+    seen = work if how is None else how.applied(work)
     Stats.runs += 1
     Stats.nodes += len(work.order)
-    return program.run(work)
+    values, first = program.run(seen)
+    if first is not None and how is not None:
+        first = how.origins[first[0]], first[1]
+    if (trace := current.get()) is not None:
+        trace.runs.append(Run(program, seen.leaves[:], work.stored[:], CHANGES[:]))
+    return values, first
 
 
 def _settle(work: Work, outcome: Outcome | None, changes: list[Change]) -> None:
@@ -226,7 +240,8 @@ def _plan(work: Work) -> _Planned | Placed:
     return _Planned(work)
 
 
-def _program(work: Work) -> _Planned | Placed:
+def _program(work: Work) -> tuple[_Planned | Placed, Inlined | None]:
+    """What runs the graph, and how the graph is without calls if it has some."""
     global _program_steps
     key: list[Any] = [len(work.leaves)]
     add = key.append
@@ -236,17 +251,19 @@ def _program(work: Work) -> _Planned | Placed:
             add(source.mark)
     key += [node.mark for node in work.stored]
     structure = tuple(key)
-    program = _programs.get(structure)
-    if program is not None:
+    known = _programs.get(structure)
+    if known is not None:
         _programs.move_to_end(structure)
-        return program
+        return known
     Stats.built += 1
-    program = _programs[structure] = _plan(work)
+    flat, how = inlined(work) if has_calls(work) else (work, None)
+    program = _plan(flat)
+    _programs[structure] = program, how
     _program_steps += program.size
     while _program_steps > _MAX_PROGRAM_STEPS and len(_programs) > 1:
-        _, old = _programs.popitem(last=False)
+        _, (old, _) = _programs.popitem(last=False)
         _program_steps -= old.size
-    return program
+    return program, how
 
 
 def value_of(node: Node) -> Any:

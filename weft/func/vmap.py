@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, NoReturn
 
 from ..autograd.function import Function as AutogradFunction, FunctionCtx, checked_gradient
+from ..calls import op_by_op
 from ..engine.realize import CHANGES, Hold
 from ..engine.reference import Failure
 from ..errors import UnsupportedOp
@@ -219,9 +220,11 @@ def _for_batch(
             batches[sample] = Input(mv.permute(node, order), True)
             given.append(wrap(sample))
         args, kwargs = build(given)
+        token = op_by_op.set(True)
         try:
             result = func(*args, **kwargs)
         finally:
+            op_by_op.reset(token)
             changed = _undo_changes_outside(start, batches)
         if changed:
             raise UnsupportedOp(

@@ -314,6 +314,11 @@ def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
     sig = op.signatures.get(key)
     if sig is None:
         sig = sign(op, attrs, types, key)
+    return record_as(sig, inputs)
+
+
+def record_as(sig: Signature, inputs: tuple[Node, ...]) -> Node:
+    """Records an op whose signature is known to be that of these inputs."""
     node = Node()
     node.sig = sig
     node.type = sig.type
@@ -327,7 +332,7 @@ def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
                 break
     node.mark = 0
     node.order = next_order()
-    node.where = here(2)
+    node.where = here(3)
     _append(node)
     return node
 

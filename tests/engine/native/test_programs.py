@@ -23,7 +23,7 @@ def check(*outputs: weft.Tensor) -> None:
     """Runs what is recorded; a difference from the reference raises InternalError."""
     for y in outputs:
         y.detach().numpy()
-    assert all(p.native is not None for p in realize._programs.values())
+    assert all(p.native is not None for p, _ in realize._programs.values())
 
 
 #: More of them by hand: WEFT_EXAMPLES=10000.
@@ -207,11 +207,11 @@ def test_a_third_run_is_native_and_so_is_the_first_once_there_is_an_optimiser(
     x.tolist()
     for native in (False, False, True):
         (x * 2).sum().item()
-        planned = list(realize._programs.values())[-1]
+        planned, _ = list(realize._programs.values())[-1]
         assert (planned.native is not None) is native
     optim.SGD([weft.zeros(1, requires_grad=True)], lr=0.1)
     (x * 3 + 1).sum().item()
-    assert list(realize._programs.values())[-1].native is not None
+    assert list(realize._programs.values())[-1][0].native is not None
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +431,7 @@ def test_large_sums_are_shared_out() -> None:
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "REFERENCE", True)
     weft.randn(3).exp().sum().item()
-    assert all(p.native is None for p in realize._programs.values())
+    assert all(p.native is None for p, _ in realize._programs.values())
 
 
 def test_compile_refuses_options_and_values() -> None:

@@ -35,6 +35,9 @@ MOST = 12
 #: Primitives without a lowering, and why.
 NOT_LOWERED = {
     "leaf": "a value that is there already",
+    "call": "its ops are put in its place before a graph is planned",
+    "part": "goes with the call that it is a result of",
+    "bundle": "is taken apart by the rule of the call whose gradient it is",
     "vmap": "stands for a value that does not exist; running it is an error",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -249,10 +249,16 @@ def _copy(graph: Graph, operand: Operand, value: int, to: View) -> Kernel:
     return looping(graph, loop, (operand.value, value))
 
 
-def assembly(graph: Graph, step: Step, homes: Container[int]) -> list[Kernel]:
+def assembly(
+    graph: Graph, step: Step, homes: Container[int], within: Mapping[int, tuple[int, int]]
+) -> list[Kernel]:
     """Copies of the parts of a step to their places, but for those that are written there."""
     targets = zip(step.operands, step.targets, strict=True)
-    return [_copy(graph, o, step.value, to) for o, to in targets if o.value not in homes]
+    return [
+        _copy(graph, o, step.value, to)
+        for o, to in targets
+        if o.value not in homes and within.get(o.value) != (step.value, to.offset)
+    ]
 
 
 @cache

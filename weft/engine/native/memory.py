@@ -86,15 +86,18 @@ class Memory:
         for k, group in enumerate(plan.groups):
             for step in group.steps:
                 if step.value in plan.homes:
-                    first.setdefault(plan.homes[step.value].value, k)
+                    first.setdefault(plan.place_of(plan.homes[step.value].value)[0], k)
+                elif step.value in plan.within:
+                    first.setdefault(plan.place_of(step.value)[0], k)
                 elif step.value in plan.kept and step.value not in results:
                     size = _bytes(step.shape, step.dtype)
                     sizes[step.value] = -(-size // _ALIGN) * _ALIGN
                     first.setdefault(step.value, k)
                     last[step.value] = k
                 for value in plan.reads(step):
-                    if value in last:
-                        last[value] = k
+                    whole = plan.place_of(value)[0]
+                    if whole in last:
+                        last[whole] = k
         count = len(graph.shapes)
         self.workspace_of: dict[int, int] = {}
         for k, size in enumerate(workspaces):

@@ -51,7 +51,9 @@ class Plan:
     Attributes:
         groups: in the order in which they run.
         kept: values that must lie in memory: results, and what one group reads of another's.
-        homes: of these, the ones that lie within a value that is assembled of them, and where.
+        homes: of these, the ones that lie within a value that is assembled of them, and where;
+            only their loops know it.
+        within: others that are a row of such a value, and the element at which they begin there.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -75,6 +77,7 @@ class Plan:
                         self.kept.add(value)
         self.groups = self._ordered()
         self.homes = self._homes(results)
+        self.within = self._within(results)
 
     def _homes(self, results: set[int]) -> dict[int, Operand]:
         """For parts that loops compute and only one assembly reads: where they lie in the whole.
@@ -103,6 +106,33 @@ class Plan:
                     if view is not None:
                         homes[value] = Operand(step.value, view)
         return homes
+
+    def _within(self, results: set[int]) -> dict[int, tuple[int, int]]:
+        """Parts of an assembly that lie in it as they lie by themselves: whoever writes or reads
+        them does so there.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        for step in self.graph.steps:
+            if not step.tiled:
+                continue
+            for operand, target in zip(step.operands, step.targets, strict=True):
+                value = operand.value
+                group = self.group_of.get(value)
+                if group is None or group.kind == "host" or value in results:
+                    continue
+                is_whole = operand.view.size == prod(self.graph.shapes[value])
+                is_row = operand.view.is_dense and target._replace(offset=0).is_dense
+                if is_whole and is_row and value in self.kept and value not in self.homes:
+                    found.setdefault(value, (step.value, target.offset))
+        return found
+
+    def place_of(self, value: int) -> tuple[int, int]:
+        """The value in whose memory a value lies, and at which of its elements."""
+        offset = 0
+        while value in self.within:
+            value, start = self.within[value]
+            offset += start
+        return value, offset
 
     def _scalars(self) -> set[int]:
         """Values of one element made of leaves alone: computed again wherever they are used."""

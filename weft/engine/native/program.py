@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import BY_NAME
 from ...graph.liveness import Work
 from ...graph.node import Node
 from ..reference import DATA_ERRORS, Failure, Outcome, Program as Reference, bind
@@ -52,7 +53,7 @@ class Native:
         #: Seconds of each kernel and call, at least, while somebody profiles; else None.
         self.times: list[float] | None = None
         self.parts = in_rows(
-            self._placed(one, k) if isinstance(one, Kernel) else one
+            self._placed(plan, one, k) if isinstance(one, Kernel) else _moved(plan, one)
             for k, part in enumerate(parts)
             for one in part
         )
@@ -65,12 +66,17 @@ class Native:
             found += part.kernels if isinstance(part, Segment) else [part]
         return found
 
-    def _placed(self, kernel: Kernel, group: int) -> Kernel:
+    def _placed(self, plan: Plan, kernel: Kernel, group: int) -> Kernel:
         memory = self.memory
         workspace = memory.workspace_of.get(group, 0)
         special = {FLAG: memory.flag, WORKSPACE: workspace, NUMBER: memory.nothing}
-        buffers = tuple([(special.get(v, v), o) for v, o in kernel.buffers])
-        return replace(kernel, spec=kernels.code_of(kernel.spec).spec, buffers=buffers)
+        buffers = [(special.get(v, v), o) for v, o in kernel.buffers]
+        for k, (value, offset) in enumerate(buffers):
+            if value in plan.within:
+                whole, start = plan.place_of(value)
+                size = BY_NAME[plan.graph.dtypes[value]].itemsize
+                buffers[k] = whole, offset + start * size
+        return replace(kernel, spec=kernels.code_of(kernel.spec).spec, buffers=tuple(buffers))
 
     def run(self, leaves: list[Any], order: list[Node]) -> Outcome:
         """As :meth:`Reference.run`; if data are at fault, that says what is wrong with them."""
@@ -130,6 +136,16 @@ def call(part: Call, frame: Frame) -> None:
         frame.put(part.value, part.run(*arrays))
 
 
+def _moved(plan: Plan, one: Call) -> Call:
+    """The call with operands where they lie."""
+    operands = []
+    for operand in one.operands:
+        whole, start = plan.place_of(operand.value)
+        view = operand.view._replace(offset=operand.view.offset + start)
+        operands.append(Operand(whole, view))
+    return replace(one, operands=tuple(operands))
+
+
 def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
     """What runs for a group, in order."""
     step = group.steps[0]
@@ -137,7 +153,7 @@ def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
         loop, buffers = plan.loop(group)
         return [kernels.looping(plan.graph, loop, buffers)]
     if group.kind == "assemble":
-        return [*kernels.assembly(plan.graph, step, plan.homes)]
+        return [*kernels.assembly(plan.graph, step, plan.homes, plan.within)]
     if group.kind == "matmul":
         return [kernels.matmul(plan.graph, step)]
     if group.kind == "conv":

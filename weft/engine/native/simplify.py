@@ -49,6 +49,7 @@ def _sums_of_products(graph: Graph) -> None:
     """Gradients of a weight that is used at each step of a sequence are one product."""
     uses = _uses(graph)
     step_of = {s.value: s for s in graph.steps}
+    wholes = _wholes(graph)
     inner = {
         o.value
         for s in graph.steps
@@ -57,15 +58,42 @@ def _sums_of_products(graph: Graph) -> None:
         if uses[o.value] == 1 and _is_sum(step_of.get(o.value)) and _is_whole(o, s, step_of)
     }
     steps: list[Step] = []
+    there = set(range(graph.leaf_count))
     for step in graph.steps:
+        if step.value in there:
+            continue
+        new = [step]
         terms = _terms(step, step_of, inner) if _is_sum(step) and step.value not in inner else []
-        products = [t for t in terms if _may_join(t, step, step_of, uses)]
+        products = [step_of[t.value] for t in terms if _may_join(t, step, step_of, uses)]
         if len(products) > 1:
-            rest = [t for t in terms if t not in products]
-            steps += _joined(graph, step, [step_of[p.value] for p in products], rest)
-        else:
-            steps.append(step)
+            for whole, _ in wholes.values():  # they are read now: they must be there
+                if whole.value not in there and all(o.value in there for o in whole.operands):
+                    there.add(whole.value)
+                    steps.append(whole)
+            known = {value: at for value, at in wholes.items() if at[0].value in there}
+            values = {p.value for p in products}
+            rest = [t for t in terms if t.value not in values]
+            new = _joined(graph, step, products, rest, known)
+        steps += new
+        there.update([s.value for s in new])
     graph.steps = steps
+
+
+#: For a matrix: what is assembled of it and others, one below the other, and at which row it is.
+Wholes = dict[int, tuple["Step", int]]
+
+
+def _wholes(graph: Graph) -> Wholes:
+    found: Wholes = {}
+    for step in graph.steps:
+        if not step.tiled or len(step.shape) != 2:
+            continue
+        columns = step.shape[1]
+        for operand, target in zip(step.operands, step.targets, strict=True):
+            is_rows = target.strides == (columns, 1) and target.shape[1] == columns
+            if is_rows and operand.view.is_dense and operand.view.shape == target.shape:
+                found[operand.value] = step, target.offset // columns
+    return found
 
 
 def _is_whole(operand: Operand, reader: Step, step_of: dict[int, Step]) -> bool:
@@ -103,19 +131,54 @@ def _may_join(term: Operand, step: Step, step_of: dict[int, Step], uses: Counter
     return product.dtype == step.dtype and k * (m + n) < 2 * m * n
 
 
-def _joined(graph: Graph, step: Step, products: list[Step], rest: list[Operand]) -> list[Step]:
+Pair = tuple["Operand", "Operand"]
+
+
+def _joined(
+    graph: Graph, step: Step, products: list[Step], rest: list[Operand], wholes: Wholes
+) -> list[Step]:
     """The steps that replace the last addition; the others are not read any more."""
     start = len(graph.steps)
-    a = _side_by_side(graph, [p.operands[0] for p in products], 1, step.dtype)
-    b = _side_by_side(graph, [p.operands[1] for p in products], 0, step.dtype)
-    sig = _signature("matmul", None, (a.view.shape, b.view.shape), step.dtype)
-    total = graph.add_step("matmul", sig, (a, b))
-    for term in rest:
+    pairs = [(_located(p.operands[0], wholes), _located(p.operands[1], wholes)) for p in products]
+    runs = _runs(sorted(pairs, key=lambda pair: (pair[1].value, pair[1].view.offset)))
+    single = [run[0] for run in runs if len(run) == 1]
+    terms = list(rest)
+    for run in [run for run in runs if len(run) > 1] + ([single] if single else []):
+        a = _side_by_side(graph, [a for a, _ in run], 1, step.dtype)
+        b = _side_by_side(graph, [b for _, b in run], 0, step.dtype)
+        sig = _signature("matmul", None, (a.view.shape, b.view.shape), step.dtype)
+        terms.append(graph.add_step("matmul", sig, (a, b)))
+    total = terms.pop()
+    for term in terms:
         total = graph.add_step("map", step.sig, (term, total))
     made = graph.steps[start:]
     del graph.steps[start:]
     made[-1].value = step.value
     return made
+
+
+def _located(operand: Operand, wholes: Wholes) -> Operand:
+    """The operand as a part of the whole that it lies in, if there is one."""
+    whole, row = wholes.get(operand.value, (None, 0))
+    if whole is None:
+        return operand
+    offset = operand.view.offset + row * whole.shape[1]
+    return operand._replace(value=whole.value, view=operand.view._replace(offset=offset))
+
+
+def _runs(pairs: list[Pair]) -> list[list[Pair]]:
+    """Together those whose left operands, and right ones, lie one after the other already."""
+    runs: list[list[Pair]] = []
+    for pair in pairs:
+        last = runs[-1][-1] if runs else None
+        if last is not None and all(
+            x.value == y.value and _as_view([x.view, y.view], axis) is not None
+            for x, y, axis in zip(last, pair, (1, 0), strict=True)
+        ):
+            runs[-1].append(pair)
+        else:
+            runs.append([pair])
+    return runs
 
 
 def _side_by_side(graph: Graph, parts: list[Operand], axis: int, dtype: str) -> Operand:

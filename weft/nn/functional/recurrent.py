@@ -8,8 +8,10 @@ few of them; without padding, all. That is what :class:`weft.nn.utils.rnn.Packed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
+from ...calls import call
 from ...dtypes import dtype, float32, float64
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv
@@ -53,6 +55,11 @@ def _columns(x: Node, start: int, stop: int) -> Node:
     return mv.slice_(x, ((0, x.type.shape[0], 1), (start, stop, 1)))
 
 
+def _gates(count: int, n: int, *sources: Node) -> list[list[Node]]:
+    """For each gate its columns of each source: sums of them are computed where they are used."""
+    return [[_columns(s, k * n, (k + 1) * n) for s in sources] for k in range(count)]
+
+
 # ---- one step; x is the projected input [samples, gates]
 
 
@@ -68,8 +75,7 @@ def _lstm_step(x: Node, state: State, w: _Ready) -> State:
     """Hochreiter and Schmidhuber (1997); gates in the order input, forget, cell, output."""
     h, c = state
     n = c.type.shape[1]
-    gates = ew.add(x, matmul(h, w.hh))
-    enter, forget, new, out = (_columns(gates, k * n, (k + 1) * n) for k in range(4))
+    enter, forget, new, out = (ew.add(*part) for part in _gates(4, n, x, matmul(h, w.hh)))
     kept = ew.mul(ew.sigmoid(forget), c)
     c = ew.add(kept, ew.mul(ew.sigmoid(enter), ew.tanh(new)))
     h = ew.mul(ew.sigmoid(out), ew.tanh(c))
@@ -81,7 +87,7 @@ def _gru_step(x: Node, state: State, w: _Ready) -> State:
     h = state[0]
     n = h.type.shape[1]
     hidden = _plus(matmul(h, w.hh), w.bias_hidden)
-    parts = [[_columns(part, k * n, (k + 1) * n) for part in (x, hidden)] for k in range(3)]
+    parts = _gates(3, n, x, hidden)
     reset, update = (ew.sigmoid(ew.add(*part)) for part in parts[:2])
     new = ew.tanh(ew.add(parts[2][0], ew.mul(reset, parts[2][1])))
     return (ew.add(new, ew.mul(update, ew.sub(h, new))),)
@@ -150,18 +156,9 @@ def _as(kind: dtype | None, nodes: State) -> State:
 
 
 def _by_step(x: Node, sizes: Sequence[int]) -> list[Node]:
-    """The rows of each step.
-
-    Cut by halves: the gradient of a cut is as large as what it was cut from, so that the cost is
-    log(steps), not steps, times the size of the sequence.
-    """
-    if len(sizes) == 1:
-        return [x]
-    half = len(sizes) // 2
-    first, total = sum(sizes[:half]), x.type.shape[0]
-    return _by_step(_rows(x, 0, first), sizes[:half]) + _by_step(
-        _rows(x, first, total), sizes[half:]
-    )
+    """The rows of each step."""
+    starts = [0, *accumulate(sizes)]
+    return [_rows(x, start, start + n) for start, n in zip(starts, sizes)]  # noqa: B905
 
 
 def _forwards(step: Step, steps: list[Node], state: State, w: _Ready) -> tuple[list[Node], State]:
@@ -192,6 +189,19 @@ def _backwards(step: Step, steps: list[Node], first: State, w: _Ready) -> tuple[
     return outputs[::-1], state
 
 
+def _side(options: tuple[str, Sequence[int], bool, Sequence[bool]], *nodes: Node) -> list[Node]:
+    """One direction of one layer: its output for all rows, and the parts of the final state."""
+    mode, sizes, is_reversed, has = options
+    x, *rest = nodes
+    count = len(nodes) - 1 - sum(has)  # of the state's parts
+    state, given = tuple(rest[:count]), iter(rest[count:])
+    w = _ready(mode, Weights(*[next(given) if there else None for there in has]))  # type: ignore[arg-type]
+    steps = _by_step(_plus(matmul(x, w.ih), w.bias), sizes)
+    run = _backwards if is_reversed else _forwards
+    outputs, final = run(STEPS[mode], steps, state, w)
+    return [mv.concat(outputs, 0), *final]
+
+
 def _stacked(states: Sequence[Node]) -> Node:
     return mv.concat([mv.reshape(s, (1, *s.type.shape)) for s in states], 0)
 
@@ -219,7 +229,6 @@ def recurrent(
         The last layer's output ``[rows, directions * hidden]``, and the final state.
     """
     x, first, weights, kind = under_autocast(mode, x, first, weights)
-    step = STEPS[mode]
     finals: list[State] = []
     for layer in range(0, len(weights), directions):
         if layer and dropout_p > 0:
@@ -227,12 +236,13 @@ def recurrent(
         sides = []
         for direction in range(directions):
             k = layer + direction
-            w = _ready(mode, weights[k])
-            state = tuple([mv.reshape(_rows(f, k, k + 1), f.type.shape[1:]) for f in first])
-            steps = _by_step(_plus(matmul(x, w.ih), w.bias), sizes)
-            outputs, final = (_backwards if direction else _forwards)(step, steps, state, w)
-            sides.append(mv.concat(outputs, 0))
-            finals.append(final)
+            state = [mv.reshape(_rows(f, k, k + 1), f.type.shape[1:]) for f in first]
+            given = [n for n in weights[k] if n is not None]
+            has = tuple([n is not None for n in weights[k]])
+            options = mode, tuple(sizes), bool(direction), has
+            side, *parts = call(_side, options, (x, *state, *given))
+            sides.append(side)
+            finals.append(tuple(parts))
         x = mv.concat(sides, 1)
     final = tuple([_stacked(parts) for parts in zip(*finals, strict=True)])
     return _as(kind, (x,))[0], _as(kind, final)
