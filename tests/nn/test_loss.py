@@ -311,9 +311,14 @@ LOGITS, TARGETS = weft.ones(3, 4), weft.tensor([0, 3, 1])
             "2 lengths for a batch",
         ),
         (
-            lambda: F.ctc_loss(LOGITS, TARGETS + 4, [3], [3]),
-            ValueError,
+            lambda: F.ctc_loss(LOGITS, TARGETS + 4, [3], [3]).item(),
+            DataError,
             "target 4 is none of",
+        ),
+        (
+            lambda: F.ctc_loss(LOGITS, TARGETS[None], weft.tensor([4]), [1]).item(),
+            DataError,
+            "input_lengths must be between 0 and 3, not 4",
         ),
         (lambda: F.ctc_loss(LOGITS, TARGETS, [3], [2]), ShapeError, "up to 2, but there are 3"),
         (lambda: F.ctc_loss(LOGITS, TARGETS.float(), [3], [2]), DTypeError, "must be integers"),

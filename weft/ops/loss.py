@@ -75,10 +75,40 @@ binary_cross_entropy: Binary = binary(
 
 _NEVER = -1e30  # the logarithm of 0
 
-# ``emitted [T, N, S]``: the log probability that step t gives the label of place s; ``start``,
-# ``skip`` and ``end`` ``[N, S]``, ``_NEVER`` where an alignment cannot begin, jump to from two
-# places before, or end; ``times [N]``: how many steps count. These two are what a loop over time
-# would take hundreds of nodes for.
+# These two are what a loop over time would take hundreds of nodes for. Of ``x [T, N, C]``, log
+# probabilities, ``labels [N, S]`` (those beyond ``sizes [N]`` do not count) and ``times [N]``, how
+# many steps count. An alignment moves over places: ``blank, label, blank, ...``.
+
+
+def _check_ctc(x: Any, labels: Any, times: Any, sizes: Any) -> None:
+    steps, _, classes = x.shape
+    most = labels.shape[1]
+    for name, lengths, high in (("input", times, steps), ("target", sizes, most)):
+        wrong = (lengths < 0) | (lengths > high)
+        if wrong.any():
+            raise DataError(
+                f"{name}_lengths must be between 0 and {high}, not {lengths[wrong].flat[0]}"
+            )
+    wrong = ((labels < 0) | (labels >= classes)) & (np.arange(most) < sizes[:, None])
+    if wrong.any():
+        raise DataError(f"target {labels[wrong].flat[0]} is none of the {classes} classes")
+
+
+def _ctc_tables(blank: int, x: Any, labels: Any, sizes: Any) -> Any:
+    """For each place: its class, log probabilities there, and where alignments begin, jump and end.
+
+    ``_NEVER`` where an alignment cannot begin, come to from two places before, or end.
+    """
+    count, most = labels.shape
+    places = np.full((count, 2 * most + 1), blank)
+    places[:, 1::2] = np.where(np.arange(most) < sizes[:, None], labels, blank)
+    emitted = np.maximum(x[:, np.arange(count)[:, None], places], np.asarray(_NEVER, x.dtype))
+    start, skip, end = np.full((3, *places.shape), _NEVER, x.dtype)
+    start[:, 0] = 0
+    skip[:, 2:][(places[:, 2:] != blank) & (places[:, 2:] != places[:, :-2])] = 0
+    last = 2 * sizes[:, None] - np.arange(places.shape[1])
+    end[(last == 0) | (last == 1)] = 0
+    return places, emitted, start, skip, end
 
 
 def _next(before: Any, skip: Any, room: Any) -> Any:
@@ -120,31 +150,40 @@ def _summed(alpha: Any, end: Any) -> Any:
     return np.logaddexp.reduce(alpha + end, axis=1)
 
 
-def _ctc_likelihood(emitted: Any, start: Any, skip: Any, end: Any, times: Any) -> Any:
+def _ctc_likelihood(blank: int, x: Any, labels: Any, times: Any, sizes: Any) -> Any:
+    _check_ctc(x, labels, times, sizes)
+    _, emitted, start, skip, end = _ctc_tables(blank, x, labels, sizes)
     return _summed(_beginnings(emitted, start, skip, times)[-1], end)
 
 
-def _ctc_occupancy(emitted: Any, start: Any, skip: Any, end: Any, times: Any) -> Any:
+def _ctc_occupancy(blank: int, x: Any, labels: Any, times: Any, sizes: Any) -> Any:
+    _check_ctc(x, labels, times, sizes)
+    places, emitted, start, skip, end = _ctc_tables(blank, x, labels, sizes)
     alphas = _beginnings(emitted, start, skip, times)
     total = _summed(alphas[-1], end)[:, None]
     through = alphas[1:] + _endings(emitted, skip, end, times)
-    counts = (np.arange(len(emitted))[:, None, None] < times[:, None]) & (total > _NEVER / 2)
-    return np.exp(np.where(counts, through - total, -np.inf)).astype(emitted.dtype)
+    counts = (np.arange(len(x))[:, None, None] < times[:, None]) & (total > _NEVER / 2)
+    by_place = np.exp(np.where(counts, through - total, -np.inf)).astype(x.dtype)
+    occupied = np.zeros_like(x)
+    for n, place in enumerate(places):
+        np.add.at(occupied[:, n].T, place, by_place[:, n].T)
+    return occupied
 
 
 _likelihood = Op(
     "ctc_likelihood",
-    lambda attrs, emitted, start, *rest: type_of(start.shape[:1], emitted.dtype),
+    lambda blank, x, labels, *lengths: type_of(labels.shape[:1], x.dtype),
     _ctc_likelihood,
+    can_fail=True,
 )
-_occupancy = Op("ctc_occupancy", lambda attrs, emitted, *rest: emitted, _ctc_occupancy)
+_occupancy = Op("ctc_occupancy", lambda blank, x, *rest: x, _ctc_occupancy, can_fail=True)
 
 
-def ctc_likelihood(emitted: Node, start: Node, skip: Node, end: Node, times: Node) -> Node:
-    """The log probability of all alignments, ``[N]``."""
-    return record(_likelihood, (emitted, start, skip, end, times))
+def ctc_likelihood(blank: int, x: Node, labels: Node, times: Node, sizes: Node) -> Node:
+    """The log probability of all alignments, ``[N]``; no more than -1e30 if there is none."""
+    return record(_likelihood, (x, labels, times, sizes), blank)
 
 
-def ctc_occupancy(emitted: Node, start: Node, skip: Node, end: Node, times: Node) -> Node:
-    """How probable it is that an alignment is at a place in a step: the gradient of that."""
-    return record(_occupancy, (emitted, start, skip, end, times))
+def ctc_occupancy(blank: int, x: Node, labels: Node, times: Node, sizes: Node) -> Node:
+    """How probable it is that an alignment is at a class in a step: the gradient of that."""
+    return record(_occupancy, (x, labels, times, sizes), blank)

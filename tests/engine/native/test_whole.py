@@ -96,3 +96,50 @@ def test_metrics_leave_nothing_to_the_reference() -> None:
     run(lambda: (logits.argmax(1) == classes).float().mean())
     run(lambda: (logits.topk(3).indices == classes[:, None]).any(1).sum())
     run(lambda: F.softmax(logits, 1).max(1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore:ctc_loss")
+def test_ctc_loss_of_all_lengths(dtype: str) -> None:
+    """Shorter samples after longer ones, repeated labels, blanks, more labels than time."""
+    draw = np.random.default_rng(0)
+    for k in range(12):
+        steps, count, classes, most = draw.integers((1, 1, 2, 1), (30, 9, 40, 30))
+        x = draw.normal(size=(steps, count, classes))
+        if k % 4 == 3:
+            x[:, :, 0] = -np.inf
+        z = weft.tensor(x, dtype=getattr(weft, dtype), requires_grad=True)
+        given = (
+            draw.integers(0, classes, (count, most)),
+            draw.integers(0, steps + 1, count),
+            draw.integers(0, most + 1, count),
+        )
+        tensors = [weft.tensor(g) for g in given]
+
+        def loss(z: Any = z, tensors: Any = tensors, k: int = k) -> Any:
+            value = F.ctc_loss(F.log_softmax(z, -1), *tensors, blank=k % 2, zero_infinity=True)
+            return weft.autograd.grad(value, z)
+
+        assert "ctc_occupancy" in run(loss)
+
+
+def test_ctc_loss_reads_no_values() -> None:
+    z = weft.randn(9, 2, 5, requires_grad=True)
+    labels, times, sizes = weft.tensor([[1, 2], [3, 3]]), weft.tensor([9, 7]), weft.tensor([2, 1])
+
+    @weft.compile
+    def step(labels: Any, times: Any, sizes: Any) -> Any:
+        z.grad = None
+        loss = F.ctc_loss(F.log_softmax(z, -1), labels, times, sizes)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        found = step(labels, times, sizes)
+    assert not step.obstacles()
+    wanted = F.ctc_loss(F.log_softmax(z.detach(), -1), labels, [9, 7], [2, 1])
+    assert found.item() == pytest.approx(wanted.item())
+    with pytest.raises(ValueError, match="target 5 is none of the 5 classes"):
+        step(labels + 4, times, sizes).item()
+    with pytest.raises(ValueError, match="target_lengths must be between 0 and 2, not 3"):
+        F.ctc_loss(F.log_softmax(z, -1), labels, times, sizes + 1).item()

@@ -17,7 +17,7 @@ from .views import MOVES, Shape, View, dense_strides
 from .whole import whole
 
 #: Ops whose value is that of their first input.
-_IDENTITIES = ("same", "detach", "graft", "over", "to_device")
+_IDENTITIES = ("same", "detach", "graft", "over", "to_device", "function_output")
 
 
 #: Fewer values of a reduction than this are too few to be shared out among threads.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ...graph.node import Signature
 from .along import extreme, order, running_sum
+from .ctc import ctc
 from .ir import Module
 from .window_places import window_places
 
@@ -31,6 +32,8 @@ _MAKERS: dict[str, Callable[[Signature], Whole | None]] = {
     "argmax": extreme,
     "argmin": extreme,
     "argsort": order,
+    "ctc_likelihood": ctc,
+    "ctc_occupancy": ctc,
     "cumsum": running_sum,
     "max_places": window_places,
 }

@@ -28,6 +28,7 @@ WORDS: dict[str, Words] = {
     **movement.WORDS,
     **contract.WORDS,
     **linalg.WORDS,
+    **loss.WORDS,
 }
 
 #: Ops that the hardware of GPUs and TPUs computes in 16 bits, with sums in float32.
