@@ -173,11 +173,15 @@ class Session:
         return True
 
     def _environment(self, cache: Path) -> dict[str, str]:
-        """The same number of threads for all, and caches of code that start empty."""
+        """The same number of threads for all, and caches of code that start empty.
+
+        Python's own are kept, as with installed packages, even where the environment forbids it.
+        """
         number = str(self.threads)
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "WEFT_NUM_THREADS")
         return {
-            **os.environ,
+            **inherited,
             **dict.fromkeys(names, number),
             "NPROC": number,  # by which XLA's CPU client goes
             "JAX_PLATFORMS": "cpu",
