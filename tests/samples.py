@@ -179,7 +179,9 @@ OTHER = [
         s(mask(2, 3), x(2, 3), x(2, 3)), s(mask(2, 1), x(3), x()), s(mask(3), x(3), 1),
         s(mask(3), 2, x(3)), s(mask(3), 1.5, x(3)), s(mask(), x(2), x(2)), s(mask(0), x(0), x(0)),
         s(mask(2, 3, layout="t"), x(2, 3), x(2, 3, layout="step")),
+        s(mask(2, 3), grad=False), s(mask(), grad=False), s(mask(0, 2), grad=False),
     ), errors=(
+        bad(TypeError, "both input and other", mask(2), x(2)),
         bad(DTypeError, r"where takes a bool condition, not weft.float32; write \(x != 0\)",
             x(2), x(2), x(2)),
         bad(ShapeError, r"where: shapes .*\[4\].* do not broadcast", mask(2), x(4), x(4)),

@@ -177,7 +177,6 @@ from .tensors.elementwise import (
     tanh,
     trunc,
     trunc as fix,
-    where,
 )
 from .tensors.indexing import (
     gather,
@@ -354,6 +353,7 @@ from .tensors.searching import (
     searchsorted,
     unique,
     unique_consecutive,
+    where,
 )
 from .tensors.shape import (
     Size,

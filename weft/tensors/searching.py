@@ -6,7 +6,7 @@ run the graph.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -18,13 +18,34 @@ from ..ops.base import normal_dim
 from ..ops.index import searchsorted as search_op
 from .core import is_number, node_of, wrap
 from .creation import as_leaf
-from .elementwise import operand, promoted
+from .elementwise import Operand, operand, promoted, where as choose
 from .indexing import index_select, nonzero
 from .reductions import sort
 from .shape import reshape
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Tensor, input: Operand, other: Operand) -> Tensor: ...
+def where(condition: Tensor, input: Operand = None, other: Operand = None) -> Any:
+    """``input`` where ``condition`` holds, else ``other``; all three broadcast.
+
+    Of a condition alone: where it is not zero, a tensor for each dimension, as
+    ``nonzero(as_tuple=True)``; this runs the graph.
+
+    Raises:
+        DTypeError: if ``condition`` is not bool, with the others.
+        TypeError: for one of the others alone.
+    """
+    if input is None and other is None:
+        return nonzero(condition, as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where takes both input and other, or neither of them")
+    return choose(condition, input, other)
 
 
 def argwhere(input: Tensor) -> Tensor:
