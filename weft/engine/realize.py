@@ -57,6 +57,11 @@ class Run(NamedTuple):
     changes: list[Change]
 
 
+#: The reference takes some 0.2 µs to draw a number: of many, native code pays the first time.
+_DRAWS = ("random_normal", "random_uniform", "random_bits", "dropout")
+_MANY_DRAWS = 1 << 20
+
+
 class _Planned:
     """A program, run by the reference interpreter until it has come up again and again."""
 
@@ -66,7 +71,8 @@ class _Planned:
         self.reference = Program(work)
         self.size = len(work.order)
         self.native: Native | None = None
-        self.runs = 0
+        draws = sum([n.type.size for n in work.order if n.sig.op.name in _DRAWS])
+        self.runs = config.NATIVE_AFTER if draws > _MANY_DRAWS else 0
 
     def is_due(self) -> bool:
         """Is native code to be made now, before another run?"""

@@ -214,6 +214,15 @@ def test_a_third_run_is_native_and_so_is_the_first_once_there_is_an_optimiser(
     assert list(realize._programs.values())[-1][0].native is not None
 
 
+def test_many_draws_are_native_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "NATIVE_AFTER", 2)
+    for size, native in ((1 << 10, False), ((1 << 20) + 4, True)):
+        weft.manual_seed(0)
+        weft.rand(size).sum().item()
+        planned, _ = list(realize._programs.values())[-1]
+        assert (planned.native is not None) is native
+
+
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "COMPARE", False)
     found = []
