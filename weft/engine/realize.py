@@ -19,6 +19,7 @@ from ..graph.node import GONE, PENDING, Node, is_over_limit
 from ..graph.tracing import Trace, current
 from .compare import compare
 from .devices import Accelerated, host, is_host
+from .native.results import RESULTS
 from .reference import Failure, Outcome, Program
 
 if TYPE_CHECKING:
@@ -344,8 +345,9 @@ def native_at_once() -> Iterator[None]:
 
 
 def forget_programs() -> None:
-    """Graphs that come up again are planned anew."""
+    """Graphs that come up again are planned anew, and memory that lies idle is given back."""
     global _program_steps
+    RESULTS.release()
     _programs.clear()
     _program_steps = 0
 

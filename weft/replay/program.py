@@ -15,6 +15,7 @@ from weakref import ref
 import numpy as np
 
 from ..engine.native.bound import Bound, aligned
+from ..engine.native.results import is_lent, new_array
 from ..engine.realize import value_of
 from ..graph.node import LEAF, Node, TensorType, leaf, next_order
 from ..tensors.core import wrap
@@ -43,7 +44,8 @@ def _taken(node: Node) -> Any:
         return None
     base, flags = array.base, array.flags
     if base is not None:  # (results are views of arrays as they were allocated)
-        alone = base.__class__ is np.ndarray and base.base is None and getrefcount(base) == _MINE
+        whole = base.__class__ is np.ndarray and (base.base is None or is_lent(base))
+        alone = whole and getrefcount(base) == _MINE
         if not alone or base.nbytes != array.nbytes:
             return None
     return array if flags.c_contiguous and flags.writeable else None
@@ -202,7 +204,7 @@ class Replay:
         new = {}
         for _, node, value in self._returned:
             if value not in self._cells:
-                new[value] = array = np.empty(node.type.shape, node.type.dtype.numpy)
+                new[value] = array = new_array(node.type.shape, node.type.dtype.numpy)
                 bound.put(value, array)
         if not bound.run():
             for generator, _ in reversed(self._keys):

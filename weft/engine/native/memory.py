@@ -13,6 +13,7 @@ from . import threads
 from .addresses import Addresses
 from .lower import Graph
 from .plan import Plan
+from .results import new_array
 from .views import View
 
 _ALIGN = 64
@@ -153,7 +154,7 @@ class Memory:
         for leaf, cell in zip(self._scalars, self._scalar_cells, strict=True):
             cell[0] = leaves[leaf]
         arrays = [leaves[leaf] for leaf in self._arrays]
-        new = [np.empty(shape, dtype) for shape, dtype in self._kinds]
+        new = [new_array(shape, dtype) for shape, dtype in self._kinds]
         if not self._found.look(arrays + new):
             arrays = [np.ascontiguousarray(a) for a in arrays]
             self._found.look(arrays + new)
