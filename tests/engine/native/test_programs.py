@@ -313,6 +313,33 @@ def test_sums_of_columns(columns: int, rows: int) -> None:
     np.testing.assert_allclose(total.numpy(), 2 * x.sum(0, np.float64), rtol=1e-4, atol=1e-5)
 
 
+def test_loops_over_the_same_points_are_one() -> None:
+    x = weft.randn(40, 50, requires_grad=True)
+    g = weft.randn(40, 50)
+
+    def gradient() -> list[Any]:
+        y = F.silu(x)
+        return [y, *weft.autograd.grad(y, x, g)]
+
+    assert weft.explain(gradient).count("loop") == 1
+    assert weft.explain(lambda: (x.exp(), x.tanh() * g)).count("loop") == 1
+    check(*gradient())
+
+
+def test_loops_with_something_between_them_are_not() -> None:
+    x, w = weft.randn(40, 40), weft.randn(40, 40)
+
+    def apart() -> list[weft.Tensor]:
+        a = x.exp()
+        b = (a @ w) * x  # reads what the first loop does, and waits for it
+        return [a, b, b.amax(0) + a, x.sum(0) * 2 + x.amax(1)]
+
+    text = weft.explain(apart)
+    assert "matmul" in text
+    assert text.count("loop") >= 3
+    check(*apart())
+
+
 @pytest.mark.parametrize("dim", [-1, 0])
 @pytest.mark.parametrize("n", [1, 7, 16, 40, 128, 251, 700, 1003, 9001, 17000])
 def test_what_several_walks_need(n: int, dim: int) -> None:

@@ -19,6 +19,12 @@ from .views import Shape, View, dense_strides
 #: A loop is not made larger than this.
 MAX_STEPS = 64
 
+#: A loop is held against so many of those before it that read the same.
+_SIBLINGS = 4
+
+#: So many rows are enough for any number of threads.
+_MANY_ROWS = 1024
+
 
 @dataclass
 class Group:
@@ -28,6 +34,7 @@ class Group:
         shape: of a loop, its domain.
         reduced: its reduced dimensions; None as long as there is no reduction.
         after: bit k is set if group k must have run before.
+        into: the group that this one was merged with, which has its steps.
     """
 
     number: int
@@ -36,6 +43,7 @@ class Group:
     shape: Shape = ()
     reduced: tuple[int, ...] | None = None
     after: int = 0
+    into: Group | None = None
 
     @property
     def row(self) -> Shape | None:
@@ -67,6 +75,7 @@ class Plan:
         for step in graph.steps:
             if step.value in read or step.value not in self.scalars:
                 self._place(step)
+        self._merge()
         self.kept = set(results)
         for group in self._groups:
             for step in group.steps:
@@ -228,6 +237,86 @@ class Plan:
     def _is_full(self, value: int, group: Group) -> bool:
         step = self.step_of[value]
         return step.kind != "reduce" and step.shape == group.shape
+
+    # ---- groups of the same points made one
+
+    def _merge(self) -> None:
+        """Merges loops that read what the other computes, or the same, if nothing between them
+        keeps them apart: what both need is in registers.
+        """
+        order = {step.value: k for k, step in enumerate(self.graph.steps)}
+        readers: dict[Operand, list[Group]] = {}
+        for group in list(self._groups):
+            for operand in self._operands(group):
+                source = self.group_of.get(operand.value)
+                others = readers.setdefault(operand, [])
+                for other in [*([source] if source is not None else []), *others[-_SIBLINGS:]]:
+                    here = self._now(group)
+                    if self._may_merge(self._now(other), here):
+                        self._join(self._now(other), here, order)
+                others.append(group)
+        self._groups = [g for g in self._groups if g.steps]
+
+    def _now(self, group: Group) -> Group:
+        """The group that has its steps by now."""
+        while group.into is not None:
+            group = group.into
+        return group
+
+    def _operands(self, group: Group) -> list[Operand]:
+        """What a loop reads of memory that is as large as its domain."""
+        if group.kind != "loop":
+            return []
+        return [
+            o
+            for step in group.steps
+            for o in step.operands
+            if self.group_of.get(o.value) is not group
+            and prod([n for n, s in zip(o.view.shape, o.view.strides, strict=True) if s])
+            == prod(group.shape)
+        ]
+
+    def _may_merge(self, a: Group, b: Group) -> bool:
+        if a is b or a.kind != "loop" or b.kind != "loop" or a.shape != b.shape:
+            return False
+        if a.reduced != b.reduced and not self._has_many_rows(a, b):
+            return False
+        if len(a.steps) + len(b.steps) > MAX_STEPS:
+            return False
+        if a.after >> b.number & 1:
+            a, b = b, a
+        if any(g.after >> a.number & 1 for g in self._sources(b) if g is not a):
+            return False
+        will = a.reduced if a.reduced is not None else b.reduced
+        return all(
+            not _is_addressed(step, k) and self._in_place(o, a, _domain(step)[0] == a.shape, will)
+            for step in b.steps
+            for k, o in enumerate(step.operands)
+            if self.group_of.get(o.value) is a
+        )
+
+    def _sources(self, group: Group) -> list[Group]:
+        """The other groups that it reads."""
+        values = [v for step in group.steps for v in self.reads(step)]
+        return [g for v in values if (g := self.group_of[v]) is not group]
+
+    def _has_many_rows(self, a: Group, b: Group) -> bool:
+        """Does one of the loops reduce, so that threads still get rows enough?"""
+        row = a.row if b.reduced is None else b.row if a.reduced is None else None
+        return row is not None and prod(row) >= _MANY_ROWS
+
+    def _join(self, a: Group, b: Group, order: dict[int, int]) -> None:
+        """All that b has goes to a."""
+        a.steps = sorted(a.steps + b.steps, key=lambda step: order[step.value])
+        a.reduced = a.reduced if a.reduced is not None else b.reduced
+        for step in b.steps:
+            self.group_of[step.value] = a
+        b.steps, b.into = [], a
+        both = 1 << a.number | 1 << b.number
+        a.after = (a.after | b.after) & ~both
+        for group in self._groups:
+            if group.after & both:
+                group.after = group.after & ~both | 1 << a.number | a.after
 
     def _ordered(self) -> list[Group]:
         """Each after those it waits for, otherwise as recorded."""
