@@ -75,6 +75,25 @@ ACTIVATIONS = [
           errors=(bad(ValueError, "tau is a temperature", x(2), 0.0),)),
 ]
 
+ENDS = idx([2, 2, 5])
+GROUPED = [  # (PyTorch's takes no float64; nn/test_grouped.py compares with it)
+    layer("grouped_mm", (
+        s(x(6, 4), x(3, 4, 2), offs=ENDS), s(x(3, 4, 2), x(2, 6), offs=ENDS),
+        s(x(4, 6), x(6, 2), offs=ENDS), s(x(2, 3, 4), x(2, 4, 2)),
+        s(x(5, 4), x(3, 4, 2), offs=ENDS, out_dtype=D("float64"))), "hf", torch=None, errors=(
+        bad(ShapeError, r"matrices or stacks of them, not \[6\] and \[6, 2\]", x(6), x(6, 2)),
+        bad(ShapeError, "the last dimension of the first must", x(2, 3), x(2, 2), offs=ENDS),
+        bad(ShapeError, "two stacks take no offs", x(3, 2, 3), x(3, 3, 2), offs=ENDS),
+        bad(ShapeError, "all others need them", x(2, 3), x(3, 2)),
+        bad(ShapeError, "not of one length", x(2, 2, 3), x(3, 3, 2)),
+        bad(ShapeError, r"offs of shape \[3\] .*each group, \[2\]", x(4, 3), x(2, 3, 2), offs=ENDS),
+        bad(DTypeError, "offs must be int32", x(4, 3), x(2, 3, 2), offs=x(2)),
+        bad(DTypeError, "one floating dtype", x(4, 3), x(2, 3, 2, dtype="float64"), offs=ENDS),
+        bad(UnsupportedOp, "add it to the result", x(5, 3), x(3, 3, 2), offs=ENDS, bias=x(2)),
+        bad(DataError, r"end at \[2, 2, 5\]: not in ascending order up to 4",
+            x(4, 3), x(3, 3, 2), offs=ENDS))),
+]
+
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)
 POINTS = In((1, 3, 2, 2), -1.4, 1.4)
 PLACES = In((1, 1, 2, 2, 3), -1.4, 1.4)
@@ -243,6 +262,7 @@ POOLING = [
 LOGITS, CLASSES = x(3, 4), idx([0, 3, 1])
 LAYERS = [
     *ACTIVATIONS,
+    *GROUPED,
     *LOSSES,
     layer("linear", (s(x(2, 3), x(4, 3), x(4)), s(x(3), x(4, 3)), s(x(2, 3), x(3)))),
     layer("conv1d", (s(x(2, 2, 6), x(3, 2, 3), x(3)), s(x(2, 6), x(4, 1, 2), groups=2),

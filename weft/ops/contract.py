@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DataError, DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, record2, type_of
 from .base import MixedDtypes, broadcast
 from .movement import swap_last
@@ -46,6 +46,64 @@ _matmul = Op("matmul", _infer_matmul, np.matmul, _grad_matmul, needs=(0, 1), wid
 def matmul(a: Node, b: Node) -> Node:
     """Product of the last two dimensions; the others broadcast. Both have at least two."""
     return record2(_matmul, a, b)
+
+
+# ---- products of groups, whose sizes are known when they are run
+
+# ``a[start:end] @ b[g]`` for each group of rows, of ``a [M, K]`` and ``b [G, K, N]``: ``[M, N]``, 0
+# for rows behind the last group; or ``a[:, start:end] @ b[start:end]`` of two matrices:
+# ``[G, M, N]``. ``ends [G]`` says where groups end. Gradients of one are the other.
+
+
+def _infer_grouped(attrs: None, a: TensorType, b: TensorType, ends: TensorType) -> TensorType:
+    one = (a.shape[0], b.shape[-1])
+    return type_of(one if b.ndim == 3 else (ends.shape[0], *one), a.dtype)
+
+
+def _reference_grouped(a: Any, b: Any, ends: Any) -> Any:
+    by_rows = b.ndim == 3
+    most = a.shape[0 if by_rows else 1]
+    starts = np.concatenate([[0], ends[:-1]])
+    if (starts > ends).any() or (ends > most).any():
+        raise DataError(f"groups end at {ends.tolist()}: not in ascending order up to {most}")
+    out = np.zeros((len(a), b.shape[2]) if by_rows else (len(ends), len(a), b.shape[1]), a.dtype)
+    for g, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if by_rows:
+            np.matmul(a[start:end], b[g], out=out[start:end])
+        else:
+            np.matmul(a[:, start:end], b[start:end], out=out[g])
+    return out
+
+
+def _grad_grouped(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    a, b, ends = node.inputs
+    if b.type.ndim == 3:
+        return (
+            grouped_matmul(g, swap_last(b), ends) if want[0] else None,
+            grouped_matmul(swap_last(a), g, ends) if want[1] else None,
+            None,
+        )
+    return (
+        swap_last(grouped_matmul(b, swap_last(g), ends)) if want[0] else None,
+        grouped_matmul(swap_last(a), g, ends) if want[1] else None,
+        None,
+    )
+
+
+_grouped_matmul = Op(
+    "grouped_matmul",
+    _infer_grouped,
+    _reference_grouped,
+    _grad_grouped,
+    needs=(0, 1, 2),
+    widen=True,
+    can_fail=True,
+)
+
+
+def grouped_matmul(a: Node, b: Node, ends: Node) -> Node:
+    """Products of groups of rows with a matrix each, or of parts of two matrices."""
+    return record(_grouped_matmul, (a, b, ends))
 
 
 # ---- convolution

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...errors import DataError
 from ...graph.node import Shape, Signature
 from ..native.window import Window, out_sizes
 from .rules import Checked, Rule, Setting, Value, plain, with_attrs
@@ -33,6 +34,24 @@ def _matmul(sig: Signature, setting: Setting, a: Value, b: Value) -> Value:
         precision=_PRECISIONS[setting.precision.matmul],
         preferred_element_type=_accumulator(a),
     )
+
+
+def _grouped_matmul(sig: Signature, setting: Setting, a: Value, b: Value, ends: Value) -> Checked:
+    """By all rows for each group, with the others as 0: XLA's shapes do not depend on values."""
+    most = a.shape[0 if b.ndim == 3 else 1]
+    starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
+    failed = (starts > ends).any() | (ends > most).any()
+    row = jnp.arange(most)
+    inside = (row >= starts[:, None]) & (row < ends[:, None])  # [G, most]
+    parts = jnp.where(inside[..., None] if b.ndim == 3 else inside[:, None], a, 0)
+    out = _matmul(sig, setting, parts, b)
+    return Checked(out.sum(0) if b.ndim == 3 else out, failed)
+
+
+def _no_groups(sig: Signature, wrong: float) -> tuple[type[Exception], str]:
+    a, b, _ = sig.types
+    most = a.shape[0 if b.ndim == 3 else 1]
+    return DataError, f"the ends of groups are not in ascending order up to {most}"
 
 
 # ---- convolution: its gradients are its transposes, for which JAX has XLA's best form
@@ -202,6 +221,7 @@ def _no_window(sig: Signature, wrong: float) -> tuple[type[Exception], str]:
 
 RULES: dict[str, Rule] = {
     "matmul": _matmul,
+    "grouped_matmul": _grouped_matmul,
     "conv": _conv_rule,
     "conv_input": _conv_input,
     "conv_weight": _conv_weight,
@@ -211,4 +231,4 @@ RULES: dict[str, Rule] = {
     "max_places": plain(_max_places),
 }
 
-WORDS = {"max_places": _no_window}
+WORDS = {"grouped_matmul": _no_groups, "max_places": _no_window}

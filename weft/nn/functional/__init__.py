@@ -58,6 +58,7 @@ from .distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .embedding import embedding, embedding_bag
 from .grid import affine_grid, grid_sample
+from .grouped import grouped_mm
 from .linear import bilinear, linear
 from .loss import (
     binary_cross_entropy,
@@ -176,6 +177,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
