@@ -182,6 +182,12 @@ def test_python_s_own_names_get_no_advice() -> None:
         getattr(weft.nn, "__al__")  # noqa: B009
 
 
+def test_what_is_no_part_of_weft_is_said_so() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'jit'\. It is not part.*weft.compile"):
+        getattr(weft, "jit")  # noqa: B009
+    assert not hasattr(weft, "distributed")
+
+
 def test_hasattr_and_getattr_with_a_default_work() -> None:
     assert not hasattr(weft.nn, "NoSuchLayer")
     assert getattr(weft, "no_such_name", None) is None

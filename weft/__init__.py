@@ -23,10 +23,12 @@ from .dtypes import (
     bfloat16,
     bool_ as bool,
     dtype,
+    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
@@ -217,6 +219,19 @@ from .tensors.joining import (
     vstack,
     vstack as row_stack,
 )
+from .tensors.legacy import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    set_default_tensor_type,
+)
 from .tensors.lesser import (
     adjoint,
     angle,
@@ -228,6 +243,7 @@ from .tensors.lesser import (
     histc,
     imag,
     index_reduce,
+    is_complex,
     is_nonzero,
     is_same_size,
     narrow_copy,
@@ -248,8 +264,10 @@ from .tensors.memory import (
     channels_last,
     channels_last_3d,
     contiguous_format,
+    layout,
     memory_format,
     preserve_format,
+    strided,
 )
 from .tensors.numeric import (
     bartlett_window,
@@ -532,6 +550,22 @@ _OF_LAYERS = (
 )
 
 
+#: What PyTorch has and weft has not, with what there is instead.
+_NOT_HERE = {
+    "distributed": "weft runs in one process; a device mesh is not there yet",
+    "fft": "there are no complex tensors",
+    "fx": "weft.explain shows what was recorded of a function",
+    "jit": "there is no TorchScript; weft.compile records a function and runs it without Python",
+    "mps": "weft computes on the CPU and, through JAX, on GPUs and TPUs",
+    "onnx": "there is no export yet",
+    "profiler": "weft.profile(function, ...) tells what each kernel takes",
+    "quantization": "there are no quantised tensors",
+    "quantize_per_tensor": "there are no quantised tensors",
+    "sparse": "all tensors are dense",
+    "sparse_coo_tensor": "all tensors are dense",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in ("load", "save"):
         return getattr(import_module(f"{__name__}.serialization"), name)
@@ -547,7 +581,10 @@ def __getattr__(name: str) -> Any:
         return getattr(Tensor, name)  # weft.exp_(x), a change in place
     if name in _SUBPACKAGES:  # imported when first used
         return import_module(f"{__name__}.{name}")
-    hint = errors.did_you_mean(name, [*__all__, *_SUBPACKAGES])
+    if name in _NOT_HERE:
+        hint = f" It is not part of weft: {_NOT_HERE[name]}."
+    else:
+        hint = errors.did_you_mean(name, [*__all__, *_SUBPACKAGES])
     raise AttributeError(f"module 'weft' has no attribute '{name}'.{hint}")
 
 
@@ -556,7 +593,17 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
     "Generator",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "Size",
     "Tensor",
     "__version__",
@@ -711,6 +758,7 @@ __all__ = [
     "expm1",
     "eye",
     "feature_alpha_dropout",
+    "finfo",
     "fix",
     "flatten",
     "flip",
@@ -756,6 +804,7 @@ __all__ = [
     "hsplit",
     "hstack",
     "hypot",
+    "iinfo",
     "imag",
     "index_add",
     "index_copy",
@@ -774,6 +823,7 @@ __all__ = [
     "int64",
     "inverse",
     "is_autocast_enabled",
+    "is_complex",
     "is_floating_point",
     "is_grad_enabled",
     "is_nonzero",
@@ -791,6 +841,7 @@ __all__ = [
     "kron",
     "kthvalue",
     "layer_norm",
+    "layout",
     "lcm",
     "ldexp",
     "le",
@@ -931,6 +982,7 @@ __all__ = [
     "selu_",
     "set_default_device",
     "set_default_dtype",
+    "set_default_tensor_type",
     "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",
@@ -956,6 +1008,7 @@ __all__ = [
     "stack",
     "std",
     "std_mean",
+    "strided",
     "sub",
     "subtract",
     "sum",

@@ -12,6 +12,12 @@ from .errors import DTypeError, did_you_mean
 Number = bool | int | float
 
 
+def _ml_dtypes() -> Any:
+    import ml_dtypes  # here, not above: few programs need it and it costs start-up time
+
+    return ml_dtypes
+
+
 class dtype:  # noqa: N801 (PyTorch's name)
     """A data type of tensor elements: ``weft.float32`` and its like. One object per type."""
 
@@ -42,9 +48,7 @@ class dtype:  # noqa: N801 (PyTorch's name)
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype of the same name (bfloat16 comes from ``ml_dtypes``)."""
         if self._numpy is None:
-            import ml_dtypes  # here, not above: few programs need it and it costs start-up time
-
-            self._numpy = np.dtype(ml_dtypes.bfloat16)
+            self._numpy = np.dtype(_ml_dtypes().bfloat16)
         return self._numpy
 
     def __repr__(self) -> str:
@@ -172,3 +176,61 @@ def with_number(a: dtype, value: Any) -> dtype:
     """The dtype of ``tensor op number``: the tensor's, unless the number's category is higher."""
     n = of_number(value)
     return a if n.category <= a.category else n
+
+
+# ---- ranges
+
+
+class finfo:  # noqa: N801 (PyTorch's name)
+    """The numbers that a floating dtype has: ``weft.finfo(weft.float16).max``.
+
+    Args:
+        type: by default the default dtype.
+
+    Attributes:
+        bits: how many a number takes.
+        min, max: the finite extremes.
+        eps: from 1 to the next larger number.
+        tiny, smallest_normal: the smallest positive number of full precision.
+        resolution: the decimal precision, as a power of ten.
+        dtype: the dtype's name.
+
+    Raises:
+        TypeError: for a dtype that is not floating.
+    """
+
+    def __init__(self, type: Any = None) -> None:
+        of = get_default_dtype() if type is None else as_dtype(type)
+        if not of.is_floating_point:
+            raise TypeError(f"finfo is of floating dtypes: for {of} there is weft.iinfo")
+        known = _ml_dtypes().finfo(of.numpy) if of is bfloat16 else np.finfo(of.numpy)
+        self.bits, self.dtype = of.itemsize * 8, of.name
+        self.min, self.max, self.eps = float(known.min), float(known.max), float(known.eps)
+        self.tiny = self.smallest_normal = float(known.tiny)
+        self.resolution = float(f"1e-{known.precision}")
+
+    def __repr__(self) -> str:
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, smallest_normal={self.tiny:g}, tiny={self.tiny:g}, "
+            f"dtype={self.dtype})"
+        )
+
+
+class iinfo:  # noqa: N801 (PyTorch's name)
+    """The numbers that an integer dtype has: ``bits``, ``min``, ``max``, and ``dtype``, its name.
+
+    Raises:
+        TypeError: for a dtype that is not of integers.
+    """
+
+    def __init__(self, type: Any) -> None:
+        of = as_dtype(type)
+        if of.category != 1:
+            raise TypeError(f"iinfo is of integer dtypes, not of {of}")
+        known = np.iinfo(of.numpy)
+        self.bits, self.dtype = of.itemsize * 8, of.name
+        self.min, self.max = int(known.min), int(known.max)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -14,6 +14,7 @@ from ..engine.devices import resolve, waited_for
 from ..engine.realize import realize_pending
 from ..errors import DeviceError, OutOfMemoryError as OutOfMemoryError, UnsupportedOp
 from ..graph import device as devices
+from ..tensors.legacy import OF_CUDA
 from ..tensors.random import default_generator
 
 
@@ -201,6 +202,8 @@ _UNSUPPORTED = {
 def __getattr__(name: str) -> Any:
     if name == "amp":
         return import_module(f"{__name__}.amp")
+    if name in OF_CUDA:  # weft.cuda.FloatTensor
+        return OF_CUDA[name]
     if name in _UNSUPPORTED:
         raise UnsupportedOp(f"weft.cuda has no {name}: {_UNSUPPORTED[name]}")
     raise AttributeError(f"module 'weft.cuda' has no attribute '{name}'")

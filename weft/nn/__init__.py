@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from ..errors import did_you_mean
@@ -355,6 +356,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "modules":  # imported when first used
+        return import_module(f"{__name__}.modules")
     raise AttributeError(
         f"module 'weft.nn' has no attribute '{name}'.{did_you_mean(name, __all__)}"
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any
 
 from ..tensors.creation import empty
@@ -160,6 +163,25 @@ class MultiheadAttention(Module):
             is_causal=is_causal,
         )
         return (output.transpose(0, 1) if turned else output), weights
+
+
+class SDPBackend(IntEnum):
+    """The kernels that PyTorch's attention may use, for :func:`sdpa_kernel`."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(
+    backends: list[SDPBackend] | SDPBackend, set_priority: bool = False
+) -> Iterator[None]:
+    """Takes PyTorch's choice of a kernel for attention, and changes nothing: weft has its own."""
+    yield
 
 
 __all__ = ["MultiheadAttention"]

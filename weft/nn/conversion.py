@@ -13,6 +13,7 @@ from ..graph.device import device
 from ..graph.modes import grad_mode
 from ..tensors.core import TensorCore
 from ..tensors.creation import empty_like
+from ..tensors.legacy import converted
 from ..tensors.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -143,9 +144,8 @@ def mtia(self: M, device: Any = None) -> M:
 
 
 def to_type(self: M, dst_type: Any) -> M:
-    """Converts all parameters and buffers, integer ones too, to ``dst_type``."""
-    wanted = as_dtype(dst_type)
-    return self._apply(lambda t: t.to(wanted))
+    """Converts all parameters and buffers, integer ones too, as :meth:`weft.Tensor.type` does."""
+    return self._apply(lambda t: converted(t, dst_type))
 
 
 def to_float(self: M) -> M:

@@ -8,7 +8,7 @@ from .functional.dropout import check_probability
 from .module import Module
 
 
-class _Dropout(Module):
+class _DropoutNd(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         check_probability(type(self).__name__, p)
@@ -19,7 +19,7 @@ class _Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
-class Dropout(_Dropout):
+class Dropout(_DropoutNd):
     """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``.
 
     In evaluation the input passes unchanged. (Srivastava et al., 2014)
@@ -36,21 +36,21 @@ class Dropout(_Dropout):
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
-class Dropout1d(_Dropout):
+class Dropout1d(_DropoutNd):
     """In training, zeroes whole channels of ``[N, C, L]`` or ``[C, L]``. See :class:`Dropout`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
-class Dropout2d(_Dropout):
+class Dropout2d(_DropoutNd):
     """In training, zeroes whole channels of ``[N, C, H, W]``. See :class:`Dropout`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
-class Dropout3d(_Dropout):
+class Dropout3d(_DropoutNd):
     """In training, zeroes whole channels of ``[N, C, D, H, W]`` or ``[C, D, H, W]``.
 
     See :class:`Dropout`.
@@ -60,7 +60,7 @@ class Dropout3d(_Dropout):
         return F.dropout3d(input, self.p, self.training, self.inplace)
 
 
-class AlphaDropout(_Dropout):
+class AlphaDropout(_DropoutNd):
     """In training, sets elements to SELU's limit, then keeps mean and variance.
 
     Goes with :class:`SELU`. (Klambauer et al., 2017)
@@ -77,7 +77,7 @@ class AlphaDropout(_Dropout):
         return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
-class FeatureAlphaDropout(_Dropout):
+class FeatureAlphaDropout(_DropoutNd):
     """:class:`AlphaDropout` of whole channels of ``[N, C, ...]``."""
 
     def forward(self, input: Tensor) -> Tensor:

@@ -263,6 +263,8 @@ def reset_linear(weight: Tensor, bias: Any) -> None:
         uniform_(bias, -bound, bound)
 
 
+_calculate_fan_in_and_fan_out = fans  # where programs written for PyTorch find it
+
 # ---- names of old
 
 

@@ -26,7 +26,7 @@ from .norm import (
     InstanceNorm1d,
     InstanceNorm2d,
     InstanceNorm3d,
-    _ChannelNorm,
+    _NormBase,
 )
 from .uninitialized import LazyModuleMixin, UninitializedBuffer, UninitializedParameter
 
@@ -199,7 +199,7 @@ class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     cls_to_become = ConvTranspose3d
 
 
-class _LazyNorm(LazyModuleMixin, _ChannelNorm):
+class _LazyNorm(LazyModuleMixin, _NormBase):
     def __init__(
         self,
         eps: float = 1e-5,

@@ -31,7 +31,7 @@ class _Loss(Module):
         self.reduction = reduction_of(reduction, size_average, reduce, self.reductions)
 
 
-class _Weighted(_Loss):
+class _WeightedLoss(_Loss):
     weight: Tensor | None
 
     def __init__(
@@ -163,7 +163,7 @@ class GaussianNLLLoss(_Loss):
 # ---- of classes
 
 
-class _ClassLoss(_Weighted):
+class _ClassLoss(_WeightedLoss):
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -239,7 +239,7 @@ class NLLLoss2d(NLLLoss):
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
-class BCELoss(_Weighted):
+class BCELoss(_WeightedLoss):
     """Binary cross entropy of probabilities and targets in one shape.
 
     Logits go with :class:`BCEWithLogitsLoss`, which is more exact than a sigmoid and this.
@@ -253,7 +253,7 @@ class BCELoss(_Weighted):
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Weighted):
+class BCEWithLogitsLoss(_WeightedLoss):
     """Binary cross entropy of logits and targets (probabilities) in one shape.
 
     Args:
@@ -397,7 +397,7 @@ class SoftMarginLoss(_Loss):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiMarginLoss(_Weighted):
+class MultiMarginLoss(_WeightedLoss):
     """Mean over the classes of ``max(0, margin - x[target] + x[class]) ** p``.
 
     (Crammer and Singer, 2001)
@@ -442,7 +442,7 @@ class MultiLabelMarginLoss(_Loss):
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(_Weighted):
+class MultiLabelSoftMarginLoss(_WeightedLoss):
     """Binary cross entropy of logits ``[*, C]``, averaged over the classes.
 
     Args:

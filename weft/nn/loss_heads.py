@@ -17,11 +17,11 @@ from . import functional as F
 from .containers import ModuleList, Sequential
 from .functional.loss_chunked import LinearCrossEntropyOptions
 from .linear import Linear, size_option
-from .loss import _Weighted
+from .loss import _WeightedLoss
 from .module import Module
 
 
-class LinearCrossEntropyLoss(_Weighted):
+class LinearCrossEntropyLoss(_WeightedLoss):
     """A linear layer, and cross entropy of its output.
 
     Args:

@@ -18,7 +18,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-class _ChannelNorm(Module):
+class _NormBase(Module):
     """The state of batch and instance normalisations; a subclass says which ranks it takes."""
 
     ranks: tuple[int, ...]
@@ -90,7 +90,7 @@ class _ChannelNorm(Module):
             )
 
 
-class _BatchNorm(_ChannelNorm):
+class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
         momentum: float | Tensor | None = self.momentum
@@ -208,7 +208,7 @@ class SyncBatchNorm(_BatchNorm):
         return module
 
 
-class _InstanceNorm(_ChannelNorm):
+class _InstanceNorm(_NormBase):
     def __init__(
         self,
         num_features: int,

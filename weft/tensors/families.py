@@ -128,5 +128,6 @@ class FamilyMethods(TensorCore):
 
     is_sparse = is_sparse_csr = is_quantized = is_nested = is_meta = property(lesser.no)
     is_mkldnn = is_mps = is_xpu = property(lesser.no)
+    layout = property(lesser.layout_of)
     is_conj = is_neg = is_inference = lesser.no
     cholesky_solve, cholesky_inverse = de.cholesky_solve, de.cholesky_inverse

@@ -15,6 +15,7 @@ from ..ops.base import normal_dim
 from . import creation, elementwise as el, reductions
 from .core import node_of, wrap
 from .indexing import copy_into
+from .memory import layout, strided
 from .placing import scatter_reduce
 from .shape import narrow, sizes_of
 
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 def no(self: Tensor) -> bool:
     """False: weft's tensors are dense, real and plain."""
     return False
+
+
+def is_complex(input: Tensor) -> bool:
+    """Has it a complex dtype? (See :attr:`weft.dtype.is_complex`.)"""
+    return node_of(input).type.dtype.is_complex
+
+
+def layout_of(self: Tensor) -> layout:
+    """``weft.strided``: all elements are kept."""
+    return strided
 
 
 def conj(input: Tensor) -> Tensor:

@@ -32,3 +32,13 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last", (0, 2, 3, 1))
 channels_last_3d = memory_format("channels_last_3d", (0, 2, 3, 4, 1))
+
+
+class layout:  # noqa: N801 (PyTorch's name)
+    """How a tensor's elements are kept. There is one way: :data:`weft.strided`, all of them."""
+
+    def __repr__(self) -> str:
+        return "weft.strided"
+
+
+strided = layout()

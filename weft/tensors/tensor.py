@@ -20,6 +20,7 @@ from . import (
     elementwise as el,
     indexing,
     interop,
+    legacy,
     lesser,
     linalg,
     printing,
@@ -83,17 +84,18 @@ class Tensor(FamilyMethods):
 
     Operations on Tensors are recorded and run when a value is needed (``item``, ``numpy``,
     ``print``, ``bool``, ``tolist``, an optimiser's ``step``, ``weft.realize``). See
-    :func:`weft.tensor` for making one.
+    :func:`weft.tensor` for making one. ``weft.Tensor(2, 3)`` has that shape, and
+    ``weft.Tensor([2, 3])`` these values, both in the default dtype.
     """
 
     __slots__ = ()
     __array_priority__ = 1000  # NumPy's operators leave the work to ours
     __hash__ = object.__hash__
 
-    def __new__(cls, data: Any = (), *, dtype: Any = None, requires_grad: bool = False) -> Self:
+    def __new__(cls, *data: Any, device: Any = None, requires_grad: bool = False) -> Self:
         out = object.__new__(cls)
-        source = creation.tensor(data, dtype=dtype)
-        out._node, out._base, out._version = source._node, None, 0
+        out._node = legacy.made_of(cls.__name__, data, None, device)
+        out._base, out._version = None, 0
         if requires_grad:
             creation.require_grad(out)
         return out
@@ -338,9 +340,7 @@ class Tensor(FamilyMethods):
     def __int__(self) -> int:
         return int(self.item())
 
-    def type(self, dtype: Any = None) -> Any:
-        """The dtype's name, or this tensor in another dtype."""
-        return repr(self.dtype) if dtype is None else self.to(dtypes.as_dtype(dtype))
+    type, new = legacy.type_of_elements, legacy.new
 
     def type_as(self, other: Tensor) -> Tensor:
         """This tensor in the dtype of ``other``."""
