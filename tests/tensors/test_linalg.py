@@ -51,6 +51,71 @@ def test_qr(shape: tuple[int, ...]) -> None:
     assert is_close(alone, r)
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3), (3, 0), (4, 1), (0, 3, 1), (3, 3)])
+def test_complete_qr(shape: tuple[int, ...]) -> None:
+    a = matrices(shape)
+    q, r = weft.linalg.qr(a, mode="complete")
+    assert q.shape == (*shape[:-1], shape[-2])
+    assert r.shape == shape
+    assert is_orthonormal(q)
+    assert is_close(q @ r, a)
+    assert is_close(r.triu(), r)
+    assert is_close(q[..., : shape[-1]], weft.linalg.qr(a).Q)
+
+
+@pytest.mark.parametrize("a", [np.zeros((4, 2)), np.eye(4)[:, 2:], np.ones((4, 3))])
+def test_complete_qr_of_dependent_columns(a: np.ndarray) -> None:
+    q, r = weft.linalg.qr(weft.tensor(a), mode="complete")
+    assert is_orthonormal(q)
+    assert is_close(q @ r, weft.tensor(a))
+
+
+def test_gradient_of_complete_qr() -> None:
+    """Of what the choice of the columns that complete it does not change."""
+
+    def parts(a: weft.Tensor) -> tuple[weft.Tensor, weft.Tensor]:
+        q, r = weft.linalg.qr(a, mode="complete")
+        return q[:, 2:] @ q[:, 2:].mT, r
+
+    a = matrices((4, 2)).requires_grad_()
+    assert weft.autograd.gradcheck(parts, (a,))
+
+
+SINGULAR = [
+    [[1.0, 2.0], [2.0, 4.0]],
+    [[0.0]],
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]],
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+    [[0.0, 0.0], [0.0, 0.0]],
+    [[300.0, 100.0, 0.0], [3.0, 1.0, 0.0], [5.0, 2.0, 7.0]],
+]
+
+
+@pytest.mark.parametrize("matrix", SINGULAR)
+def test_gradient_of_the_determinant_of_a_singular_matrix(matrix: list[list[float]]) -> None:
+    """The cofactors, by their definition."""
+    a = np.array(matrix)
+    n = len(a)
+    cofactors = [
+        (-1) ** (i + j) * np.linalg.det(np.delete(np.delete(a, i, 0), j, 1))
+        for i in range(n)
+        for j in range(n)
+    ]
+    x = weft.tensor(np.stack([a, a + np.eye(n)])).requires_grad_()
+    weft.linalg.det(x).sum().backward()
+    assert x.grad is not None
+    found = x.grad.numpy()
+    assert np.allclose(found[0].ravel(), cofactors, atol=1e-5 * max(1, np.abs(a).max()))
+    regular = a + np.eye(n)
+    assert np.allclose(found[1], np.linalg.det(regular) * np.linalg.inv(regular).T, rtol=1e-12)
+    assert weft.autograd.gradcheck(weft.linalg.det, (weft.tensor(a).requires_grad_(),), atol=1e-3)
+
+
+def test_second_derivatives_of_the_determinant_of_a_singular_matrix() -> None:
+    a = weft.tensor(SINGULAR[2], dtype=weft.float64).requires_grad_()
+    assert weft.autograd.gradgradcheck(weft.linalg.det, (a,), atol=1e-4)
+
+
 @pytest.mark.parametrize("triangle", ["L", "U"])
 def test_eigh_reads_one_triangle(triangle: str) -> None:
     a = matrices((2, 4, 4))

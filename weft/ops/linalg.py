@@ -11,7 +11,7 @@ The rules follow Giles, "An extended collection of matrix derivative results" (2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from ..errors import DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 from .base import broadcast
 from .contract import matmul
-from .elementwise import add, div, eq, gt, mul, neg, reciprocal, sub, where
+from .elementwise import abs_, add, detach, div, eq, gt, mul, neg, reciprocal, sub, where
 from .movement import arange, concat, expand, reshape, slice_, swap_last, zeros
+from .reduce import sum_
 
 # ---- parts and constants
 
@@ -123,17 +124,31 @@ def _infer_det(attrs: None, x: TensorType) -> TensorType:
     return type_of(x.shape[:-2], x.dtype)
 
 
-def _scaled_inverse(node: Node, g: Node) -> Node:
-    """The inverse's transpose, times a number for each matrix."""
+def _grad_logabsdet(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     factor = reshape(g, (*g.type.shape, 1, 1))
-    return mul(factor, swap_last(inverse_matrix(node.inputs[0])))
+    return (mul(factor, swap_last(inverse_matrix(node.inputs[0]))),)
+
+
+def _grad_det(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    """The cofactors: of regular matrices, the inverse times the determinant.
+
+    Singular matrices have cofactors, too, but no inverse: theirs are taken beside them, where the
+    error of rounding and that of the place are of one size.
+    """
+    x = node.inputs[0]
+    size = div(sum_(abs_(x), (x.type.ndim - 2, x.type.ndim - 1)), x.type.shape[-1] or 1)
+    step = mul(where(eq(size, 0), 1, size), sqrt(np.finfo(x.type.dtype.numpy).eps))
+    aside = reshape(where(eq(node, 0), detach(step), 0), (*node.type.shape, 1, 1))
+    beside = add(x, mul(_eye(x), aside))
+    factor = reshape(mul(g, det(beside)), aside.type.shape)
+    return (mul(factor, swap_last(inverse_matrix(beside))),)
 
 
 _det = Op(
     "det",
     _infer_det,
     np.linalg.det,
-    lambda n, g, want: (_scaled_inverse(n, mul(g, n)),),
+    _grad_det,
     needs=(0,),
     needs_output=True,
 )
@@ -141,7 +156,7 @@ _logabsdet = Op(
     "logabsdet",
     _infer_det,
     lambda x: np.linalg.slogdet(x)[1],
-    lambda n, g, want: (_scaled_inverse(n, g),),
+    _grad_logabsdet,
     needs=(0,),
 )
 _signdet = Op(
@@ -232,6 +247,17 @@ _qr = Op(
     _grad_qr,
     needs_output=True,
 )
+
+
+def complete_qr(x: Node) -> tuple[Node, Node]:
+    """``q [m, m]`` and ``r [m, n]``: :func:`qr` of a tall matrix with as many unit vectors added.
+
+    Householder's reflections make orthonormal columns of dependent ones, too.
+    """
+    m, n = x.type.shape[-2:]
+    square = type_of((*x.type.shape[:-1], m), x.type.dtype, x.type.device)
+    q, r = qr(concat((x, _columns(_eye(zeros(square)), n, m)), x.type.ndim - 1))
+    return q, _columns(r, 0, n)
 
 
 def qr(x: Node) -> tuple[Node, Node]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..dtypes import as_dtype, dtype, float32, float64
-from ..errors import DTypeError, ShapeError, UnsupportedOp
+from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, linalg as la, movement as mv, reduce as rd
 from ..ops.base import normal_dim
@@ -113,7 +113,7 @@ def norm(
 
 
 def det(A: Tensor) -> Tensor:
-    """Determinant. Its gradient needs an invertible matrix."""
+    """Determinant. The gradient of a singular matrix is good to half of the digits."""
     return wrap(la.det(node_of(A)))
 
 
@@ -295,16 +295,17 @@ def qr(A: Tensor, mode: str = "reduced") -> QR:
     Args:
         mode: "reduced"; "complete", with a square ``Q``; "r", with an empty one.
 
+    The columns that complete the ``Q`` of a tall matrix are any: a gradient is right if it does not
+    depend on which, as that of their projection does not.
+
     Raises:
-        UnsupportedOp: for "complete" with more rows than columns.
         ValueError: for another ``mode``.
     """
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', not {mode!r}")
     x = node_of(A)
-    if mode == "complete" and x.type.ndim >= 2 and x.type.shape[-2] > x.type.shape[-1]:
-        raise UnsupportedOp(f"qr of shape {list(x.type.shape)} with mode='complete': use 'reduced'")
-    q, r = la.qr(x)
+    is_tall = x.type.ndim >= 2 and x.type.shape[-2] > x.type.shape[-1]
+    q, r = (la.complete_qr if mode == "complete" and is_tall else la.qr)(x)
     return QR(
         wrap(mv.zeros(type_of((0,), x.type.dtype, x.type.device)) if mode == "r" else q), wrap(r)
     )
