@@ -216,6 +216,7 @@ def test_a_third_run_is_native_and_so_is_the_first_once_there_is_an_optimiser(
 
 def test_many_draws_are_native_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "NATIVE_AFTER", 2)
+    monkeypatch.setattr(realize, "_repeating", False)
     for size, native in ((1 << 10, False), ((1 << 20) + 4, True)):
         weft.manual_seed(0)
         weft.rand(size).sum().item()

@@ -16,7 +16,7 @@ from ...dtypes import BY_NAME
 from . import jit, loops, scatter, target, threads
 from .conv import Conv, emit_forward, emit_input, emit_weight
 from .ir import Module
-from .loop_spec import Load, Loop, Store, of_any_size
+from .loop_spec import Load, Loop, Store, anywhere, of_any_size
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
@@ -162,11 +162,13 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
 def looping(graph: Graph, loop: Loop, values: Sequence[int]) -> Kernel:
     """``values``: those that are the loop's buffers."""
     general = of_any_size(loop)
-    if general is None:
-        return Kernel(loop, tuple([(v, 0) for v in values]), loop.size)
-    spec, places = general
-    words = [(values[b], k * BY_NAME[graph.dtypes[values[b]]].itemsize) for b, k in places]
-    return Kernel(spec, (*words, (NUMBER, loop.size)), loop.size)
+    spec, places = anywhere(loop, len(values)) if general is None else general
+    words = [
+        (values[b], k * BY_NAME[graph.dtypes[values[b]]].itemsize if k else 0) for b, k in places
+    ]
+    if general is not None:
+        words.append((NUMBER, loop.size))
+    return Kernel(spec, tuple(words), loop.size)
 
 
 def matmul(graph: Graph, step: Step) -> Kernel:

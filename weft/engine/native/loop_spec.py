@@ -129,6 +129,24 @@ def of_any_size(loop: Loop) -> tuple[Loop, list[tuple[int, int]]] | None:
     return Loop((ANY_SIZE,), (False,), code, stores), places
 
 
+def anywhere(loop: Loop, buffers: int) -> tuple[Loop, list[tuple[int, int]]]:
+    """The same code for wherever in its buffers it begins, and for each of these where that is.
+
+    The steps of a sequence read and write one row after another, by the same code.
+    """
+    placed = [a for a in loop.accesses if not isinstance(a, Position)]
+    first = [min([a.offset for a in placed if a.buffer == b], default=0) for b in range(buffers)]
+
+    def moved(access: Any) -> Any:
+        if isinstance(access, (Load, Gather, Store)):
+            return replace(access, offset=access.offset - first[access.buffer])
+        return access
+
+    code = tuple([moved(c) for c in loop.code])
+    stores = tuple([moved(s) for s in loop.stores])
+    return Loop(loop.shape, loop.reduced, code, stores), list(enumerate(first))
+
+
 def collapse(loop: Loop) -> Loop:
     """Kept dimensions first, and those that lie as one in all operands made one."""
     order = sorted(range(len(loop.shape)), key=lambda k: loop.reduced[k])

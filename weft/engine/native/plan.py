@@ -195,7 +195,11 @@ class Plan:
             other = self.group_of.get(value)
             if other is not None and other is not group:
                 before |= other.after | 1 << other.number
+        if before & ~group.after == 0:
+            return
         group.after |= before
+        if group is self._groups[-1]:  # nobody waits for it yet
+            return
         for later in self._groups:
             if later.after >> group.number & 1:
                 later.after |= group.after
