@@ -19,10 +19,15 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
     """
     realize.realize_pending()
     with realize.native_at_once(), realize.watched() as programs:
-        result = function(*args, **kwargs)
-        realize.realize_pending()
-    del result
+        _run(function, args, kwargs)
     return "\n\n".join(_explained(p) for p in programs)
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """Calls the function and computes what it gives."""
+    result = function(*args, **kwargs)  # (held meanwhile: nobody else may need it)
+    realize.realize_pending()
+    del result
 
 
 def _explained(program: Any) -> str:
@@ -53,15 +58,13 @@ def profile(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
         for _ in range(2):  # the first call may differ: it makes gradients and optimisers' states
             realize.realize_pending()
             programs.clear()
-            function(*args, **kwargs)
-        realize.realize_pending()
+            _run(function, args, kwargs)
         seen = list(dict.fromkeys(programs))
         for program in seen:
             program.times = []
         try:
             for _ in range(5):
-                function(*args, **kwargs)
-                realize.realize_pending()
+                _run(function, args, kwargs)
             return "\n\n".join(profile_program(p, p.times or []) for p in seen if p.times)
         finally:
             for program in seen:

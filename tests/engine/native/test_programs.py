@@ -296,6 +296,7 @@ def test_profile_tells_what_each_kernel_takes() -> None:
     assert "us" in text
     before = weight.grad
     assert weft.profile(lambda: None) == ""
+    assert "exp" in weft.profile(lambda: weft.ones(3).exp())  # what is only returned is run, too
     assert weight.grad is before
 
 
