@@ -90,8 +90,7 @@ GROUPED = [  # (PyTorch's takes no float64; nn/test_grouped.py compares with it)
         bad(DTypeError, "offs must be int32", x(4, 3), x(2, 3, 2), offs=x(2)),
         bad(DTypeError, "one floating dtype", x(4, 3), x(2, 3, 2, dtype="float64"), offs=ENDS),
         bad(UnsupportedOp, "add it to the result", x(5, 3), x(3, 3, 2), offs=ENDS, bias=x(2)),
-        bad(DataError, r"end at \[2, 2, 5\]: not in ascending order up to 4",
-            x(4, 3), x(3, 3, 2), offs=ENDS))),
+        bad(DataError, "not in ascending order up to 4", x(4, 3), x(3, 3, 2), offs=ENDS))),
 ]
 
 IMAGE, CUBE = x(2, 2, 5, 4), x(1, 2, 3, 4, 3)

@@ -65,7 +65,7 @@ def _reference_grouped(a: Any, b: Any, ends: Any) -> Any:
     most = a.shape[0 if by_rows else 1]
     starts = np.concatenate([[0], ends[:-1]])
     if (starts > ends).any() or (ends > most).any():
-        raise DataError(f"groups end at {ends.tolist()}: not in ascending order up to {most}")
+        raise DataError(f"the ends of groups are not in ascending order up to {most}")
     out = np.zeros((len(a), b.shape[2]) if by_rows else (len(ends), len(a), b.shape[1]), a.dtype)
     for g, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if by_rows:
@@ -427,6 +427,9 @@ def _check_bounds(x: Any, bounds: Sequence[Any]) -> None:
 
 def _reference_max_places(x: Any, *bounds: Any) -> Any:
     _check_bounds(x, bounds)
+    shape = (len(x), *[b.shape[1] for b in bounds[::2]])
+    if 0 in shape:
+        return np.zeros(shape, np.int64)
     n, flat = x.ndim - 1, np.zeros((1,) * (2 * x.ndim - 1), np.int64)
     for d, (start, stop) in enumerate(zip(bounds[::2], bounds[1::2], strict=True)):
         longest = (stop - start).max(initial=1)
@@ -435,7 +438,7 @@ def _reference_max_places(x: Any, *bounds: Any) -> Any:
         ones = [1] * (2 * n)
         ones[d], ones[n + d] = along.shape[1:]
         flat = flat * x.shape[d + 1] + along.reshape(-1, *ones)
-    shape, length = (x.shape[0], *flat.shape[1 : n + 1]), prod(flat.shape[n + 1 :])
+    length = prod(flat.shape[n + 1 :])
     places = np.broadcast_to(
         flat.reshape(-1, prod(shape[1:]), length), (shape[0], prod(shape[1:]), length)
     )

@@ -185,11 +185,16 @@ def _max_pool_put(p: Any, x: Value, g: Value) -> Value:
 def _max_places(x: Value, *bounds: Value) -> Checked:
     """One dimension after the other, from the last: a row's first maximum is its window's."""
     failed = jnp.zeros((), bool)
+    shape = (x.shape[0], *[b.shape[1] for b in bounds[::2]])
     places = jnp.arange(prod(x.shape[1:])).reshape(1, *x.shape[1:])
     places = jnp.broadcast_to(places, x.shape)
-    for d in reversed(range(1, x.ndim)):
+    for d in range(1, x.ndim):
         start, stop = bounds[2 * d - 2 : 2 * d]
         failed |= ((start < 0) | (stop <= start) | (stop > x.shape[d])).any()
+    if 0 in shape:
+        return Checked(jnp.zeros(shape, jnp.int64), failed)
+    for d in reversed(range(1, x.ndim)):
+        start, stop = bounds[2 * d - 2 : 2 * d]
         x, places = _largest_along(x, places, d, start, stop)
     return Checked(places, failed)
 
