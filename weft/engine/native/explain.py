@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
+from .fused import Fused
 from .kernels import Convolution, Kernel, Pooling
 from .loop_spec import ANY_SIZE, Apply, Gather, Load, Loop, Reduce, Store
 from .matmul import Matmul
@@ -63,6 +65,10 @@ def _described(kernel: Kernel | Call) -> str:
     if isinstance(spec, Matmul):
         batch = f"{list(spec.batch)} x " if spec.batch else ""
         return f"matmul     {batch}{spec.m}x{spec.k} @ {spec.k}x{spec.n}  [{size}]"
+    if isinstance(spec, Fused):
+        alone = replace(kernel, spec=_alone(spec))
+        product = _described(alone).rsplit("  [", 1)[0]
+        return f"{product}, then {_ops(spec.loop)}  [{size}]"
     if isinstance(spec, Convolution):
         x, weight = list(spec.conv.x), list(spec.conv.weight)
         return f"{spec.op:<10} {x} with {weight}  [{size}]"
@@ -71,6 +77,11 @@ def _described(kernel: Kernel | Call) -> str:
     if not isinstance(spec, Scatter):
         return f"{spec}  [{size}]"
     return f"scatter    {spec.count} rows of {spec.row} into {list(spec.sizes)}  [{size}]"
+
+
+def _alone(spec: Fused) -> Matmul | Convolution:
+    product = spec.product
+    return product if isinstance(product, Matmul) else Convolution("conv", product)
 
 
 def _sizes(loop: Loop) -> str:
@@ -89,6 +100,8 @@ def _flops(kernel: Kernel) -> int:
     spec = kernel.spec
     if isinstance(spec, Loop):
         return kernel.work * sum(isinstance(c, (Apply, Reduce)) for c in spec.code)
+    if isinstance(spec, Fused):
+        return 2 * kernel.work + spec.loop.size * sum(isinstance(c, Apply) for c in spec.loop.code)
     return 2 * kernel.work if isinstance(spec, (Matmul, Convolution)) else kernel.work
 
 
@@ -98,6 +111,12 @@ def _bytes(kernel: Kernel) -> int:
     if isinstance(spec, Loop):
         shape = (kernel.work,) if spec.shape == (ANY_SIZE,) else spec.shape
         return sum(_touched(shape, a) for a in spec.accesses if isinstance(a, (Load, Store)))
+    if isinstance(spec, Fused):
+        source = next(c for c in spec.loop.code if isinstance(c, Load) and c.buffer == spec.source)
+        others = [a for a in spec.loop.accesses if isinstance(a, (Load, Store))]
+        through = sum(_touched(spec.loop.shape, a) for a in others if a.buffer != spec.source)
+        alone = replace(kernel, spec=_alone(spec))
+        return through + _bytes(alone) - _touched(spec.loop.shape, source)
     if isinstance(spec, Matmul):
         size = 4 if spec.kind == "float" else 8
         elements = spec.m * spec.k + spec.k * spec.n + spec.m * spec.n

@@ -15,12 +15,13 @@ import numpy as np
 from ...dtypes import BY_NAME
 from . import jit, loops, scatter, target, threads
 from .conv import Conv, emit_forward, emit_input, emit_weight
+from .fused import Fused
 from .ir import Module
 from .loop_spec import Load, Loop, Store, anywhere, of_any_size
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
-from .plan import FLAG
+from .plan import FLAG, Group, Plan, conv_of, fused_of, product_of
 from .pool import MaxPool, emit_max_pool, emit_max_pool_put, emit_max_pool_take
 from .processors import get_num_threads
 from .scatter import Scatter
@@ -44,7 +45,7 @@ class Pooling:
     pool: MaxPool
 
 
-Spec = Loop | Matmul | Convolution | Pooling | Scatter | Whole
+Spec = Loop | Matmul | Fused | Convolution | Pooling | Scatter | Whole
 
 #: Points (or multiply-adds) that are worth another thread.
 _WORK_PER_THREAD = 16384
@@ -147,16 +148,18 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
         return 0
     if isinstance(spec, Pooling):
         return _POOLINGS[spec.op](module, name, spec.pool, vector_bytes=host.vector_bytes)
-    width, registers = host.vector_bytes, host.registers
-    if isinstance(spec, Matmul):
-        count = get_num_threads()
-        return count * emit_matmul(
-            module, name, spec, vector_bytes=width, registers=registers, threads=count
-        )
-    if not isinstance(spec, Convolution):
-        return get_num_threads() * spec.emit(module, name, width)
-    emit = _CONVOLUTIONS[spec.op]
-    return emit(module, name, spec.conv, vector_bytes=width, registers=registers)
+    options = {"vector_bytes": host.vector_bytes, "registers": host.registers}
+    product = spec.product if isinstance(spec, Fused) else spec
+    if isinstance(product, Matmul):
+        count, through = get_num_threads(), None
+        if isinstance(spec, Fused):
+            through = spec.after_matmul
+        return count * emit_matmul(module, name, product, through, threads=count, **options)
+    if isinstance(spec, Fused):
+        assert isinstance(product, Conv)
+        return emit_forward(module, name, product, spec.after_conv, **options)
+    assert isinstance(spec, Convolution)
+    return _CONVOLUTIONS[spec.op](module, name, spec.conv, **options)
 
 
 def looping(graph: Graph, loop: Loop, values: Sequence[int]) -> Kernel:
@@ -173,14 +176,27 @@ def looping(graph: Graph, loop: Loop, values: Sequence[int]) -> Kernel:
 
 def matmul(graph: Graph, step: Step) -> Kernel:
     a, b = step.operands
-    *batch, m, n = step.shape
-    k = a.view.shape[-1]
-    c = dense_strides(step.shape)
-    x, y = a.view.expand((*batch, m, k)), b.view.expand((*batch, k, n))
-    kind = memory_type(step.dtype)
-    spec = Matmul(tuple(batch), m, k, n, x.strides, y.strides, c, kind)
     buffers = (_address(graph, a), _address(graph, b), (step.value, 0), (WORKSPACE, 0))
-    return Kernel(spec, buffers, prod(step.shape) * k)
+    return Kernel(product_of(step), buffers, prod(step.shape) * a.view.shape[-1])
+
+
+def fused(plan: Plan, group: Group, step: Step) -> Kernel:
+    """A product or convolution, and the loop that reads it."""
+    found = fused_of(plan, group, step)
+    assert found is not None
+    spec, places = found
+    graph = plan.graph
+    words = [
+        (NUMBER, 0)
+        if value == step.value
+        else (value, start * BY_NAME[graph.dtypes[value]].itemsize if start else 0)
+        for value, start in places
+    ]
+    a, b = step.operands
+    first = words[spec.loop.stores[0].buffer]
+    head = (_address(graph, a), _address(graph, b), first, (WORKSPACE, 0))
+    alone = matmul(graph, step) if step.kind == "matmul" else convolution(graph, step)
+    return Kernel(spec, (*head, *words), alone.work)
 
 
 def _address(graph: Graph, operand: Operand) -> tuple[int, int]:
@@ -190,17 +206,10 @@ def _address(graph: Graph, operand: Operand) -> tuple[int, int]:
 
 def convolution(graph: Graph, step: Step) -> Kernel:
     a, b = step.operands
-    op, attrs = step.name, step.sig.attrs
-    if op == "conv":
-        window, x, weight = attrs, a.view.shape, b.view.shape
-    elif op == "conv_input":
-        window, x, weight = attrs[0], step.shape, b.view.shape
-    else:
-        window, x, weight = attrs[0], a.view.shape, step.shape
-    conv = Conv(x, weight, window, memory_type(step.dtype))
+    conv = conv_of(step)
     buffers = (_address(graph, a), _address(graph, b), (step.value, 0), (WORKSPACE, 0))
-    work = prod(conv.out) * prod(weight[1:])
-    return Kernel(Convolution(op, conv), buffers, work)
+    work = prod(conv.out) * prod(conv.weight[1:])
+    return Kernel(Convolution(step.name, conv), buffers, work)
 
 
 def pooling(graph: Graph, step: Step) -> Kernel:

@@ -12,8 +12,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 
-from .loop_spec import Apply, Gather, Instruction, Load, Loop, Position, Reduce, Store
+from .conv import Conv
+from .fused import Fused, fused
+from .loop_spec import (
+    Apply,
+    Gather,
+    Instruction,
+    Load,
+    Loop,
+    Position,
+    Reduce,
+    Store,
+    anywhere,
+)
 from .lower import IN_LOOPS, Graph, Operand, Step, dense
+from .matmul import Matmul
+from .operations import memory_type
 from .views import Shape, View, dense_strides
 
 #: A loop is not made larger than this.
@@ -35,6 +49,7 @@ class Group:
         reduced: its reduced dimensions; None as long as there is no reduction.
         after: bit k is set if group k must have run before.
         into: the group that this one was merged with, which has its steps.
+        product: of a loop, the product or convolution whose sums it reads in registers.
     """
 
     number: int
@@ -44,6 +59,7 @@ class Group:
     reduced: tuple[int, ...] | None = None
     after: int = 0
     into: Group | None = None
+    product: Step | None = None
 
     @property
     def row(self) -> Shape | None:
@@ -87,6 +103,7 @@ class Plan:
         self.groups = self._ordered()
         self.homes = self._homes(results)
         self.within = self._within(results)
+        self._fuse_products(results)
 
     def _homes(self, results: set[int]) -> dict[int, Operand]:
         """For parts that loops compute and only one assembly reads: where they lie in the whole.
@@ -134,6 +151,34 @@ class Plan:
                 if is_whole and is_row and value in self.kept and value not in self.homes:
                     found.setdefault(value, (step.value, target.offset))
         return found
+
+    def _fuse_products(self, results: set[int]) -> None:
+        """Puts each product into the loop that alone reads it, if that goes through its elements
+        as they come.
+        """
+        readers: dict[int, set[int]] = {}
+        for group in self.groups:
+            for step in group.steps:
+                for value in self.reads(step):
+                    readers.setdefault(value, set()).add(group.number)
+        by_number = {group.number: group for group in self.groups}
+        gone: set[int] = set()
+        for group in self.groups:
+            step = group.steps[0]
+            if step.kind != "matmul" and step.name != "conv":
+                continue
+            if step.value in results or step.value in self.within:
+                continue
+            reader, *others = [by_number[n] for n in readers.get(step.value, ())] or [group]
+            if others or reader.kind != "loop" or reader.product or reader.reduced is not None:
+                continue
+            if fused_of(self, reader, step) is not None:
+                reader.product = step
+                reader.steps.insert(0, step)
+                self.group_of[step.value] = reader
+                self.kept.discard(step.value)
+                gone.add(group.number)
+        self.groups = [g for g in self.groups if g.number not in gone]
 
     def place_of(self, value: int) -> tuple[int, int]:
         """The value in whose memory a value lies, and at which of its elements."""
@@ -375,6 +420,37 @@ def row_strides(shape: Shape, reduced: tuple[int, ...]) -> tuple[int, ...]:
 FLAG = -3
 
 
+def product_of(step: Step) -> Matmul:
+    """What a step multiplies, and how its operands lie."""
+    a, b = step.operands
+    *batch, m, n = step.shape
+    k = a.view.shape[-1]
+    x, y = a.view.expand((*batch, m, k)), b.view.expand((*batch, k, n))
+    kind = memory_type(step.dtype)
+    return Matmul(tuple(batch), m, k, n, x.strides, y.strides, dense_strides(step.shape), kind)
+
+
+def conv_of(step: Step) -> Conv:
+    """The convolution that a step computes, or of which it computes a gradient."""
+    (a, b), attrs = [o.view.shape for o in step.operands], step.sig.attrs
+    if step.name == "conv":
+        window, x, weight = attrs, a, b
+    elif step.name == "conv_input":
+        window, x, weight = attrs[0], step.shape, b
+    else:
+        window, x, weight = attrs[0], a, step.shape
+    return Conv(x, weight, window, memory_type(step.dtype))
+
+
+def fused_of(plan: Plan, group: Group, step: Step) -> tuple[Fused, list[tuple[int, int]]] | None:
+    """The kernel of a loop together with a product that it reads, and where its buffers begin."""
+    loop, buffers = plan.loop(group)
+    loop, places = anywhere(loop, len(buffers))
+    product = product_of(step) if step.kind == "matmul" else conv_of(step)
+    spec = fused(product, loop, buffers.index(step.value))
+    return None if spec is None else (spec, [(buffers[b], k) for b, k in places])
+
+
 class _Writer:
     """Turns a group into a loop."""
 
@@ -388,7 +464,8 @@ class _Writer:
 
     def result(self) -> tuple[Loop, list[int]]:
         for step in self.group.steps:
-            self.values[step.value] = self._step(step)
+            if step is not self.group.product:
+                self.values[step.value] = self._step(step)
         stores = [self._store(s) for s in self.group.steps if s.value in self.plan.kept]
         shape = self.group.shape
         reduced = tuple([k in self.reduced for k in range(len(shape))])

@@ -10,6 +10,7 @@ rows and B lies along K, dot products take the tile's place.
 
 from .blocks import emit
 from .epilogue import Epilogue
+from .plan import DEPTH
 from .spec import Matmul, flops, useful_threads
 
-__all__ = ["Epilogue", "Matmul", "emit", "flops", "useful_threads"]
+__all__ = ["DEPTH", "Epilogue", "Matmul", "emit", "flops", "useful_threads"]

@@ -75,7 +75,7 @@ class Plan:
         return sum(self.areas()) * self.size
 
 
-_DEPTH = 1024  # sums of a tile stay in registers as long as may be
+DEPTH = 1024  # sums of a tile stay in registers as long as may be
 _BLOCK_BYTES = 240 * 256 * 4  # of packed A, in the second-level cache
 _PANEL_BYTES = 1 << 20  # of packed B, beside it
 _DOT_ROWS = 4
@@ -123,9 +123,9 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
     tiles, height = sum(count for _, count in heights), heights[0][0]
     panels = -(-spec.n // (vectors * lanes))
     b_in_place = dots or (
-        spec.b[-1] == 1 and (tiles <= 2 or min(spec.k, _DEPTH) * spec.b[-2] * size <= 32 << 10)
+        spec.b[-1] == 1 and (tiles <= 2 or min(spec.k, DEPTH) * spec.b[-2] * size <= 32 << 10)
     )
-    deepest = max(1, spec.k) if dots else 64 if b_in_place and tiles == 1 else _DEPTH
+    deepest = max(1, spec.k) if dots else 64 if b_in_place and tiles == 1 else DEPTH
     slices = max(1, -(-spec.k // deepest))
     depth = _up(max(1, -(-spec.k // slices)), 16)
     most_panels = max(1, _PANEL_BYTES // (depth * size * vectors * lanes))
