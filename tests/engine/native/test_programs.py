@@ -477,3 +477,18 @@ def test_compile_refuses_options_and_values() -> None:
         weft.compile(lambda: None, mode="max-autotune", backend="inductor")
     with pytest.raises(TypeError, match="not int"):
         weft.compile(3)
+
+
+def test_weights_that_are_turned_for_products_and_kept_turned() -> None:
+    w = weft.randn(4, 5)
+    turned = w.t()
+    products = [weft.randn(2, 5) @ turned for _ in range(4)]
+    kept = turned.clone()
+    check(*products, kept)
+
+
+def test_nothing_is_padded() -> None:
+    x = weft.ones(5, 3)
+    y = F.pad(x, (-1, -2, 1, 1), value=1.0)
+    assert y.shape == (7, 0)
+    check(y, F.pad(x[:0], (1, 1)))

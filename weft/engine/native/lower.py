@@ -107,6 +107,10 @@ class Graph:
         simplify(self)
         self._drop_unread()
 
+    def step_of(self, value: int) -> Step:
+        """The step that computes a value."""
+        return self._step_of[value]
+
     def _drop_unread(self) -> None:
         needed = {o.value for o in self.results}
         for step in reversed(self.steps):
@@ -292,6 +296,8 @@ def _are_tiles(targets: Sequence[View], whole: View) -> bool:
     """Are the parts boxes that fill the whole without overlapping?"""
     if len(targets) > _MOST_TILES or sum(t.size for t in targets) != whole.size:
         return False
+    if not whole.size:
+        return True
     if any(t.strides != whole.strides for t in targets):
         return False
     boxes = [_box(t, whole) for t in targets]

@@ -220,16 +220,13 @@ def _turned_operands(graph: Graph) -> None:
         return len(view.shape) == 2 and view.strides[0] == 1 != view.strides[1]
 
     readers = Counter(s.operands[1] for s in graph.steps if is_turned(s))
-    copies: dict[Operand, Operand] = {}
-    steps: list[Step] = []
-    for step in graph.steps:
+    before = list(graph.steps)
+    steps: dict[int, Step] = {}
+    for step in before:
         if is_turned(step) and readers[step.operands[1]] >= _MANY_READERS:
             a, b = step.operands
-            if b not in copies:
-                start = len(graph.steps)
-                copies[b] = graph.add_copy(b)
-                steps += graph.steps[start:]
-                del graph.steps[start:]
-            step.operands = (a, copies[b])
-        steps.append(step)
-    graph.steps = steps
+            copy = graph.add_copy(b)  # (there may be one, but later: a result)
+            steps.setdefault(copy.value, graph.step_of(copy.value))
+            step.operands = (a, copy)
+        steps.setdefault(step.value, step)
+    graph.steps = list(steps.values())
