@@ -411,6 +411,7 @@ def test_csv_agrees_with_python_s_reader(tmp_path: Path) -> None:
         (b"a,a\n1,2\n", "several columns of one name: 'a'"),
         (b'a,b\n1,"2\n', "line 2"),
         (b"a,b\n1,2\n\xff,4\n", "not utf-8: line 3 cannot be decoded"),
+        (b"a,b\n1,2\n3,4\0\0\0", "line 3 has zeros"),
     ],
 )
 def test_what_is_no_table(content: bytes, message: str, tmp_path: Path) -> None:
@@ -453,6 +454,28 @@ def test_damaged_numpy_files(kind: str, tmp_path: Path) -> None:
         )
 
     check_damage(path, read, x, sees_flips=kind == "npz")
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_every_flipped_bit_of_a_numpy_file(kind: str, tmp_path: Path) -> None:
+    """Of an archive: it is seen, or does no harm. Of an array: errors are of one kind."""
+    path = tmp_path / f"x.{kind}"
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    np.save(path, x) if kind == "npy" else np.savez(path, x=x, y=np.arange(4))
+    right = list(map(str, NumpyDataset(path)))
+    whole = path.read_bytes()
+    seen = 0
+    for bit in range(0, 8 * len(whole), 3):
+        damage = bytearray(whole)
+        damage[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damage)
+        try:
+            found = list(map(str, NumpyDataset(path)))
+        except CheckpointError:
+            seen += 1
+        else:
+            assert kind == "npy" or found == right, f"bit {bit % 8} of byte {bit // 8}"
+    assert seen > 100
 
 
 def check_damage(path: Path, read: Callable[..., Any], right: Any, sees_flips: bool) -> None:

@@ -6,6 +6,7 @@ import csv
 import operator
 import os
 import re
+import tokenize
 import zipfile
 from bisect import bisect_right
 from collections import OrderedDict
@@ -127,6 +128,10 @@ def _rows_of(
     path: Path, text: str, delimiter: str, header: bool
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The columns' names, and each row with the number of its (last) line."""
+    before, zero, _ = text.partition("\0")  # as where a file has grown but was not written
+    if zero:
+        line = before.count("\n") + 1
+        raise damaged(path, f"is damaged: line {line} has zeros")
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, fields) for fields in reader if fields]
@@ -198,7 +203,10 @@ class NumpyDataset(Dataset[Any]):
         if self._opened is None:
             try:
                 self._opened = _loaded(self.path)
-            except (ValueError, EOFError, OSError, zipfile.BadZipFile, SyntaxError) as error:
+            except (
+                *(ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError),
+                *(zipfile.BadZipFile, NotImplementedError, RuntimeError),
+            ) as error:
                 raise damaged(
                     self.path, f"is cut short, damaged, or no array of numbers: {error}"
                 ) from error
@@ -219,9 +227,18 @@ def _loaded(path: Path) -> Any:
     """The array of a file, left on disk, or a dict of arrays."""
     if not zipfile.is_zipfile(path):
         return np.lib.format.open_memmap(path, mode="r")
-    with path.open("rb") as f:
-        arrays = np.load(f, allow_pickle=False)
+    with path.open("rb") as f, np.load(f, allow_pickle=False) as arrays:
+        _check_directory(f, arrays.zip)
         return {name: arrays[name] for name in arrays.files}
+
+
+def _check_directory(f: Any, archive: zipfile.ZipFile) -> None:
+    """As many names as its end says: ``zipfile`` takes an entry for a comment of the one before."""
+    f.seek(-len(archive.comment) - 12, os.SEEK_END)
+    count = int.from_bytes(f.read(2), "little")
+    names = set(archive.namelist())
+    if count != min(len(names), 0xFFFF):
+        raise ValueError(f"its directory names {len(names)} arrays, not {count}")
 
 
 # ---- Parquet and Arrow (they need pyarrow)
