@@ -234,8 +234,10 @@ def test_more_epochs_later(tmp_path: Path) -> None:
 def test_a_run_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
     first = Parts()
     first.fit(folder=tmp_path)
+    drawn = weft.rand(3).tolist(), random.random()
     parts = Parts()
     history = parts.fit(folder=tmp_path, resume=True)
+    assert (weft.rand(3).tolist(), random.random()) == drawn  # what follows goes on alike, too
     assert len(history.rows) == 3
     assert history.stopped == "done"
     assert same(parts.weights(), first.weights())

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,27 @@ class CustomError(Exception):
 class UnsendableError(Exception):
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second}")
+
+
+class KeywordError(Exception):
+    def __init__(self, *, code: int) -> None:
+        super().__init__(f"code {code}")
+
+
+class LockedError(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+class UnpicklableError(Exception):
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be pickled")
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
 
 
 class Acting(Dataset[Any]):
@@ -99,11 +121,21 @@ def test_an_exception_is_raised_as_it_was(error: Exception, method: str) -> None
         assert "fetch.py" not in text
 
 
-def test_an_exception_that_cannot_be_sent_becomes_a_runtime_error() -> None:
-    loader = DataLoader(Failing(UnsendableError("one", "two")), 2, num_workers=2)
-    with pytest.raises(
-        RuntimeError, match=r"(?s)UnsendableError: one and two.*sample 5 of Failing"
-    ):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UnsendableError("one", "two"), "UnsendableError: one and two"),
+        (KeywordError(code=3), "KeywordError: code 3"),
+        (LockedError("held"), "LockedError: held"),
+        (UnpicklableError("no"), "UnpicklableError: no"),
+        (SpeechlessError(), r"SpeechlessError: \(its text cannot be made\)"),
+    ],
+)
+def test_an_exception_that_cannot_be_sent_becomes_a_runtime_error(
+    error: Exception, message: str
+) -> None:
+    loader = DataLoader(Failing(error), 2, num_workers=2)
+    with pytest.raises(RuntimeError, match=rf"(?s){message}.*sample 5 of Failing"):
         list(loader)
 
 

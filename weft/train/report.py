@@ -10,7 +10,7 @@ from .history import History
 
 Series = tuple[str, Sequence[float], Sequence[float]]  # name, x, y
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 260, 62, 28, 12
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 640, 260, 62, 20, 28, 12
 _COLOURS = ("#2f6fb3", "#c8402f", "#3a8f5c", "#9a5fb5", "#b57f1f")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #2b2f36; background: #fff; margin: 2em auto;
@@ -65,7 +65,7 @@ def _figure(name: str, series: list[Series]) -> str:
         return ""
     xs = [a for _, points in finite for a, _ in points]
     ys = [b for _, points in finite for _, b in points]
-    across = _Axis(0, max(xs), _LEFT, _WIDTH - 8)
+    across = _Axis(0, max(xs), _LEFT, _WIDTH - _RIGHT)
     up = _Axis(min(ys), max(ys), _HEIGHT - _BOTTOM, _TOP)
     parts = [_grid(across, up)]
     for k, (label, points) in enumerate(finite):
@@ -115,8 +115,9 @@ def _grid(across: _Axis, up: _Axis) -> str:
     lines = []
     for mark in up.marks:
         y = up.place(mark)
-        lines.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - 8}" stroke="#e4e7eb"/>')
+        lines.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#e4e7eb"/>')
         lines.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark:.6g}</text>')
+    lines.append(f'<text x="{_LEFT - 18}" y="{_HEIGHT - 8}" text-anchor="end">step</text>')
     for mark in across.marks:
         x = across.place(mark)
         lines.append(f'<text x="{x:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{mark:.6g}</text>')

@@ -146,6 +146,8 @@ class Training:
                 if not self._stops() or (self.batch == total and _is_over(batches)):
                     self._end_epoch(bar)
             self.save()
+        if self._resume is not None:  # there was nothing left to do
+            random_state.restore(self._resume["random"], self.data)
         self._averaged(True)
 
     def _label(self) -> str:

@@ -20,7 +20,7 @@ class Remote:
             f"Caught {kind} in DataLoader worker process {worker}.\n"
             f"Original {''.join(lines).rstrip()}"
         )
-        self._short = f"{kind}: {error}"
+        self._short = f"{kind}: {_said_by(error)}"
         self._pickled = _pickled(error)
 
     def error(self) -> Exception:
@@ -62,10 +62,17 @@ class _Verbatim(str):
         return str(self)
 
 
+def _said_by(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (a user's __str__)
+        return "(its text cannot be made)"
+
+
 def _pickled(error: Exception) -> bytes | None:
     try:
         content = pickle.dumps(error)
-        pickle.loads(content)  # noqa: S301 (our own) (many exceptions fail only here)
+        str(pickle.loads(content))  # noqa: S301 (our own) (many exceptions fail only here)
     except Exception:  # noqa: BLE001 (pickling runs code of any kind)
         return None
     return content
