@@ -53,7 +53,7 @@ def test_the_report_is_one_page_with_curves(tmp_path: Path) -> None:
         assert 0 <= x <= 640
         assert 0 <= y <= 260
     for figure in figures.values():
-        assert figure.findtext("svg/text[@text-anchor='end'][last()]") == "step"
+        assert "step" in [text.text for text in figure.findall("svg/text")]
         assert figure.find("svg/circle") is not None
     assert len(body.findall(".//tr")) == 4
     assert "AdamW" in text
