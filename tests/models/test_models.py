@@ -266,6 +266,16 @@ def test_generation_with_caches_is_generation_without() -> None:
         np.testing.assert_allclose(scores, model(whole)[:, 4:], rtol=1e-4, atol=1e-4)
 
 
+def test_texts_of_several_lengths_are_continued_together() -> None:
+    model, padding = small_gpt2(), [0, 3]
+    filled = TEXT.clone()
+    filled[1, :3] = 7
+    together = model.generate(filled, 10, temperature=0, padding=weft.tensor(padding))
+    for n, missing in enumerate(padding):
+        alone = model.generate(TEXT[n : n + 1, missing:], 10, temperature=0)
+        assert together[n, missing:].tolist() == alone[0].tolist()
+
+
 def test_generation_is_repeated_by_its_seed_and_narrowed_by_top_k() -> None:
     model = small_gpt2()
     texts = []

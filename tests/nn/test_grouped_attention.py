@@ -77,6 +77,30 @@ def test_a_cache_changes_nothing(kv_heads: int, rotary: bool) -> None:
             assert cache.length == 0
 
 
+@pytest.mark.parametrize("rotary", [False, True])
+def test_sequences_of_several_lengths_are_as_each_alone(rotary: bool) -> None:
+    """(Rotary positions count distances, so that padding in front changes nothing.)"""
+    attention = layer(rotary=rotary).eval()
+    x, padding = weft.randn(3, 6, 24), [0, 4, 2]
+    filled = x.clone()
+    for n, missing in enumerate(padding):
+        filled[n, :missing] = 1e3
+    cache = attention.make_cache(3, 8)
+    with weft.no_grad():
+        attention(x, cache=cache)
+        cache.reset(weft.tensor(padding))
+        parts = [attention(filled[:, a:b], cache=cache) for a, b in ((0, 4), (4, 5), (5, 6))]
+        together = weft.cat(parts, 1)
+        assert together.isfinite().all()
+        for n, missing in enumerate(padding):
+            alone = attention(x[n : n + 1, missing:], is_causal=True)
+            np.testing.assert_allclose(together[n, missing:], alone[0], rtol=1e-3, atol=1e-5)
+    with pytest.raises(ShapeError, match=r"\[2\] should have a number for each of 3 sequences"):
+        attention.make_cache(3, 8, weft.tensor([1, 2]))
+    with pytest.raises(DTypeError, match="padding must be integers"):
+        cache.reset(weft.zeros(3))
+
+
 def test_steps_record_one_graph() -> None:
     attention, cache = layer().eval(), None
     x = weft.randn(1, 1, 24)

@@ -111,9 +111,11 @@ class Transformer(nn.Module):
             raise ShapeError(
                 f"GPT2: {total} tokens are more than n_positions={self.wpe.num_embeddings}"
             )
-        x = self.drop(
-            self.wte(tokens) + self.wpe(arange(tokens.shape[1], device=tokens.device) + before)
-        )
+        if caches is None:
+            positions = arange(tokens.shape[1], device=tokens.device)
+        else:
+            positions = caches[0].positions(tokens.shape[1])
+        x = self.drop(self.wte(tokens) + self.wpe(positions))
         for k, block in enumerate(self.h):
             x = block(x, None if caches is None else caches[k])
         return self.ln_f(x)
@@ -175,12 +177,15 @@ class GPT2(nn.Module):
             raise DTypeError(f"GPT2 takes indices of tokens (int64), not {tokens.dtype}")
         return self.lm_head(self.transformer(tokens, caches))
 
-    def make_caches(self, batch_size: int, max_length: int) -> list[nn.KVCache]:
-        """An empty cache for each block."""
+    def make_caches(
+        self, batch_size: int, max_length: int, padding: Tensor | None = None
+    ) -> list[nn.KVCache]:
+        """An empty cache for each block; ``padding`` as for :class:`weft.nn.KVCache`."""
         weight = self.lm_head.weight
         sizes = (batch_size, self.n_head, max_length, weight.shape[1] // self.n_head)
         return [
-            nn.KVCache(*sizes, device=weight.device, dtype=weight.dtype) for _ in self.transformer.h
+            nn.KVCache(*sizes, device=weight.device, dtype=weight.dtype, padding=padding)
+            for _ in self.transformer.h
         ]
 
     @no_grad()
@@ -190,6 +195,7 @@ class GPT2(nn.Module):
         max_new_tokens: int,
         temperature: float = 1.0,
         top_k: int | None = None,
+        padding: Tensor | None = None,
     ) -> Tensor:
         """Continues texts ``[N, L]`` by tokens drawn one by one: ``[N, L + max_new_tokens]``.
 
@@ -198,6 +204,7 @@ class GPT2(nn.Module):
         Args:
             temperature: below 1 prefers likely tokens; 0 takes the likeliest ("greedy").
             top_k: draws from this many of the likeliest only.
+            padding: how many tokens at the beginning of each text are none of it, ``[N]``.
 
         Raises:
             ShapeError: for more than ``n_positions`` tokens in all.
@@ -206,7 +213,7 @@ class GPT2(nn.Module):
         total, most = tokens.shape[1] + max_new_tokens, self.transformer.wpe.num_embeddings
         if total > most:
             raise ShapeError(f"GPT2.generate: {total} tokens are more than n_positions={most}")
-        caches = self.make_caches(tokens.shape[0], total)
+        caches = self.make_caches(tokens.shape[0], total, padding)
 
         def scores_after(newest: Tensor) -> Tensor:
             scores: Tensor = self(newest, caches)

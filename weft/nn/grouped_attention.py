@@ -28,9 +28,11 @@ class KVCache:
         max_length: how many tokens there is room for.
         head_dim: the features of a head.
         dtype: float32 if left out.
+        padding: ``[batch_size]``, integers: how many places at the beginning of each sequence hold
+            no token of it. Prompts of several lengths are filled up so, in front.
 
     Attributes:
-        length: the number of tokens so far.
+        length: the number of tokens so far, padding included.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class KVCache:
         head_dim: int,
         device: Any = None,
         dtype: Any = None,
+        padding: Tensor | None = None,
     ) -> None:
         sizes = zip(
             ("batch_size", "num_heads", "max_length", "head_dim"),
@@ -50,15 +53,40 @@ class KVCache:
         self._shape = tuple([size_option("KVCache", name, size) for name, size in sizes])
         self.keys = zeros(self._shape, device=device, dtype=dtype)
         self.values = zeros(self._shape, device=device, dtype=dtype)
-        self.length = 0
+        self.reset(padding)
 
     @property
     def max_length(self) -> int:
         return self._shape[2]
 
-    def reset(self) -> None:
-        """Forgets all tokens."""
-        self.length = 0
+    def reset(self, padding: Tensor | None = None) -> None:
+        """Forgets all tokens.
+
+        Args:
+            padding: of the next ones.
+
+        Raises:
+            ShapeError: if that is not one number for each sequence.
+            DTypeError: if they are not integers.
+        """
+        if padding is not None:
+            if tuple(padding.shape) != self._shape[:1]:
+                raise ShapeError(
+                    f"KVCache: padding of shape {list(padding.shape)} should have a number for "
+                    f"each of {self._shape[0]} sequences"
+                )
+            if padding.dtype.category != 1:
+                raise DTypeError(f"KVCache: padding must be integers, not {padding.dtype}")
+        self.padding, self.length = padding, 0
+
+    def positions(self, tokens: int) -> Tensor:
+        """Where in their sequences the next tokens are, ``[tokens]``, or ``[batch, tokens]`` with
+        padding: 0 for what is none.
+        """
+        places = arange(tokens, device=ANYWHERE) + self.length
+        if self.padding is None:
+            return places
+        return (places - self.padding.unsqueeze(1)).clamp(min=0)
 
     def check(self, batch: int, tokens: int) -> None:
         """
@@ -80,8 +108,9 @@ class KVCache:
 
         Shape:
             key and value ``[batch, heads, tokens, features]``. Returns all keys and all values,
-            ``[batch, heads, max_length, features]``, and a mask ``[tokens, max_length]``, True
-            where a token may look: at itself and what is before it.
+            ``[batch, heads, max_length, features]``, and a mask ``[tokens, max_length]`` (with
+            padding ``[batch, 1, tokens, max_length]``), True where a token may look: at itself and
+            what is before it.
 
         Raises:
             ShapeError: for another shape, and for more tokens than there is room for.
@@ -94,8 +123,16 @@ class KVCache:
         self.keys = self.keys.index_copy(2, places, key)
         self.values = self.values.index_copy(2, places, value)
         self.length += tokens
+        return self.keys, self.values, self._mask(places.unsqueeze(1))
+
+    def _mask(self, places: Tensor) -> Tensor:
         all_places = arange(self.max_length, device=ANYWHERE)
-        return self.keys, self.values, all_places <= places.unsqueeze(1)
+        before = all_places.le(places)
+        if self.padding is None:
+            return before
+        # (what is padding looks at itself, so that it has a value)
+        inside = all_places >= self.padding.reshape(-1, 1, 1, 1)
+        return before.logical_and(inside).logical_or(all_places.eq(places))
 
     def _check_parts(self, key: Tensor, value: Tensor) -> None:
         for name, part in (("key", key), ("value", value)):
@@ -203,11 +240,13 @@ class GroupedQueryAttention(Module):
         self.out_proj = Linear(num_heads * self.head_dim, embed_dim, **options)
         self.rotary = rotary
 
-    def make_cache(self, batch_size: int, max_length: int) -> KVCache:
-        """An empty cache that fits this layer."""
+    def make_cache(
+        self, batch_size: int, max_length: int, padding: Tensor | None = None
+    ) -> KVCache:
+        """An empty cache that fits this layer; ``padding`` as for :class:`KVCache`."""
         sizes = (batch_size, self.num_kv_heads, max_length, self.head_dim)
         weight = self.k_proj.weight
-        return KVCache(*sizes, device=weight.device, dtype=weight.dtype)
+        return KVCache(*sizes, device=weight.device, dtype=weight.dtype, padding=padding)
 
     def _heads(self, x: Tensor, count: int) -> Tensor:
         return x.unflatten(-1, (count, self.head_dim)).transpose(1, 2)
