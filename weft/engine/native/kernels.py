@@ -148,6 +148,8 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
         return 0
     if isinstance(spec, Pooling):
         return _POOLINGS[spec.op](module, name, spec.pool, vector_bytes=host.vector_bytes)
+    if not isinstance(spec, (Matmul, Fused, Convolution)):
+        return get_num_threads() * spec.emit(module, name, host.vector_bytes)
     options = {"vector_bytes": host.vector_bytes, "registers": host.registers}
     product = spec.product if isinstance(spec, Fused) else spec
     if isinstance(product, Matmul):
