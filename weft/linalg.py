@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import did_you_mean
+from .tensors.checked_solvers import cholesky_ex, inv_ex, solve_ex
 from .tensors.decompositions import (
     cholesky,
     cond,
@@ -38,6 +39,7 @@ from .tensors.numeric import powers as vander
 
 __all__ = [
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
@@ -45,6 +47,7 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "inv",
+    "inv_ex",
     "lstsq",
     "matmul",
     "matrix_exp",
@@ -57,6 +60,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -161,3 +163,78 @@ def test_failures_name_the_matrix() -> None:
     x = weft.linalg.inv(weft.ones(2, 2))
     with pytest.raises(ValueError, match="solve: the matrix is singular"):
         x.tolist()
+
+
+# ---- solvers that say where they failed
+
+LEADING = np.diag([1.0, 2.0, -1.0, 3.0])
+MIXED = np.stack([np.eye(4), LEADING, -np.eye(4), np.ones((4, 4)), 2 * np.eye(4) + 0.1])
+RANKS = np.stack(
+    [np.eye(4), np.zeros((4, 4)), np.diag([1.0, 2.0, 0.0, 0.0]), np.ones((4, 4)), np.eye(4)[::-1]]
+)
+
+
+def check_ex(found: tuple[weft.Tensor, ...], expected: tuple[Any, ...]) -> None:
+    """``info`` as PyTorch's; what succeeded has its values, what did not has none."""
+    result, info = found
+    assert info.dtype is weft.int32
+    assert info.tolist() == expected[1].tolist()
+    for k, failed in enumerate(expected[1].tolist()):
+        if failed:
+            assert bool(result[k].isnan().all())
+        else:
+            assert np.allclose(result[k].numpy(), expected[0][k].numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_cholesky_ex(upper: bool, torch: Any) -> None:
+    found = weft.linalg.cholesky_ex(weft.tensor(MIXED), upper=upper)
+    check_ex(found, torch.linalg.cholesky_ex(torch.tensor(MIXED), upper=upper))
+
+
+def test_inv_ex(torch: Any) -> None:
+    check_ex(weft.linalg.inv_ex(weft.tensor(RANKS)), torch.linalg.inv_ex(torch.tensor(RANKS)))
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4,), (5, 4), (5, 4, 3), (2, 5, 4, 3), (1, 4, 1)])
+@pytest.mark.parametrize("left", [True, False])
+def test_solve_ex(shape: tuple[int, ...], left: bool, torch: Any) -> None:
+    b = np.random.default_rng(1).standard_normal(shape)
+    if not left:
+        if shape in ((4,), (5, 4)):
+            pytest.skip("PyTorch takes vectors from the left only")
+        b = b.swapaxes(-1, -2)
+    found = weft.linalg.solve_ex(weft.tensor(RANKS), weft.tensor(b), left=left)
+    expected = torch.linalg.solve_ex(torch.tensor(RANKS), torch.tensor(b), left=left)
+    assert found.result.shape == tuple(expected.result.shape)
+    if len(shape) == 4:  # the batch of matrices comes second
+        for mine, other in zip(found.result, expected.result, strict=True):
+            check_ex((mine, found.info), (other, expected.info))
+    else:
+        check_ex(found, expected)
+
+
+def test_gradients_of_solvers_that_may_fail() -> None:
+    a = matrices((2, 3, 3)).requires_grad_()
+    b = matrices((2, 3, 2)).requires_grad_()
+    assert weft.autograd.gradcheck(lambda a, b: weft.linalg.solve_ex(a, b).result, (a, b))
+    assert weft.autograd.gradcheck(lambda a: weft.linalg.inv_ex(a).inverse, (a,))
+    assert weft.autograd.gradcheck(
+        lambda a: weft.linalg.cholesky_ex(a @ a.mT + weft.eye(3)).L, (a,)
+    )
+
+
+def test_solvers_that_may_fail_raise_if_asked_to_or_given_something_else() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        weft.linalg.cholesky_ex(-weft.eye(2), check_errors=True)
+    with pytest.raises(np.linalg.LinAlgError, match="singular"):
+        weft.linalg.inv_ex(weft.zeros(2, 2), check_errors=True)
+    with pytest.raises(np.linalg.LinAlgError, match="singular"):
+        weft.linalg.solve_ex(weft.zeros(2, 2), weft.ones(2), check_errors=True)
+    result, info = weft.linalg.inv_ex(weft.eye(2), check_errors=True)
+    assert (result.tolist(), info.item()) == ([[1.0, 0.0], [0.0, 1.0]], 0)
+    for wrong in (weft.ones(2, 3), weft.ones(3)):
+        with pytest.raises(weft.errors.ShapeError, match="takes square matrices"):
+            weft.linalg.inv_ex(wrong)
+    with pytest.raises(weft.errors.DTypeError, match=r"float32 or float64, not weft\.int64"):
+        weft.linalg.cholesky_ex(weft.tensor([[1]]))

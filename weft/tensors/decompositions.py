@@ -148,6 +148,11 @@ def inverse(input: Tensor) -> Tensor:
     return inv(input)
 
 
+def is_vector(a: Node, b: Node) -> bool:
+    """Is the right-hand side of :func:`solve` a vector, or a batch of vectors?"""
+    return b.type.ndim == 1 or (a.type.ndim > 2 and b.type.shape == a.type.shape[:-1])
+
+
 @in_full_precision
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """``X`` with ``A @ X = B`` (or ``X @ A = B``, unless ``left``).
@@ -156,14 +161,14 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
         ``A [*, n, n]``; ``B [*, n, k]``, or a vector ``[n]`` or batch of vectors ``[*, n]``.
     """
     a, b = node_of(A), node_of(B)
-    is_vector = b.type.ndim == 1 or (a.type.ndim > 2 and b.type.shape == a.type.shape[:-1])
-    if is_vector:
+    one_column = is_vector(a, b)
+    if one_column:
         b = mv.reshape(b, (*b.type.shape, 1) if left else (*b.type.shape[:-1], 1, b.type.shape[-1]))
     if left:
         y = la.solve(a, b)
     else:
         y = mv.swap_last(la.solve(mv.swap_last(a), mv.swap_last(b)))
-    if is_vector:
+    if one_column:
         y = mv.reshape(y, y.type.shape[:-1] if left else (*y.type.shape[:-2], y.type.shape[-1]))
     return wrap(y)
 
