@@ -143,3 +143,17 @@ def test_ctc_loss_reads_no_values() -> None:
         step(labels + 4, times, sizes).item()
     with pytest.raises(ValueError, match="target_lengths must be between 0 and 2, not 3"):
         F.ctc_loss(F.log_softmax(z, -1), labels, times, sizes + 1).item()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_values_within_bounds(dtype: str) -> None:
+    draw = np.random.default_rng(0)
+    for size in (1, 7, 64, 1003):
+        p = weft.tensor(draw.uniform(0, 1, size), dtype=getattr(weft, dtype))
+        t = weft.ones(size, dtype=p.dtype)
+        assert "in_range" in run(lambda p=p, t=t: F.binary_cross_entropy(p, t))
+        for wrong in (-0.1, 1.5, np.nan):
+            bad = p.clone()
+            bad[size // 2] = wrong
+            with pytest.raises(ValueError, match="is among them"):
+                F.binary_cross_entropy(bad, t).item()

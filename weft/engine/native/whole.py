@@ -8,6 +8,7 @@ from typing import Protocol
 from ...graph.node import Signature
 from .along import extreme, order, running_sum
 from .ctc import ctc
+from .in_range import in_range
 from .ir import Module
 from .window_places import window_places
 
@@ -35,6 +36,7 @@ _MAKERS: dict[str, Callable[[Signature], Whole | None]] = {
     "ctc_likelihood": ctc,
     "ctc_occupancy": ctc,
     "cumsum": running_sum,
+    "in_range": in_range,
     "max_places": window_places,
 }
 

@@ -68,4 +68,5 @@ BINARY: dict[str, Emitter] = {
     **_named(inverse, "atan2"),
     **_named(power, "hypot"),
     **_named(division, "floor_div remainder fmod"),
+    **_named(special, "binary_cross_entropy"),
 }

@@ -11,6 +11,7 @@ from .base import copysign, exact, fabs, is_single, polynomial
 from .errors import erf, erfc
 from .exponential import exp
 from .logarithm import log, log1p
+from .simple import maximum
 from .trigonometric import sincos
 
 Unary = Callable[[Function, Value], Value]
@@ -138,3 +139,10 @@ def lgamma(fn: Function, x: Value) -> Value:
     pole = fn.compare("ole", x, 0.0) & fn.compare("oeq", x, fn.intrinsic("floor", x))
     endless = pole | fn.compare("oeq", a, math.inf)
     return fn.select(endless, math.inf, result)
+
+
+def binary_cross_entropy(fn: Function, p: Value, t: Value) -> Value:
+    """Of a probability and a target; logarithms are held at -100, as the op's reference says."""
+    least = fn.const(-100, p.type)
+    of_none = maximum(fn, log1p(fn, -p), least)
+    return (t - 1) * of_none - t * maximum(fn, log(fn, p), least)
