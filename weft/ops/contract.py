@@ -17,34 +17,56 @@ from .movement import swap_last
 
 # ---- matrix product
 
+#: Which of the two operands have rows and columns change places; None: neither.
+Turns = tuple[bool, bool] | None
 
-def _infer_matmul(attrs: None, a: TensorType, b: TensorType) -> TensorType:
-    if a.dtype is not b.dtype:
+
+def _turned(shape: Shape, turn: bool) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if turn else shape
+
+
+def _infer_matmul(turns: Turns, x: TensorType, y: TensorType) -> TensorType:
+    if x.dtype is not y.dtype:
         raise MixedDtypes(
-            f"matmul takes one dtype, not {a.dtype} and {b.dtype}; convert one with .to()"
+            f"matmul takes one dtype, not {x.dtype} and {y.dtype}; convert one with .to()"
         )
-    if a.shape[-1] != b.shape[-2]:
+    a, b = map(_turned, (x.shape, y.shape), turns or (False, False))
+    if a[-1] != b[-2]:
         raise ShapeError(
-            f"matmul of shapes {list(a.shape)} and {list(b.shape)}: the last dimension of the "
-            f"first ({a.shape[-1]}) must equal the second to last of the second ({b.shape[-2]})"
+            f"matmul of shapes {list(a)} and {list(b)}: the last dimension of the "
+            f"first ({a[-1]}) must equal the second to last of the second ({b[-2]})"
         )
-    batch = broadcast("matmul", a.shape[:-2], b.shape[:-2])
-    return type_of((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+    batch = broadcast("matmul", a[:-2], b[:-2])
+    return type_of((*batch, a[-2], b[-1]), x.dtype)
+
+
+def _run_matmul(*args: Any) -> Any:
+    turns, a, b = args if len(args) == 3 else ((False, False), *args)
+    return np.matmul(a.swapaxes(-1, -2) if turns[0] else a, b.swapaxes(-1, -2) if turns[1] else b)
 
 
 def _grad_matmul(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     a, b = node.inputs
-    return (
-        matmul(g, swap_last(b)) if want[0] else None,
-        matmul(swap_last(a), g) if want[1] else None,
-    )
+    turn_a, turn_b = node.sig.attrs or (False, False)
+    at_a = at_b = None
+    if want[0]:
+        at_a = matmul(b, g, turn_b, True) if turn_a else matmul(g, b, False, not turn_b)
+    if want[1]:
+        at_b = matmul(g, a, True, turn_a) if turn_b else matmul(a, g, not turn_a, False)
+    return at_a, at_b
 
 
-_matmul = Op("matmul", _infer_matmul, np.matmul, _grad_matmul, needs=(0, 1), widen=True)
+_matmul = Op("matmul", _infer_matmul, _run_matmul, _grad_matmul, needs=(0, 1), widen=True)
 
 
-def matmul(a: Node, b: Node) -> Node:
-    """Product of the last two dimensions; the others broadcast. Both have at least two."""
+def matmul(a: Node, b: Node, turn_a: bool = False, turn_b: bool = False) -> Node:
+    """Product of the last two dimensions; the others broadcast. Both have at least two.
+
+    ``turn_a``, ``turn_b``: of the operand with these two dimensions swapped. (A node for the
+    swapped operand would cost time, and be kept for the gradient.)
+    """
+    if turn_a or turn_b:
+        return record(_matmul, (a, b), (turn_a, turn_b))
     return record2(_matmul, a, b)
 
 

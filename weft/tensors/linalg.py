@@ -30,11 +30,14 @@ def _same_dtype(name: str, a: Node, b: Node) -> None:
         )
 
 
-def matmul_nodes(a: Node, b: Node) -> Node:
-    """PyTorch's ``matmul`` on nodes: vectors count as a row and a column."""
+def matmul_nodes(a: Node, b: Node, *, turn_b: bool = False) -> Node:
+    """PyTorch's ``matmul`` on nodes: vectors count as a row and a column.
+
+    ``turn_b``: ``b``, a matrix, is to be transposed.
+    """
     _same_dtype("matmul", a, b)
     if a.type.ndim == 2 and b.type.ndim == 2:
-        return matmul_op(a, b)
+        return matmul_op(a, b, False, turn_b)
     if a.type.ndim == 0 or b.type.ndim == 0:
         raise ShapeError(
             f"matmul of shapes {list(a.type.shape)} and {list(b.type.shape)}: both need at least "
@@ -45,13 +48,14 @@ def matmul_nodes(a: Node, b: Node) -> Node:
         a = reshape(a, (1, *a.type.shape))
     if column:
         b = reshape(b, (*b.type.shape, 1))
-    if a.type.ndim > 2 and b.type.ndim == 2 and a.type.shape[-1] == b.type.shape[0]:
+    inner, outer = (-1, 0) if turn_b else (0, -1)
+    if a.type.ndim > 2 and b.type.ndim == 2 and a.type.shape[-1] == b.type.shape[inner]:
         # All rows in one product: larger, and no sum over the batch in b's gradient.
         batch = a.type.shape[:-1]
-        flat = matmul_op(reshape(a, (prod(batch), a.type.shape[-1])), b)
-        y = reshape(flat, (*batch, b.type.shape[1]))
+        flat = matmul_op(reshape(a, (prod(batch), a.type.shape[-1])), b, False, turn_b)
+        y = reshape(flat, (*batch, b.type.shape[outer]))
     else:
-        y = matmul_op(a, b)
+        y = matmul_op(a, b, False, turn_b)
     if row or column:
         shape = y.type.shape
         shape = (*shape[:-2], *(() if row else shape[-2:-1]), *(() if column else shape[-1:]))

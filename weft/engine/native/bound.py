@@ -14,6 +14,7 @@ import numpy as np
 from ...dtypes import BY_NAME
 from ..reference import DATA_ERRORS
 from . import threads
+from .fused import FIRST_BUFFER, Fused
 from .kernels import RUNTIME, Kernel, Segment
 from .loop_spec import Load, Loop, Position, Store
 from .memory import Frame
@@ -108,13 +109,22 @@ def _raises_flag(part: Part, flag: int) -> bool:
     return isinstance(part, Call) or any(v == flag for v, _ in part.buffers)
 
 
+def _loop_of(kernel: Kernel) -> tuple[Loop, tuple[tuple[int, int], ...]] | None:
+    """The loop that the kernel is, or ends with, and its buffers."""
+    if isinstance(kernel.spec, Fused):
+        return kernel.spec.loop, kernel.buffers[FIRST_BUFFER:]
+    return (kernel.spec, kernel.buffers) if isinstance(kernel.spec, Loop) else None
+
+
 def _writers(parts: Sequence[Part]) -> dict[int, int]:
     """For values that one loop computes alone: which part it is."""
     found: dict[int, set[int]] = {}
     for k, part in enumerate(parts):
-        if isinstance(part, Kernel) and isinstance(part.spec, Loop):
-            for store in part.spec.stores:
-                found.setdefault(part.buffers[store.buffer][0], set()).add(k)
+        known = _loop_of(part) if isinstance(part, Kernel) else None
+        if known is not None:
+            loop, buffers = known
+            for store in loop.stores:
+                found.setdefault(buffers[store.buffer][0], set()).add(k)
     return {value: at.pop() for value, at in found.items() if len(at) == 1}
 
 
@@ -130,20 +140,20 @@ def _is_over(parts: Sequence[Part], at: int, result: int, leaf: int) -> bool:
             return False
     kernel = parts[at]
     assert isinstance(kernel, Kernel)
-    assert isinstance(kernel.spec, Loop)
-    loop = kernel.spec
-    store = next(s for s in loop.stores if kernel.buffers[s.buffer][0] == result)
+    known = _loop_of(kernel)
+    assert known is not None
+    loop, buffers = known
+    store = next(s for s in loop.stores if buffers[s.buffer][0] == result)
     placed = [a for a in loop.accesses if not isinstance(a, Position)]
-    mine = [a for a in placed if kernel.buffers[a.buffer][0] == leaf]
-    offset = kernel.buffers[store.buffer][1]
+    mine = [a for a in placed if buffers[a.buffer][0] == leaf]
+    offset = buffers[store.buffer][1]
     same = all(
-        isinstance(a, Load)
-        and kernel.buffers[a.buffer][1] == offset
-        and _same_place(loop, a, store)
+        isinstance(a, Load) and buffers[a.buffer][1] == offset and _same_place(loop, a, store)
         for a in mine
     )
     moving = zip(loop.shape, store.strides, loop.reduced, strict=True)
-    return same and not any(n > 1 and s and r for n, s, r in moving)
+    is_operand = isinstance(kernel.spec, Fused) and leaf in [v for v, _ in kernel.buffers[:2]]
+    return same and not is_operand and not any(n > 1 and s and r for n, s, r in moving)
 
 
 def _same_place(loop: Loop, load: Load, store: Store) -> bool:

@@ -18,8 +18,8 @@ from .matmul import DEPTH, Matmul
 from .operations import memory_type
 from .views import dense_strides
 
-#: The loop's buffers follow the words of a product.
-_FIRST_WORD = 5
+#: The loop's buffers follow those of a product: operands, result, workspace.
+FIRST_BUFFER = 4
 _KINDS = {"float32": "float", "float64": "double"}
 _NOT_ELEMENTWISE = ("dropout", "random_uniform", "random_normal", "random_bits")
 
@@ -101,7 +101,7 @@ class Fused:
                 values.append(sums)
                 continue
             (at, side_by_side), kind = place(code), memory_type(code.dtype)
-            pointer = fn.load("ptr", args, _FIRST_WORD + code.buffer)
+            pointer = fn.load("ptr", args, 1 + FIRST_BUFFER + code.buffer)
             if side_by_side and lanes > 1:
                 value = fn.load(vector(kind, lanes), fn.address(pointer, at, kind), 0, mask)
                 values.append(operations.loaded(fn, value, code.dtype))
@@ -120,7 +120,7 @@ class Fused:
         at: Value,
         mask: Value | None,
     ) -> None:
-        pointer = fn.load("ptr", args, _FIRST_WORD + store.buffer)
+        pointer = fn.load("ptr", args, 1 + FIRST_BUFFER + store.buffer)
         value = operations.stored(fn, values[store.value], store.dtype)
         fn.store(value, fn.address(pointer, at, memory_type(store.dtype)), 0, mask)
 

@@ -132,6 +132,9 @@ class Graph:
     def _lower(self, node: Node) -> Operand:
         sig = node.sig
         operands = tuple([self._at[i.mark] for i in node.inputs])
+        if sig.op.name == "matmul" and sig.attrs is not None:
+            pairs = zip(operands, sig.attrs, strict=True)
+            operands = tuple([_turned(o) if turn else o for o, turn in pairs])
         key = (sig, operands)
         known = self._known.get(key)
         if known is None:

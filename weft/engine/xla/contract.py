@@ -28,9 +28,10 @@ def _accumulator(x: Value) -> Any:
 
 
 def _matmul(sig: Signature, setting: Setting, a: Value, b: Value) -> Value:
+    turn_a, turn_b = sig.attrs or (False, False)
     return jnp.matmul(
-        a,
-        b,
+        a.swapaxes(-1, -2) if turn_a else a,
+        b.swapaxes(-1, -2) if turn_b else b,
         precision=_PRECISIONS[setting.precision.matmul],
         preferred_element_type=_accumulator(a),
     )

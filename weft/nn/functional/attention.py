@@ -43,7 +43,7 @@ def _masked_softmax(scores: Node, mask: Node) -> Node:
 
 def attention_weights(q: Node, k: Node, mask: Node | None, scale: float) -> Node:
     """How much each query attends to each key: rows that sum to 1."""
-    scores = matmul(ew.mul(q, scale), mv.swap_last(k))
+    scores = matmul(ew.mul(q, scale), k, turn_b=True)
     if scores.type.size == 0:
         return scores
     if mask is None:

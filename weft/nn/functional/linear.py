@@ -44,7 +44,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     check_dtype("linear", x, w)
     if x.type.ndim == 0 or x.type.shape[-1] != w.type.shape[-1]:
         raise _linear_mismatch(x, w)
-    y = matmul_nodes(x, mv.permute(w, (1, 0)) if w.type.ndim == 2 else w)
+    y = matmul_nodes(x, w, turn_b=w.type.ndim == 2)
     return wrap(y if bias is None else ew.add(y, node_of(bias)))
 
 

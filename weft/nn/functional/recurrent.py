@@ -35,8 +35,8 @@ class Weights(NamedTuple):
 class _Ready(NamedTuple):
     """Weights as the steps use them."""
 
-    ih: Node  # [input, gates]
-    hh: Node  # [hidden, gates]
+    ih: Node  # [gates, input]
+    hh: Node  # [gates, hidden]
     bias: Node | None  # added to the projected input
     bias_hidden: Node | None  # added to the projected hidden state
     hr: Node | None
@@ -64,29 +64,31 @@ def _gates(count: int, n: int, *sources: Node) -> list[list[Node]]:
 
 
 def _tanh_step(x: Node, state: State, w: _Ready) -> State:
-    return (ew.tanh(ew.add(x, matmul(state[0], w.hh))),)
+    return (ew.tanh(ew.add(x, matmul(state[0], w.hh, turn_b=True))),)
 
 
 def _relu_step(x: Node, state: State, w: _Ready) -> State:
-    return (ew.relu(ew.add(x, matmul(state[0], w.hh))),)
+    return (ew.relu(ew.add(x, matmul(state[0], w.hh, turn_b=True))),)
 
 
 def _lstm_step(x: Node, state: State, w: _Ready) -> State:
     """Hochreiter and Schmidhuber (1997); gates in the order input, forget, cell, output."""
     h, c = state
     n = c.type.shape[1]
-    enter, forget, new, out = (ew.add(*part) for part in _gates(4, n, x, matmul(h, w.hh)))
+    enter, forget, new, out = (
+        ew.add(*part) for part in _gates(4, n, x, matmul(h, w.hh, turn_b=True))
+    )
     kept = ew.mul(ew.sigmoid(forget), c)
     c = ew.add(kept, ew.mul(ew.sigmoid(enter), ew.tanh(new)))
     h = ew.mul(ew.sigmoid(out), ew.tanh(c))
-    return h if w.hr is None else matmul(h, w.hr), c
+    return h if w.hr is None else matmul(h, w.hr, turn_b=True), c
 
 
 def _gru_step(x: Node, state: State, w: _Ready) -> State:
     """Cho et al. (2014); gates in the order reset, update, new."""
     h = state[0]
     n = h.type.shape[1]
-    hidden = _plus(matmul(h, w.hh), w.bias_hidden)
+    hidden = _plus(matmul(h, w.hh, turn_b=True), w.bias_hidden)
     parts = _gates(3, n, x, hidden)
     reset, update = (ew.sigmoid(ew.add(*part)) for part in parts[:2])
     new = ew.tanh(ew.add(parts[2][0], ew.mul(reset, parts[2][1])))
@@ -110,13 +112,7 @@ def _ready(mode: str, w: Weights) -> _Ready:
     bias, hidden = w.bias_ih, w.bias_hh
     if mode != "GRU" and bias is not None and hidden is not None:
         bias, hidden = ew.add(bias, hidden), None  # only a GRU's reset gate comes between them
-    return _Ready(
-        mv.swap_last(w.ih),
-        mv.swap_last(w.hh),
-        bias,
-        hidden,
-        None if w.hr is None else mv.swap_last(w.hr),
-    )
+    return _Ready(w.ih, w.hh, bias, hidden, w.hr)
 
 
 def under_autocast(
@@ -145,7 +141,7 @@ def cell(mode: str, x: Node, state: State, weights: Weights) -> State:
     """One step of a cell: ``x`` ``[samples, input]``, the state's parts ``[samples, hidden]``."""
     x, state, (weights,), kind = under_autocast(mode, x, state, [weights], is_cell=True)
     w = _ready(mode, weights)
-    return _as(kind, STEPS[mode](_plus(matmul(x, w.ih), w.bias), state, w))
+    return _as(kind, STEPS[mode](_plus(matmul(x, w.ih, turn_b=True), w.bias), state, w))
 
 
 def _as(kind: dtype | None, nodes: State) -> State:
@@ -196,7 +192,7 @@ def _side(options: tuple[str, Sequence[int], bool, Sequence[bool]], *nodes: Node
     count = len(nodes) - 1 - sum(has)  # of the state's parts
     state, given = tuple(rest[:count]), iter(rest[count:])
     w = _ready(mode, Weights(*[next(given) if there else None for there in has]))  # type: ignore[arg-type]
-    steps = _by_step(_plus(matmul(x, w.ih), w.bias), sizes)
+    steps = _by_step(_plus(matmul(x, w.ih, turn_b=True), w.bias), sizes)
     run = _backwards if is_reversed else _forwards
     outputs, final = run(STEPS[mode], steps, state, w)
     return [mv.concat(outputs, 0), *final]
