@@ -380,6 +380,7 @@ X, Y = weft.ones(8, 4), weft.ones(8, 1)
     [
         ({"model": F.relu}, TypeError, "fit trains a Module, not function"),
         ({"optimizer": F.mse_loss}, TypeError, "must be an Optimizer, not function"),
+        ({"optimizer": []}, TypeError, "one optimizer.*groups of it.*for several.*write the loop"),
         ({"optimizer": optim.SGD([nn.Parameter(X)], 0.1)}, ValueError, "none of the model's param"),
         ({"loss": None}, TypeError, "give loss, .* or step"),
         ({"step": F.mse_loss}, TypeError, "Exactly one"),

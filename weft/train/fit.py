@@ -153,6 +153,11 @@ def _logs(folder: Path | None, tensorboard: bool) -> list[Callback]:
 def _check_objects(model: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
     if not isinstance(model, Module):
         raise TypeError(f"fit trains a Module, not {type(model).__name__}")
+    if isinstance(optimizer, (list, tuple, dict)):
+        raise TypeError(
+            "fit takes one optimizer. Parameters with options of their own are groups of it: "
+            "AdamW([{'params': ..., 'lr': ...}, ...]); for several optimisers write the loop"
+        )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"optimizer must be an Optimizer, not {type(optimizer).__name__}: fit(model, data, "
