@@ -492,3 +492,10 @@ def test_nothing_is_padded() -> None:
     y = F.pad(x, (-1, -2, 1, 1), value=1.0)
     assert y.shape == (7, 0)
     check(y, F.pad(x[:0], (1, 1)))
+
+
+def test_a_long_chain_of_scalars() -> None:
+    x = y = weft.tensor(1.0, dtype=weft.float64)
+    for k in range(1500):
+        y = y * 1.001 + k
+    check(y, x.expand(40) * y)

@@ -189,14 +189,18 @@ class Plan:
         return value, offset
 
     def _scalars(self) -> set[int]:
-        """Values of one element made of leaves alone: computed again wherever they are used."""
-        found: set[int] = set()
+        """Values of one element made of leaves alone, in few steps: computed again wherever they
+        are used.
+        """
+        found: dict[int, int] = {}  # and in how many steps
         for step in self.graph.steps:
             if step.kind == "map" and prod(step.shape) == 1:
                 values = [o.value for o in step.operands]
-                if all(v < self.graph.leaf_count or v in found for v in values):
-                    found.add(step.value)
-        return found
+                count = 1 + sum([found.get(v, 0) for v in values])
+                made_of_leaves = all(v < self.graph.leaf_count or v in found for v in values)
+                if made_of_leaves and count <= MAX_STEPS:
+                    found[step.value] = count
+        return set(found)
 
     def reads(self, step: Step) -> list[int]:
         """The values that a step reads from memory or from its group."""
