@@ -49,6 +49,24 @@ class Fused:
         mask: Value | None,
     ) -> None:
         """What is done with a vector of sums (``matmul/epilogue.py``)."""
+        place = self._place_in_matmul(batch, row, column)
+        values = self._values(fn, args, sums, place, mask)
+        for store in self.loop.stores:
+            self._store(fn, args, store, values, place(store)[0], mask)
+
+    def before_matmul(
+        self, fn: Function, args: Value, batch: Value, row: Value, column: Value
+    ) -> None:
+        """Asks for what :meth:`after_matmul` will read."""
+        place = self._place_in_matmul(batch, row, column)
+        for code in self.loop.code:
+            if isinstance(code, Load) and code.buffer != self.source:
+                at, side_by_side = place(code)
+                if side_by_side:
+                    pointer = fn.load("ptr", args, 1 + FIRST_BUFFER + code.buffer)
+                    fn.prefetch(fn.address(pointer, at, memory_type(code.dtype)))
+
+    def _place_in_matmul(self, batch: Value, row: Value, column: Value) -> Place:
         assert isinstance(self.product, Matmul)
         row, n = batch * self.product.m + row, self.product.n
 
@@ -58,9 +76,7 @@ class Fused:
                 at = (row * n + column) * access.strides[0]
             return at + access.offset, access.strides[-1] == 1
 
-        values = self._values(fn, args, sums, place, mask)
-        for store in self.loop.stores:
-            self._store(fn, args, store, values, place(store)[0], mask)
+        return place
 
     def after_conv(
         self,

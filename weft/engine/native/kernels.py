@@ -153,10 +153,10 @@ def _emit(module: Module, name: str, spec: Spec, host: target.Target) -> int:
     options = {"vector_bytes": host.vector_bytes, "registers": host.registers}
     product = spec.product if isinstance(spec, Fused) else spec
     if isinstance(product, Matmul):
-        count, through = get_num_threads(), None
+        count, after, ahead = get_num_threads(), None, None
         if isinstance(spec, Fused):
-            through = spec.after_matmul
-        return count * emit_matmul(module, name, product, through, threads=count, **options)
+            after, ahead = spec.after_matmul, spec.before_matmul
+        return count * emit_matmul(module, name, product, after, ahead, threads=count, **options)
     if isinstance(spec, Fused):
         assert isinstance(product, Conv)
         return emit_forward(module, name, product, spec.after_conv, **options)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from math import prod
 
 from ..ir import Function, Module, Value, size_of, vector
-from .epilogue import Epilogue, batch_offset, of_folded, of_transposed, store
+from .epilogue import (
+    Ahead,
+    Epilogue,
+    ahead_of_folded,
+    batch_offset,
+    of_folded,
+    of_transposed,
+    store,
+)
 from .kernels import dot_kernel, tile_kernel
 from .packing import panel_packer, tile_packer
 from .plan import Plan, better_transposed, plan_of
@@ -17,6 +25,7 @@ def emit(
     name: str,
     spec: Matmul,
     epilogue: Epilogue | None = None,
+    ahead: Ahead | None = None,
     *,
     vector_bytes: int = 64,
     registers: int = 32,
@@ -31,6 +40,7 @@ def emit(
         name: of the function.
         spec: shapes and strides.
         epilogue: what is done with finished sums, in place of storing them to C.
+        ahead: asks for what the epilogue will read, before the sums are computed.
         vector_bytes: the width of a vector register.
         registers: how many of them there are.
         threads: the number that C is cut for; any other works too.
@@ -47,14 +57,20 @@ def emit(
         return 0
     folded, operands = spec.folded(), (1, 2)
     epilogue = of_folded(spec, folded, epilogue) if epilogue else None
+    if ahead is not None:
+        ahead = ahead_of_folded(spec, folded, ahead)
     spec = folded
     lanes = vector_bytes // size_of(spec.kind)
     if better_transposed(spec, lanes, by_lane=epilogue is not None):
-        epilogue = of_transposed(spec, epilogue) if epilogue else None
+        epilogue, ahead = of_transposed(spec, epilogue) if epilogue else None, None
         spec, operands = spec.transposed(), (2, 1)
     plan = plan_of(spec, lanes, registers, threads, plain=epilogue is None)
-    Blocks(fn, spec, plan, epilogue or store(spec), operands).run()
+    Blocks(fn, spec, plan, epilogue or store(spec), ahead, operands).run()
     return plan.workspace
+
+
+#: A tile of fewer multiply-adds is done before what was asked for has come.
+_WORTH_ASKING = 64
 
 
 class Blocks:
@@ -66,9 +82,11 @@ class Blocks:
         spec: Matmul,
         plan: Plan,
         epilogue: Epilogue,
+        ahead: Ahead | None,
         operands: tuple[int, int],
     ) -> None:
         self.fn, self.spec, self.plan, self.epilogue = fn, spec, plan, epilogue
+        self.ahead = ahead if spec.k >= _WORTH_ASKING else None
         self.args, self.tid, self.nt = fn.arguments
         self.a, self.b = (fn.load("ptr", self.args, word) for word in operands)
         self.c = fn.load("ptr", self.args, 3)
@@ -193,6 +211,8 @@ class Blocks:
             sums = fn.address(sums, at, spec.kind)
         kernel = dot_kernel if plan.dots else tile_kernel
         live = fn.least(spec.n - column, fn.const(plan.width, "i64"))
+        if self.ahead is not None:
+            fn.call_void(self._ask(), self.args, batch, row, fn.const(height, "i64"), column)
         name = kernel(fn.module, spec, plan, height, self.ragged)
         fn.call_void(name, depth, a, b, sums, fn.compare("eq", index, 0), live)
         if plan.to_c:
@@ -200,6 +220,20 @@ class Blocks:
         with fn.when(fn.compare("eq", index, plan.slices - 1)):
             rows = fn.const(height, "i64")
             fn.call_void(self._finish(), self.args, sums, batch, row, rows, column)
+
+    def _ask(self) -> str:
+        """The function that asks for what the epilogue of a tile will read."""
+        plan, ahead = self.plan, self.ahead
+        assert ahead is not None
+
+        def build(fn: Function) -> None:
+            args, batch, top, rows, left = fn.arguments
+            with fn.loop(0, rows) as row:
+                for j in range(plan.vectors):
+                    ahead(fn, args, batch, top + row, left + j * plan.lanes)
+
+        arguments = [("args", "ptr"), *[(x, "i64") for x in ("batch", "top", "rows", "left")]]
+        return self.fn.module.shared(f"{self.fn.name}_ahead", arguments, build)
 
     def _finish(self) -> str:
         """The function that gives a tile's sums to the epilogue."""

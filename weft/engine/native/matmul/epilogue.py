@@ -15,6 +15,10 @@ no part of C. ``batch`` counts all leading dimensions as one.
 """
 
 
+Ahead = Callable[[Function, Value, Value, Value, Value], None]
+"""``(fn, args, batch, row, column)``: of the vector of sums that begins there."""
+
+
 def batch_offset(fn: Function, batch: Value, sizes: Sequence[int], strides: Sequence[int]) -> Value:
     """Where the element of a batch counted as one dimension begins."""
     total = fn.const(0, "i64")
@@ -85,6 +89,16 @@ def of_folded(spec: Matmul, folded: Matmul, epilogue: Epilogue) -> Epilogue:
         epilogue(fn, args, sums, batch, row % spec.m, column, mask)
 
     return unfolded if together > 1 else epilogue
+
+
+def ahead_of_folded(spec: Matmul, folded: Matmul, ahead: Ahead) -> Ahead:
+    """As :func:`of_folded`."""
+    together = folded.m // spec.m
+
+    def unfolded(fn: Function, args: Value, batch: Value, row: Value, column: Value) -> None:
+        ahead(fn, args, batch * together + row // spec.m, row % spec.m, column)
+
+    return unfolded if together > 1 else ahead
 
 
 def of_transposed(spec: Matmul, epilogue: Epilogue) -> Epilogue:
