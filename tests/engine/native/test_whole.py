@@ -11,6 +11,12 @@ import pytest
 import weft
 import weft.nn.functional as F
 from weft import Tensor
+from weft.engine.native import jit, target
+from weft.engine.native.along import Extreme, Order, RunningSum
+from weft.engine.native.ctc import Ctc
+from weft.engine.native.in_range import InRange
+from weft.engine.native.ir import Module
+from weft.engine.native.window_places import WindowPlaces
 from weft.ops.contract import max_places
 from weft.tensors.core import node_of, wrap
 
@@ -157,3 +163,20 @@ def test_values_within_bounds(dtype: str) -> None:
             bad[size // 2] = wrong
             with pytest.raises(ValueError, match="is among them"):
                 F.binary_cross_entropy(bad, t).item()
+
+
+@pytest.mark.parametrize("triple", ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"])
+def test_code_for_other_processors(triple: str) -> None:
+    other = target.named(triple)
+    kernels = [
+        WindowPlaces((3, 9, 9), (4, 4), (True, False), "bfloat16"),
+        *[Extreme((3, 40, inner), "argmax", "float32") for inner in (1, 7)],
+        *[RunningSum((3, 40, inner), "float16") for inner in (1, 7)],
+        Order((3, 40, 2), True, "float64"),
+        InRange(1003, 0.0, 1.0, "float32"),
+        *[Ctc(op, (9, 3, 5), 4, 0, "float") for op in ("ctc_likelihood", "ctc_occupancy")],
+    ]
+    for kernel in kernels:
+        module = Module(other.vector_bytes)
+        kernel.emit(module, "kernel", other.vector_bytes)
+        assert "kernel:" in jit.assembly(module.text(), other)
