@@ -114,21 +114,29 @@ def argmin(x: Node, dim: int, keep: bool = False) -> Node:
     return record1(_argmin, x, (dim, keep))
 
 
-def _reference_argsort(attrs: tuple[int, bool], x: Any) -> Any:
-    dim, descending = attrs
+def _infer_argsort(attrs: tuple[int, bool, int], x: TensorType) -> TensorType:
+    dim, _, count = attrs
+    return type_of((*x.shape[:dim], count, *x.shape[dim + 1 :]), int64)
+
+
+def _reference_argsort(attrs: tuple[int, bool, int], x: Any) -> Any:
+    dim, descending, count = attrs
     if not descending:
-        return np.argsort(x, axis=dim, kind="stable")
-    # Stable in descending order too: equal elements keep their order. NaN counts as the largest.
-    turned = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
-    return x.shape[dim] - 1 - np.flip(turned, dim)
+        order = np.argsort(x, axis=dim, kind="stable")
+    else:
+        # Stable in descending order, too: equal elements keep theirs. NaN counts as the largest.
+        turned = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
+        order = x.shape[dim] - 1 - np.flip(turned, dim)
+    return order[(slice(None),) * dim + (slice(count),)]
 
 
-_argsort = Op("argsort", lambda attrs, x: type_of(x.shape, int64), _reference_argsort, widen=True)
+_argsort = Op("argsort", _infer_argsort, _reference_argsort, widen=True)
 
 
-def argsort(x: Node, dim: int, descending: bool = False) -> Node:
-    """The (stable) order in which ``x`` is sorted along ``dim``."""
-    return record1(_argsort, x, (dim, descending))
+def argsort(x: Node, dim: int, descending: bool = False, count: int | None = None) -> Node:
+    """The (stable) order in which ``x`` is sorted along ``dim``; of it the first ``count``."""
+    most = x.type.shape[dim] if count is None else count
+    return record1(_argsort, x, (dim, descending, most))
 
 
 _cumsum = Op(

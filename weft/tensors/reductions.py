@@ -11,7 +11,7 @@ from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.index import take
-from ..ops.movement import arange, expand, full, reshape, slice_
+from ..ops.movement import arange, expand, full, reshape
 from .autocasting import in_full_precision
 from .core import node_of, wrap
 from .elementwise import maximum, minimum
@@ -333,10 +333,7 @@ def topk(
         return sort(input)
     if k < 0 or k > x.type.shape[d]:
         raise ShapeError(f"topk: k={k}, but dimension {d} of {list(x.type.shape)} is shorter")
-    order = rd.argsort(x, d, largest)
-    cuts = [(0, n, 1) for n in x.type.shape]
-    cuts[d] = (0, k, 1)
-    index = slice_(order, tuple(cuts))
+    index = rd.argsort(x, d, largest, k)
     return ValuesIndices(wrap(take_along(x, index, d)), wrap(index))
 
 

@@ -53,6 +53,9 @@ def test_along_each_dimension(shape: tuple[int, ...], dtype: str) -> None:
         for dim in range(y.ndim):
             run(lambda y=y, dim=dim: y.argsort(dim, stable=True))
             run(lambda y=y, dim=dim: y.argsort(dim, descending=True, stable=True))
+            for k in {0, y.shape[dim] // 2, y.shape[dim] // 3}:
+                run(lambda y=y, dim=dim, k=k: y.topk(k, dim))
+                run(lambda y=y, dim=dim, k=k: y.topk(k, dim, largest=False))
             if dtype != "bool":
                 run(lambda y=y, dim=dim: y.cumsum(dim))
             if y.shape[dim] and dtype != "bool":
@@ -172,7 +175,7 @@ def test_code_for_other_processors(triple: str) -> None:
         WindowPlaces((3, 9, 9), (4, 4), (True, False), "bfloat16"),
         *[Extreme((3, 40, inner), "argmax", "float32") for inner in (1, 7)],
         *[RunningSum((3, 40, inner), "float16") for inner in (1, 7)],
-        Order((3, 40, 2), True, "float64"),
+        *[Order((3, 40, 2), True, count, "float64") for count in (5, 40)],
         InRange(1003, 0.0, 1.0, "float32"),
         *[Ctc(op, (9, 3, 5), 4, 0, "float") for op in ("ctc_likelihood", "ctc_occupancy")],
     ]

@@ -5,7 +5,7 @@ A tensor is seen as ``[outer, n, inner]``, dense; ``n`` is the dimension.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -18,6 +18,9 @@ from .ir import Function, Module, Value, is_float, size_of, vector
 Along = tuple[int, int, int]
 
 _UNSIGNED = ("bool", "uint8")
+
+#: So many places of an order are found without ordering the others.
+_FEW = 64
 
 
 def _along(sig: Signature, dim: int) -> Along:
@@ -192,13 +195,15 @@ def running_sum(sig: Signature) -> RunningSum:
 
 @dataclass(frozen=True)
 class Order:
-    """The stable order of the elements, NaN as the greatest: merged, from runs of one on.
+    """The first ``count`` places in the stable order of the elements, NaN as the greatest.
 
-    Elements are compared as integers that are in the same order.
+    All are merged, from runs of one on; of few, the first so far are kept in order. Elements are
+    compared as integers that are in the same order.
     """
 
     x: Along
     descending: bool
+    count: int
     dtype: str
 
     @property
@@ -206,7 +211,7 @@ class Order:
         return prod(self.x) * self.x[1].bit_length()
 
     def __str__(self) -> str:
-        return f"argsort    of {self.x[1]}, {self.x[0] * self.x[2]} times"
+        return f"argsort    of {self.x[1]}, the first {self.count}, {self.x[0] * self.x[2]} times"
 
     def emit(self, module: Module, name: str, vector_bytes: int) -> int:
         k = Kernel(module, name)
@@ -215,21 +220,54 @@ class Order:
         x, out, space = k.pointers(3)
         space = fn.address(space, k.tid * (4 * n), "i64")
         rooms = [fn.address(space, part * n, "i64") for part in range(4)]
+        with _lines(k, outer, inner, 1) as (o, first, _):
+            source = fn.address(x, o * (n * inner) + first, memory)
+            target = fn.address(out, o * (self.count * inner) + first, "i64")
+
+            def key(i: Value) -> Value:
+                return self._key(fn, fn.load(memory, source, i * inner))
+
+            few = self.count <= min(_FEW, n // 2)
+            places = self._kept(fn, rooms, key) if few else self._merged(module, fn, rooms, key)
+            with fn.loop(0, self.count) as i:
+                fn.store(fn.load("i64", places, i), target, i * inner)
+        return 32 * n
+
+    def _merged(
+        self, module: Module, fn: Function, rooms: list[Value], key: Callable[[Value], Value]
+    ) -> Value:
         arguments = [*[(a, "ptr") for a in "abcd"], ("width", "i64"), ("n", "i64")]
         merge = module.shared("merge_runs", arguments, _merge_runs)
-        with _lines(k, outer, inner, 1) as (o, first, _):
-            start = o * (n * inner) + first
-            source, target = fn.address(x, start, memory), fn.address(out, start, "i64")
-            with fn.loop(0, n) as i:
-                fn.store(self._key(fn, fn.load(memory, source, i * inner)), rooms[0], i)
-                fn.store(i, rooms[1], i)
-            before, after, width = rooms[:2], rooms[2:], 1
-            while width < n:
-                fn.call_void(merge, *before, *after, fn.const(width, "i64"), fn.const(n, "i64"))
-                before, after, width = after, before, 2 * width
-            with fn.loop(0, n) as i:
-                fn.store(fn.load("i64", before[1], i), target, i * inner)
-        return 32 * n
+        n = self.x[1]
+        with fn.loop(0, n) as i:
+            fn.store(key(i), rooms[0], i)
+            fn.store(i, rooms[1], i)
+        before, after, width = rooms[:2], rooms[2:], 1
+        while width < n:
+            fn.call_void(merge, *before, *after, fn.const(width, "i64"), fn.const(n, "i64"))
+            before, after, width = after, before, 2 * width
+        return before[1]
+
+    def _kept(self, fn: Function, rooms: list[Value], key: Callable[[Value], Value]) -> Value:
+        keys, places = rooms[:2]
+        count = self.count
+        place = fn.variable("i64")
+        with fn.loop(0, self.x[1] if count else 0) as i:
+            new = key(i)
+            enters = fn.compare("slt", new, fn.load("i64", keys, count - 1))
+            with fn.when(enters | fn.compare("slt", i, count)):
+                size = fn.least(i, count)
+                fn.store(fn.const(0, "i64"), place)
+                with fn.loop(0, size) as j:
+                    before = fn.compare("sle", fn.load("i64", keys, j), new)
+                    fn.store(fn.load("i64", place) + fn.convert("zext", before, "i64"), place)
+                at, last = fn.load("i64", place), fn.least(size, count - 1)
+                with fn.loop(0, last - at) as back:
+                    for row in (keys, places):
+                        fn.store(fn.load("i64", row, last - back - 1), row, last - back)
+                fn.store(new, keys, at)
+                fn.store(i, places, at)
+        return places
 
     def _key(self, fn: Function, value: Value) -> Value:
         if self.dtype in operations.HALVES:
@@ -271,5 +309,5 @@ def _merge_runs(fn: Function) -> None:
 
 
 def order(sig: Signature) -> Order:
-    dim, descending = sig.attrs
-    return Order(_along(sig, dim), descending, sig.types[0].dtype.name)
+    dim, descending, count = sig.attrs
+    return Order(_along(sig, dim), descending, count, sig.types[0].dtype.name)

@@ -46,14 +46,14 @@ def _reduction(f: Any) -> Rule:
     return with_attrs(lambda attrs, x: f(x, axis=attrs[0], keepdims=attrs[1]))
 
 
-def _argsort(attrs: tuple[int, bool], x: Value) -> Value:
-    dim, descending = attrs
-    if x.ndim == 0:
-        return jnp.zeros((), jnp.int64)
+def _argsort(attrs: tuple[int, bool, int], x: Value) -> Value:
+    dim, descending, count = attrs
     if not descending:
-        return jnp.argsort(x, axis=dim, stable=True)
-    turned = jnp.argsort(jnp.flip(x, dim), axis=dim, stable=True)
-    return x.shape[dim] - 1 - jnp.flip(turned, dim)
+        order = jnp.argsort(x, axis=dim, stable=True)
+    else:
+        turned = jnp.argsort(jnp.flip(x, dim), axis=dim, stable=True)
+        order = x.shape[dim] - 1 - jnp.flip(turned, dim)
+    return lax.slice_in_dim(order, 0, count, axis=dim)
 
 
 # ---- indices
