@@ -140,8 +140,28 @@ def under_autocast(
 def cell(mode: str, x: Node, state: State, weights: Weights) -> State:
     """One step of a cell: ``x`` ``[samples, input]``, the state's parts ``[samples, hidden]``."""
     x, state, (weights,), kind = under_autocast(mode, x, state, [weights], is_cell=True)
-    w = _ready(mode, weights)
-    return _as(kind, STEPS[mode](_plus(matmul(x, w.ih, turn_b=True), w.bias), state, w))
+    given, has = _given(weights)
+    return _as(kind, tuple(call(_cell, (mode, has), (x, *state, *given))))
+
+
+def _cell(options: tuple[str, Sequence[bool]], *nodes: Node) -> State:
+    mode, has = options
+    x, state, w = _operands(mode, has, nodes)
+    return STEPS[mode](_plus(matmul(x, w.ih, turn_b=True), w.bias), state, w)
+
+
+def _given(weights: Weights) -> tuple[list[Node], tuple[bool, ...]]:
+    """The weights that there are, and which of all these are."""
+    return [n for n in weights if n is not None], tuple([n is not None for n in weights])
+
+
+def _operands(mode: str, has: Sequence[bool], nodes: Sequence[Node]) -> tuple[Node, State, _Ready]:
+    """Input, state and weights of a call."""
+    x, *rest = nodes
+    count = len(rest) - sum(has)
+    given = iter(rest[count:])
+    weights: list[Any] = [next(given) if there else None for there in has]
+    return x, tuple(rest[:count]), _ready(mode, Weights(*weights))
 
 
 def _as(kind: dtype | None, nodes: State) -> State:
@@ -188,10 +208,7 @@ def _backwards(step: Step, steps: list[Node], first: State, w: _Ready) -> tuple[
 def _side(options: tuple[str, Sequence[int], bool, Sequence[bool]], *nodes: Node) -> list[Node]:
     """One direction of one layer: its output for all rows, and the parts of the final state."""
     mode, sizes, is_reversed, has = options
-    x, *rest = nodes
-    count = len(nodes) - 1 - sum(has)  # of the state's parts
-    state, given = tuple(rest[:count]), iter(rest[count:])
-    w = _ready(mode, Weights(*[next(given) if there else None for there in has]))  # type: ignore[arg-type]
+    x, state, w = _operands(mode, has, nodes)
     steps = _by_step(_plus(matmul(x, w.ih, turn_b=True), w.bias), sizes)
     run = _backwards if is_reversed else _forwards
     outputs, final = run(STEPS[mode], steps, state, w)
@@ -233,8 +250,7 @@ def recurrent(
         for direction in range(directions):
             k = layer + direction
             state = [mv.reshape(_rows(f, k, k + 1), f.type.shape[1:]) for f in first]
-            given = [n for n in weights[k] if n is not None]
-            has = tuple([n is not None for n in weights[k]])
+            given, has = _given(weights[k])
             options = mode, tuple(sizes), bool(direction), has
             side, *parts = call(_side, options, (x, *state, *given))
             sides.append(side)
