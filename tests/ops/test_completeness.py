@@ -136,7 +136,7 @@ NOT_OPS = {
     *("get_default_dtype", "set_default_dtype", "set_printoptions", "load", "save"),
     *("get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
     *("compile", "explain", "profile", "get_num_threads", "set_num_threads"),
-    *("get_default_device", "set_default_device"),
+    *("get_default_device", "set_default_device", "set_default_tensor_type"),
     *("get_float32_matmul_precision", "set_float32_matmul_precision"),
 }
 FUNCTIONS = [n for n in weft.__all__ if n not in NOT_OPS and isfunction(vars(weft).get(n))]
@@ -148,7 +148,13 @@ GRADIENT_METHODS = {
     "register_post_accumulate_grad_hook",
     "retain_grad",
 }
-METHODS = [n for n in dir(weft.Tensor) if not n.startswith("_") and n not in GRADIENT_METHODS]
+#: Of PyTorch's old constructors: tested in ``tensors/test_legacy.py``.
+LEGACY = {"layout", "new"}
+METHODS = [
+    n
+    for n in dir(weft.Tensor)
+    if not n.startswith("_") and n not in GRADIENT_METHODS and n not in LEGACY
+]
 
 
 def is_sampled(name: str, attribute: Any) -> bool:
