@@ -465,7 +465,7 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import amp, autograd, func, linalg, models, nn, optim, utils
+    from . import amp, autograd, distributions, func, linalg, models, nn, optim, random, utils
     from .amp import autocast, get_autocast_dtype, is_autocast_enabled
     from .nn.functional import (
         adaptive_avg_pool1d,
@@ -506,8 +506,8 @@ if TYPE_CHECKING:
     from .nn.functional.dropout import dropout
 
 _SUBPACKAGES = (
-    *("amp", "autograd", "backends", "cuda", "func", "linalg", "models", "nn", "optim", "train"),
-    "utils",
+    *("amp", "autograd", "backends", "cuda", "distributions", "func", "linalg", "models", "nn"),
+    *("optim", "random", "train", "utils"),
 )
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 #: Functions of layers that PyTorch has here too.
@@ -733,6 +733,7 @@ __all__ = [
     "diff",
     "digamma",
     "dist",
+    "distributions",
     "div",
     "divide",
     "dot",
@@ -946,6 +947,7 @@ __all__ = [
     "randint_like",
     "randn",
     "randn_like",
+    "random",
     "randperm",
     "ravel",
     "real",

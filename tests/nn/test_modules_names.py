@@ -96,3 +96,20 @@ def test_fans_by_pytorchs_name() -> None:
     weight = weft.zeros(6, 3, 2, 2)
     theirs = torch.nn.init._calculate_fan_in_and_fan_out(torch.zeros(6, 3, 2, 2))
     assert nn.init._calculate_fan_in_and_fan_out(weight) == theirs
+
+
+def test_a_base_beside_module_may_begin_the_instance() -> None:
+    class Configured:
+        def __new__(cls, *args: object, **kwargs: object) -> object:
+            self = super().__new__(cls)
+            self.config = (args, kwargs)
+            return self
+
+    class Net(nn.Module, Configured):
+        def __init__(self, n: int, bias: bool = True) -> None:
+            super().__init__()
+            self.layer = nn.Linear(n, 2, bias=bias)
+
+    net = Net(3, bias=False)
+    assert net.config == ((3,), {"bias": False})
+    assert [n for n, _ in net.named_parameters()] == ["layer.weight"]

@@ -52,8 +52,13 @@ class ModuleBase:
     _place: Place  # where it was called last
     _plain: set[str]  # attributes that are empty lists and the like
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004 (for __init__)
-        self = super().__new__(cls)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        after = super().__new__  # of a base that stands beside Module, as a rule object's
+        self = after(cls) if after is object.__new__ else after(cls, *args, **kwargs)
+        self._begin_state()
+        return self
+
+    def _begin_state(self) -> None:
         state = self.__dict__
         state["training"] = True
         state["_parameters"] = {}
@@ -74,7 +79,6 @@ class ModuleBase:
         state["_modules"] = {}
         state["_place"] = NOWHERE
         state["_plain"] = set()
-        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: _without_history(v) for k, v in self.__dict__.items() if k not in _NOT_COPIED}

@@ -188,6 +188,8 @@ class Module(ModuleBase):
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
+        if "_parameters" not in state:  # by the __new__ of a base that comes after Module
+            self._begin_state()
         if state.get(name, Changes) is not value:
             Changes.count += 1
         if isinstance(value, Parameter):

@@ -20,6 +20,7 @@ from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, number, type_of
 from ..graph.tracing import current
 from ..ops import elementwise as ew, random as rnd
+from ..ops.base import broadcast
 from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
 from .creation import finished
@@ -262,11 +263,12 @@ def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
-    given = next((x for x in (mean, std) if isinstance(x, TensorCore)), None)
+    given = [node_of(x).type for x in (mean, std) if isinstance(x, TensorCore)]
     if size is None:
-        size = () if given is None else node_of(given).type.shape
-    place = None if given is None else node_of(given).type.device
-    out: Tensor = randn(tuple(size), generator=generator, device=place) * std + mean
+        size = broadcast("normal", *[kind.shape for kind in given])
+    floating = [kind.dtype for kind in given if kind.dtype.is_floating_point]
+    to, place = floating[0] if floating else None, given[0].device if given else None
+    out: Tensor = randn(tuple(size), generator=generator, dtype=to, device=place) * std + mean
     return out
 
 
