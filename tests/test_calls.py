@@ -11,7 +11,7 @@ import pytest
 
 import weft
 from weft import nn
-from weft.calls import call
+from weft.calls import call, composed, is_composed
 from weft.engine import realize
 from weft.errors import ShapeError
 from weft.graph.node import PENDING, Node
@@ -184,3 +184,16 @@ def test_recurrent_network_is_a_few_nodes() -> None:
     before = len(PENDING)
     lstm(x)[0].sum().backward()
     assert len(PENDING) - before < 150  # there are some 3000 ops
+
+
+def test_one_rule_and_its_name() -> None:
+    x = node_of(leaves()[0])
+    y = composed(ew_rule, x, 2.0)
+    assert is_composed(y, ew_rule, 2.0)
+    assert not is_composed(y, ew_rule, 3.0)
+    assert not is_composed(x, ew_rule, 2.0)
+    np.testing.assert_allclose(wrap(y).detach().numpy(), np.exp(wrap(x).detach().numpy() * 2.0) + 1)
+
+
+def ew_rule(x: Node, factor: float) -> Node:
+    return ew.add(ew.exp(ew.mul(x, factor)), 1.0)

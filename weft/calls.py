@@ -64,6 +64,28 @@ def call(function: Function, options: Hashable, inputs: Sequence[Node]) -> Seque
     return _call(body, tuple(inputs))
 
 
+def composed(rule: Callable[..., Node], *args: Any) -> Node:
+    """``rule(*args)``, a node made of several ops, recorded as one.
+
+    Args:
+        rule: as for :func:`call`; a function that lasts, since it is part of the key.
+        args: nodes, and after them options, which must be hashable.
+    """
+    count = sum([isinstance(a, Node) for a in args])
+    return call(_of_rule, (rule, args[count:]), args[:count])[0]
+
+
+def is_composed(node: Node, rule: Callable[..., Node], *options: Any) -> bool:
+    """Was it recorded by :func:`composed`, of this rule with these options?"""
+    body = node.sig.attrs
+    return isinstance(body, Body) and body.source == (_of_rule, (rule, options))
+
+
+def _of_rule(options: tuple[Callable[..., Node], tuple[Any, ...]], *nodes: Node) -> tuple[Node]:
+    rule, rest = options
+    return (rule(*nodes, *rest),)
+
+
 def _call(body: Body, inputs: tuple[Node, ...]) -> list[Node]:
     if len(body.outputs) == 1:
         return [record(_CALL, inputs, body)]
@@ -98,7 +120,8 @@ def _recorded(function: Function, options: Hashable, inputs: Sequence[Node]) -> 
     token = grad_mode.set(False)
     try:
         given = [_placeholder(x.type) for x in inputs]
-        return Body(given, _own_nodes(given, function(options, *given)))
+        outputs = _own_nodes(given, function(options, *given))
+        return Body(given, outputs, (function, options))
     finally:
         grad_mode.reset(token)
 

@@ -29,11 +29,13 @@ class Body:
         outputs: places of the results, each computed by a step of its own.
         kinds: their types.
         derived: what has been made of it before, by what was asked for.
+        source: the function that it was recorded from, and its options.
     """
 
-    __slots__ = ("constants", "derived", "inputs", "kinds", "outputs", "steps")
+    __slots__ = ("constants", "derived", "inputs", "kinds", "outputs", "source", "steps")
 
-    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], source: Any = None) -> None:
+        self.source = source
         self.inputs = tuple([x.type for x in inputs])
         reached = _reached(inputs, outputs)
         self.constants = [_lasting(n) for n in reached if n.value is not None]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..calls import composed
 from ..dtypes import as_dtype, bool_, dtype, float64, get_default_dtype
 from ..errors import DTypeError
 from ..graph.node import Node, type_of
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 
 def softmax_node(x: Node, dim: int) -> Node:
+    return composed(softmax_rule, x, dim)
+
+
+def softmax_rule(x: Node, dim: int) -> Node:
     e = ew.exp(_shifted(x, dim))
     total = rd.sum_(e, (dim,), True)
     if x.type.dtype.itemsize < 4:  # (in 16 bits, a rounding less counts more than time)
@@ -42,6 +47,10 @@ def softmax_node(x: Node, dim: int) -> Node:
 
 
 def log_softmax_node(x: Node, dim: int) -> Node:
+    return composed(_log_softmax, x, dim)
+
+
+def _log_softmax(x: Node, dim: int) -> Node:
     z = _shifted(x, dim)
     return ew.sub(z, ew.log(rd.sum_(ew.exp(z), (dim,), True)))
 

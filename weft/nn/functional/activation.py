@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, sqrt
 
+from ...calls import composed
 from ...dtypes import dtype
 from ...errors import DTypeError, OptionError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
@@ -225,7 +226,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
             f"gelu: approximate={approximate!r} must be 'none' or 'tanh'."
             f"{did_you_mean(str(approximate), rules)}"
         )
-    return applied("gelu", rules[approximate], input)
+    rule = rules[approximate]
+    return applied("gelu", lambda x: composed(rule, x), input)
 
 
 def _gelu(x: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...calls import is_composed
 from ...dtypes import float32
 from ...errors import DTypeError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
@@ -10,6 +11,7 @@ from ...ops import elementwise as ew, reduce as rd
 from ...ops.base import broadcast
 from ...tensors.core import node_of, wrap
 from ...tensors.elementwise import result_type
+from ...tensors.special import softmax_rule
 from ...tensors.tensor import Tensor
 
 
@@ -70,7 +72,9 @@ def warn_if_normalised(name: str, x: Node, dim: int | None, instead: str) -> Non
 
 
 def _is_softmax(x: Node, dim: int) -> bool:
-    """``e * e.sum(dim, keepdim=True).reciprocal()``, or divided, with ``e`` an exponential?"""
+    """Is it one, or ``e / e.sum(dim, keepdim=True)`` with ``e`` an exponential?"""
+    if is_composed(x, softmax_rule, dim):
+        return True
     if x.sig.op.name not in ("mul", "div") or len(x.inputs) != 2:
         return False
     e, total = x.inputs

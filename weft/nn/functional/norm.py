@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd.modes import no_grad
+from ...calls import call, composed
 from ...dtypes import float32
 from ...errors import DTypeError, ShapeError
 from ...graph.node import Node
@@ -69,12 +70,18 @@ def batch_norm(
         raise ValueError("batch_norm outside training needs running_mean and running_var")
     else:
         mean, var = (in_row(t) for t in (running_mean, running_var))
-    scale = ew.rsqrt(ew.add(var, eps))
-    centred = ew.sub(x, mean)
-    if weight is not None:
-        scale = ew.mul(scale, in_row(weight))
-    y = ew.mul(centred, scale)
+    factor = () if weight is None else (in_row(weight),)
+    y = composed(_scaled, x, mean, var, *factor, eps)
     return wrap(ew.cast(y if bias is None else ew.add(y, in_row(bias)), kind))
+
+
+def _scaled(x: Node, mean: Node, var: Node, *rest: Any) -> Node:
+    """Normalised and, where there is one, times a factor; ``rest`` ends with eps."""
+    *factor, eps = rest
+    scale = ew.rsqrt(ew.add(var, eps))
+    for f in factor:
+        scale = ew.mul(scale, f)
+    return ew.mul(ew.sub(x, mean), scale)
 
 
 def _batch_statistics(x: Node) -> tuple[Node, Node]:
@@ -85,9 +92,14 @@ def _batch_statistics(x: Node) -> tuple[Node, Node]:
             f"batch_norm in training needs more than one value per channel, but the input has "
             f"shape {list(x.type.shape)}: use a larger batch, or model.eval()"
         )
-    mean = ew.div(rd.sum_(x, dims, True), n)
+    mean, var = call(_moments, dims, (x,))
+    return mean, var
+
+
+def _moments(dims: tuple[int, ...], x: Node) -> tuple[Node, Node]:
+    mean = _mean(x, dims)
     centred = ew.sub(x, mean)
-    return mean, ew.div(rd.sum_(ew.mul(centred, centred), dims, True), n)
+    return mean, _mean(ew.mul(centred, centred), dims)
 
 
 def _move_running(
@@ -146,6 +158,10 @@ def _mean(x: Node, dims: tuple[int, ...]) -> Node:
 
 
 def _standardised(x: Node, dims: tuple[int, ...], eps: float) -> Node:
+    return composed(_standardise, x, dims, eps)
+
+
+def _standardise(x: Node, dims: tuple[int, ...], eps: float) -> Node:
     centred = ew.sub(x, _mean(x, dims))
     return ew.mul(centred, ew.rsqrt(ew.add(_mean(ew.mul(centred, centred), dims), eps)))
 
