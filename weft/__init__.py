@@ -233,6 +233,7 @@ from .tensors.legacy import (
     set_default_tensor_type,
 )
 from .tensors.lesser import (
+    _assert as _assert,
     adjoint,
     angle,
     conj,
@@ -465,8 +466,21 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import amp, autograd, distributions, func, linalg, models, nn, optim, random, utils
+    from . import (
+        amp,
+        autograd,
+        distributions,
+        func,
+        linalg,
+        models,
+        nn,
+        optim,
+        random,
+        special,
+        utils,
+    )
     from .amp import autocast, get_autocast_dtype, is_autocast_enabled
+    from .backends import are_deterministic_algorithms_enabled, use_deterministic_algorithms
     from .nn.functional import (
         adaptive_avg_pool1d,
         alpha_dropout,
@@ -507,9 +521,10 @@ if TYPE_CHECKING:
 
 _SUBPACKAGES = (
     *("amp", "autograd", "backends", "cuda", "distributions", "func", "linalg", "models", "nn"),
-    *("optim", "random", "train", "utils"),
+    *("optim", "random", "special", "train", "utils"),
 )
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
+_OF_BACKENDS = ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (
     "adaptive_avg_pool1d",
@@ -573,6 +588,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.nn.functional"), name)
     if name == "from_torch":
         return import_module(f"{__name__}.nn.from_torch").from_torch
+    if name in _OF_BACKENDS:
+        return getattr(import_module(f"{__name__}.backends"), name)
     if name in _OF_AMP:
         return getattr(import_module(f"{__name__}.amp"), name)
     if name == "vmap":
@@ -637,6 +654,7 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "are_deterministic_algorithms_enabled",
     "argmax",
     "argmin",
     "argsort",
@@ -1002,6 +1020,7 @@ __all__ = [
     "slogdet",
     "softmax",
     "sort",
+    "special",
     "split",
     "split_with_sizes",
     "sqrt",
@@ -1048,6 +1067,7 @@ __all__ = [
     "unsafe_chunk",
     "unsafe_split",
     "unsqueeze",
+    "use_deterministic_algorithms",
     "utils",
     "vander",
     "var",

@@ -36,6 +36,16 @@ def is_complex(input: Tensor) -> bool:
     return node_of(input).type.dtype.is_complex
 
 
+def _assert(condition: Any, message: str) -> None:
+    """``assert`` as a function, which models made for tracing call.
+
+    Raises:
+        AssertionError: unless ``condition``.
+    """
+    if not condition:
+        raise AssertionError(message)
+
+
 def layout_of(self: Tensor) -> layout:
     """``weft.strided``: all elements are kept."""
     return strided

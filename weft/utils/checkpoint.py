@@ -22,12 +22,24 @@ from ..nn.containers import Sequential
 from ..tensors.autocasting import autocast_mode
 from ..tensors.core import TensorCore, node_of, wrap
 from ..tensors.random import get_rng_state, set_rng_state
+from ..tensors.tensor import Tensor
 
 _Contexts = Callable[[], tuple[AbstractContextManager[Any], AbstractContextManager[Any]]]
 
 
 class CheckpointError(GradientError):
     """The second call of a checkpointed function was not like the first."""
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """No states: all devices draw from the one stream that ``weft.get_rng_state()`` tells."""
+    return [], []
+
+
+def set_device_states(
+    devices: Sequence[int], states: Sequence[Tensor], *, device_type: str | None = None
+) -> None:
+    """Takes what :func:`get_device_states` gave; ``weft.set_rng_state`` restores the stream."""
 
 
 def noop_context_fn() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
@@ -270,7 +282,14 @@ def _in_turn(steps: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return run
 
 
-__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn"]
+__all__ = [
+    "CheckpointError",
+    "checkpoint",
+    "checkpoint_sequential",
+    "get_device_states",
+    "noop_context_fn",
+    "set_device_states",
+]
 
 
 def __getattr__(name: str) -> Any:
