@@ -377,6 +377,11 @@ LINALG = [
       for name, torch in (("eigh", None), ("eigvalsh", ""))],  # the vectors' signs are arbitrary
     Op("linalg.svd", (s(square()), s(x(4, 3), False), s(x(2, 2, 3), False), s(TALL, False)), "f",
        torch=None),
+    *[Op(name, (s(SYMMETRIC), s(SYMMETRIC, upper=True)), "f", loose=20)
+      for name in ("cholesky", "Tensor.cholesky")],
+    *[Op(name, (s(x(4, 3)), s(x(2, 3, 3))), "f", loose=50) for name in ("qr", "Tensor.qr")],
+    *[Op(name, (s(square()), s(x(4, 3)), s(TALL, False, grad=False)), "f", torch=None)
+      for name in ("svd", "Tensor.svd")],  # the vectors' signs are arbitrary
     Op("linalg.svdvals", (s(square()), s(x(2, 2, 3)), s(TALL)), "f", loose=50, errors=(
         bad(ShapeError, r"svd takes matrices, not shape \[3\]", x(3)),)),
     Op("linalg.pinv", (s(x(3, 2)), s(x(2, 2, 3)), s(REGULAR), s(x(2, 3), rtol=0.1),

@@ -50,3 +50,13 @@ def test_the_stream_is_restored_as_reversible_layers_do() -> None:
         set_device_states(devices, states)
         again = weft.rand(3)
     assert weft.equal(first, again)
+
+
+def test_svd_of_old_gives_v_not_its_transpose() -> None:
+    a = weft.randn(4, 3, dtype=weft.float64)
+    u, s, v = weft.svd(a)
+    assert [tuple(m.shape) for m in (u, s, v)] == [(4, 3), (3,), (3, 3)]
+    np.testing.assert_allclose((u @ weft.diag(s) @ v.mT).numpy(), a.numpy(), atol=1e-12)
+    full = torch.svd(torch.from_numpy(a.numpy()), some=False)
+    assert [tuple(m.shape) for m in weft.svd(a, some=False)] == [tuple(m.shape) for m in full]
+    np.testing.assert_allclose(s.numpy(), full.S.numpy())

@@ -7,6 +7,7 @@ import pytest
 import weft
 import weft.cuda.amp
 from weft import nn
+from weft.errors import UnsupportedOp
 
 no_gpu = pytest.mark.skipif(weft.cuda.is_available(), reason="there is a GPU")
 
@@ -45,3 +46,13 @@ def test_decorators() -> None:
     x = weft.ones(1, requires_grad=True)
     Double.apply(x).backward()
     assert x.grad.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("name", ["Stream", "Event", "CUDAGraph", "reset_peak_memory_stats"])
+def test_what_is_not_there_stands_in_annotations_and_raises_when_called(name: str) -> None:
+    found = getattr(weft.cuda, name)
+    assert hasattr(weft.cuda, name)
+    assert found | None
+    assert not isinstance(weft.ones(1), found)
+    with pytest.raises(UnsupportedOp, match=f"weft.cuda has no {name}: "):
+        found()

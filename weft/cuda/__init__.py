@@ -199,11 +199,20 @@ _UNSUPPORTED = {
 }
 
 
+def _unsupported(name: str) -> type:
+    """A class that stands in annotations and conditions, and raises when it is called."""
+
+    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        raise UnsupportedOp(f"weft.cuda has no {name}: {_UNSUPPORTED[name]}")
+
+    return type(name, (), {"__new__": __new__})
+
+
 def __getattr__(name: str) -> Any:
     if name == "amp":
         return import_module(f"{__name__}.amp")
     if name in OF_CUDA:  # weft.cuda.FloatTensor
         return OF_CUDA[name]
     if name in _UNSUPPORTED:
-        raise UnsupportedOp(f"weft.cuda has no {name}: {_UNSUPPORTED[name]}")
+        return _unsupported(name)
     raise AttributeError(f"module 'weft.cuda' has no attribute '{name}'")

@@ -11,6 +11,7 @@ from . import (
     devices,
     elementwise as el,
     joining,
+    legacy,
     lesser,
     placing,
     products,
@@ -96,6 +97,8 @@ class FamilyMethods(TensorCore):
     det, slogdet, logdet, inverse = de.det, de.slogdet, de.logdet, de.inverse
     matrix_power, pinverse = de.matrix_power, de.pinverse
     matrix_exp = de.matrix_exp
+
+    cholesky, qr, svd = legacy.cholesky, legacy.qr, legacy.svd  # of old (legacy.py)
 
     # ---- what is seldom used (lesser.py, activations.py)
 

@@ -12,6 +12,7 @@ from ..dtypes import as_dtype, dtype, get_default_dtype, set_default_dtype
 from ..engine.devices import resolve
 from ..errors import DTypeError
 from ..graph.node import Node
+from . import decompositions
 from .core import TensorCore, is_number, node_of, wrap
 from .creation import empty, moved, tensor
 from .devices import device_of, set_default_device
@@ -132,6 +133,25 @@ def converted(x: Tensor, dtype: Any) -> Tensor:
     if kind is None:
         return convert(x, as_dtype(dtype))
     return convert(x, kind.place, kind.of) if kind.place == "cuda" else convert(x, kind.of)
+
+
+def cholesky(input: Tensor, upper: bool = False) -> Tensor:
+    """:func:`weft.linalg.cholesky`, of old."""
+    return decompositions.cholesky(input, upper=upper)
+
+
+def qr(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor]:
+    """:func:`weft.linalg.qr`, of old: reduced, or with ``some=False`` complete."""
+    return decompositions.qr(input, "reduced" if some else "complete")
+
+
+def svd(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """``U``, ``S`` and ``V`` of ``input = U @ diag(S) @ V.mT``, of old.
+
+    :func:`weft.linalg.svd` gives ``V.mT``.
+    """
+    u, s, vh = decompositions.svd(input, full_matrices=not some)
+    return u, s, vh.mT
 
 
 def set_default_tensor_type(t: Any) -> None:
