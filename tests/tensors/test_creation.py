@@ -172,6 +172,19 @@ class TestSizes:
         assert make(()).shape == ()
         assert make(0, 4).numel() == 0
 
+    @pytest.mark.parametrize("make", [weft.zeros, weft.ones, weft.empty, weft.rand, weft.randn])
+    def test_by_name(self, make: Callable[..., weft.Tensor]) -> None:
+        assert make(size=(2, 3)).shape == (2, 3)
+        assert make(size=()).shape == ()
+        with pytest.raises(TypeError, match=r"the shape is given twice, as \[2\] and size=\(3,\)"):
+            make(2, size=(3,))
+
+    def test_by_name_as_methods(self) -> None:
+        x = weft.zeros(1, dtype=weft.float64)
+        for make in (x.new_zeros, x.new_ones, x.new_empty):
+            assert make(size=(2, 3)).shape == (2, 3)
+            assert make(size=[2]).dtype is weft.float64
+
     def test_nobody_shares(self) -> None:
         x, y = weft.zeros(2), weft.zeros(2)
         x += 1

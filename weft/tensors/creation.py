@@ -249,21 +249,39 @@ def _or_default(d: Any) -> dtype:
     return get_default_dtype() if d is None else as_dtype(d)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """All zeros."""
-    shape = sizes_of("zeros", size)
+    shape = sizes_of("zeros", sizes, size)
     return _filled(shape, 0, _or_default(dtype), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """All ones."""
-    shape = sizes_of("ones", size)
+    shape = sizes_of("ones", sizes, size)
     return _filled(shape, 1, _or_default(dtype), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor whose values do not matter. (They are zeros, so that runs repeat.)"""
-    shape = sizes_of("empty", size)
+    shape = sizes_of("empty", sizes, size)
     return _filled(shape, 0, _or_default(dtype), device, requires_grad)
 
 

@@ -152,7 +152,8 @@ def _floating(name: str, d: Any) -> dtype:
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -160,13 +161,14 @@ def rand(
 ) -> Tensor:
     """Uniform in [0, 1)."""
     place = resolve(device)
-    shape = _checked("rand", sizes_of("rand", size))
+    shape = _checked("rand", sizes_of("rand", sizes, size))
     node = rnd.random_uniform(key_for(generator, place), shape, _floating("rand", dtype))
     return finished(node, requires_grad)
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -174,7 +176,7 @@ def randn(
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     place = resolve(device)
-    shape = _checked("randn", sizes_of("randn", size))
+    shape = _checked("randn", sizes_of("randn", sizes, size))
     node = rnd.random_normal(key_for(generator, place), shape, _floating("randn", dtype))
     return finished(node, requires_grad)
 

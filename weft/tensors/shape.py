@@ -38,12 +38,16 @@ class Size(tuple[int, ...]):
         return Size(tuple.__add__(self, tuple(other)))
 
 
-def sizes_of(name: str, sizes: Sequence[Any]) -> Shape:
-    """A shape given as ints or as one sequence.
+def sizes_of(name: str, sizes: Sequence[Any], size: Any = None) -> Shape:
+    """A shape given as ints or as one sequence, or by the name ``size``.
 
     Raises:
-        TypeError: for anything but ints.
+        TypeError: for anything but ints; for a shape that is given twice.
     """
+    if size is not None:
+        if sizes:
+            raise TypeError(f"{name}: the shape is given twice, as {list(sizes)} and size={size!r}")
+        sizes = (size,)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
     try:

@@ -401,36 +401,45 @@ class Tensor(FamilyMethods):
         )
 
     def new_zeros(
-        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
+        self,
+        *sizes: Any,
+        size: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: Any = False,
     ) -> Tensor:
         """Zeros in this tensor's dtype."""
-        kind = self.dtype if dtype is None else dtype
-        return creation.zeros(
-            *size,
-            dtype=kind,
-            device=self.device if device is None else device,
-            requires_grad=requires_grad,
-        )
+        shape = sh.sizes_of("new_zeros", sizes, size)
+        return self.new_full(shape, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
     def new_ones(
-        self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False
+        self,
+        *sizes: Any,
+        size: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: Any = False,
     ) -> Tensor:
         """Ones in this tensor's dtype."""
-        kind = self.dtype if dtype is None else dtype
-        return creation.ones(
-            *size,
-            dtype=kind,
-            device=self.device if device is None else device,
-            requires_grad=requires_grad,
-        )
+        shape = sh.sizes_of("new_ones", sizes, size)
+        return self.new_full(shape, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
     def new_full(
-        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None
+        self,
+        size: Any,
+        fill_value: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: Any = False,
     ) -> Tensor:
         """``fill_value`` in this tensor's dtype."""
-        kind = self.dtype if dtype is None else dtype
         return creation.full(
-            size, fill_value, dtype=kind, device=self.device if device is None else device
+            size,
+            fill_value,
+            dtype=self.dtype if dtype is None else dtype,
+            device=self.device if device is None else device,
+            requires_grad=requires_grad,
         )
 
     new_empty = new_zeros
