@@ -19,7 +19,7 @@ _COSTS = {
 }  # fmt: skip
 
 #: Values that cost less are computed again.
-_WORTH_KEEPING = 5
+_WORTH_KEEPING = 10
 _GATHERING = 8
 
 

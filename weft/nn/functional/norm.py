@@ -289,10 +289,14 @@ def group_norm(
             f"group_norm needs more than one value in a group, but the input has shape "
             f"{list(shape)} and num_groups={num_groups}"
         )
-    row = _channel_row("group_norm", source, weight=weight, bias=bias)
-    x = mv.reshape(_compute_dtype("group_norm", source), (shape[0], num_groups, size))
-    y = mv.reshape(_standardised(x, (2,), eps), shape)
-    return wrap(ew.cast(_affine(y, weight, bias, row), source.type.dtype))
+    _channel_row("group_norm", source, weight=weight, bias=bias)
+    # (in one shape throughout, so that all of it is one loop)
+    batch, channels, *rest = shape
+    row = (1, num_groups, channels // num_groups, 1)
+    grouped = (batch, *row[1:3], prod(rest))
+    x = mv.reshape(_compute_dtype("group_norm", source), grouped)
+    y = mv.reshape(_affine(_standardised(x, (2, 3), eps), weight, bias, row), shape)
+    return wrap(ew.cast(y, source.type.dtype))
 
 
 def instance_norm(
