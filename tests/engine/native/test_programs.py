@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -313,6 +314,22 @@ def test_sums_of_columns(columns: int, rows: int) -> None:
     e = np.exp(x.astype(np.float64) - x.max(0))
     np.testing.assert_allclose(soft.numpy(), e / e.sum(0), rtol=1e-5)
     np.testing.assert_allclose(total.numpy(), 2 * x.sum(0, np.float64), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_turned_operands(order: tuple[int, ...], threads: int) -> None:
+    """What lies apart along the vectors is walked in tiles, shared out among the threads."""
+    before = weft.get_num_threads()
+    try:
+        weft.set_num_threads(threads)
+        for shape in ((70, 45, 33), (3, 130, 5), (1, 64, 100)):
+            x = weft.randn(*shape)
+            y = weft.randn(*[shape[k] for k in order])
+            check(x.permute(order) * 2, x.permute(order) + y, y.flip(0) - x.permute(order))
+            check((x.permute(order) * y).sum(0), x.permute(order)[:, 1:].exp())
+    finally:
+        weft.set_num_threads(before)
 
 
 def test_loops_over_the_same_points_are_one() -> None:

@@ -200,3 +200,19 @@ def vector_dimension(loop: Loop) -> int | None:
         if score >= best_score:
             best, best_score = k, score
     return best
+
+
+def side_dimension(loop: Loop, axis: int | None) -> int | None:
+    """The dimension along which most of what lies apart along ``axis`` lies side by side.
+
+    Points beside one another there are walked together: what a gather or a scatter brings to the
+    cache serves them all.
+    """
+    if axis is None:
+        return None
+    counts = [0] * len(loop.shape)
+    for access in loop.accesses:
+        if access.strides[axis] not in (0, 1) and 1 in access.strides:
+            counts[access.strides.index(1)] += 1
+    most = max(counts)
+    return counts.index(most) if most else None

@@ -29,9 +29,11 @@ from .loop_spec import (
     Reduce,
     Store,
     collapse,
+    side_dimension,
     vector_dimension,
 )
 from .operations import lanes_for, memory_type, register_type
+from .points import shared_out
 from .walks import Walks, cost
 
 OUTER, LANES, INNER = 0, 1, 2
@@ -39,6 +41,8 @@ OUTER, LANES, INNER = 0, 1, 2
 
 #: Elements of the vector dimension that are one unit of work, where nothing is reduced.
 _BLOCK = 4096
+#: The same where something lies apart along it: of so many lines the next points are in the cache.
+_TILE = 32
 _UNROLL = 4
 #: Rows of so many vectors (and so many instructions, about) are written out if they are walked more
 #: than once: what a walk computes is in registers for the next.
@@ -71,6 +75,7 @@ class _Emitter:
         self.levels = [OUTER] * len(loop.code)
         self.passes = [0] * len(loop.code)
         self.reducing = any(isinstance(c, Reduce) for c in loop.code) or any(loop.reduced)
+        self.side = None if self.reducing else side_dimension(loop, axis)
         self.strips = self._strips()
         self.unroll = self._unroll()
         for k, code in enumerate(loop.code):
@@ -171,22 +176,18 @@ class _Emitter:
         total: Any = sizes[0] if len(sizes) == 1 else prod(sizes)
         if total == 0 or (loop.size == 0 and not self.reducing):
             return
-        with fn.loop(tid * total // nt, (tid + 1) * total // nt) as p:
+        with shared_out(fn, tid, nt, dict(zip(outer, sizes, strict=True))) as here:
             self.known, self.row = [{}, {}, {}], {}
-            rest: Value | int = p
-            block: Value | int = 0
-            for k, n in zip(reversed(outer), reversed(sizes), strict=True):
-                here = rest % n if n != total and isinstance(rest, Value) else rest
-                rest = rest // n if isinstance(rest, Value) else 0
-                if k == self.axis:
-                    block = here
-                else:
-                    self.index[k] = here
-            self._point(block)
+            for k in outer:
+                self.index[k] = here[k]
+            self._point(0 if self.axis is None else here.get(self.axis, 0))
 
     def _outer_dims(self) -> list[int]:
-        dims = [k for k, r in enumerate(self.loop.reduced) if not r and k != self.axis]
-        return [*dims, self.axis] if self.kept_axis and self.axis is not None else dims
+        dims = [
+            k for k, r in enumerate(self.loop.reduced) if not r and k not in (self.axis, self.side)
+        ]
+        dims += [self.axis] if self.kept_axis and self.axis is not None else []
+        return [*dims, self.side] if self.side is not None else dims
 
     def _outer_sizes(self) -> list[Any]:
         block = self._block()
@@ -196,7 +197,9 @@ class _Emitter:
         ]
 
     def _block(self) -> int:
-        return self.strips * self.lanes if self.reducing else _BLOCK
+        if self.reducing:
+            return self.strips * self.lanes
+        return _BLOCK if self.side is None else _TILE
 
     def _point(self, block: Value | int) -> None:
         """All walks for one point of the shared-out dimensions."""
@@ -208,9 +211,9 @@ class _Emitter:
             n = self.sizes[self.axis]
             start: Value | int = 0
             stop: Value | int = n
-            if (isinstance(n, Value) or n > _BLOCK) and isinstance(block, Value):
-                start = block * _BLOCK
-                stop = fn.least(start + _BLOCK, n)
+            if isinstance(block, Value):
+                start = block * self._block()
+                stop = fn.least(start + self._block(), n)
             self._prepare(0)
             self._walk_axis(start, stop, lambda unroll: self._stores_at(INNER, 0))
             return
