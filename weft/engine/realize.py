@@ -15,6 +15,7 @@ from ..errors import CompileError
 from ..graph.body import Inlined, has_calls, inlined
 from ..graph.device import CPU
 from ..graph.liveness import Work, settle, take_pending
+from ..graph.modes import Where
 from ..graph.node import GONE, PENDING, Node, is_over_limit
 from ..graph.tracing import Trace, current
 from .compare import compare
@@ -52,10 +53,11 @@ class Change(NamedTuple):
 class Run(NamedTuple):
     """What a trace keeps of a run of the pending graph."""
 
-    program: _Planned | Placed
+    program: Planned | Placed
     leaves: list[Node]
     stored: list[Node]
     changes: list[Change]
+    where: list[Where | None]  # each op was recorded
 
 
 #: The reference takes some 0.2 µs to draw a number: of many, native code pays the first time.
@@ -63,7 +65,7 @@ _DRAWS = ("random_normal", "random_uniform", "random_bits", "dropout")
 _MANY_DRAWS = 1 << 20
 
 
-class _Planned:
+class Planned:
     """A program, run by the reference interpreter until it has come up again and again."""
 
     __slots__ = ("native", "reference", "runs", "size")
@@ -88,6 +90,10 @@ class _Planned:
 
         self.native = Native(work, self.reference)
 
+    def obstacle(self) -> str:
+        """Why calls that run it cannot be repeated without Python."""
+        return "" if self.native is not None else "it runs by the reference"
+
     def run(self, work: Work) -> Outcome:
         leaves = [leaf.value for leaf in work.leaves]
         if Accelerated.ever:  # a constant may have been computed on another device
@@ -110,7 +116,7 @@ _at_once: ContextVar[bool] = ContextVar("at_once", default=False)
 _watch: ContextVar[list[Any] | None] = ContextVar("watch", default=None)
 _held: ContextVar[bool] = ContextVar("held", default=False)
 LOCK = RLock()
-_programs: OrderedDict[tuple[Any, ...], tuple[_Planned | Placed, Inlined | None]] = OrderedDict()
+_programs: OrderedDict[tuple[Any, ...], tuple[Planned | Placed, Inlined | None]] = OrderedDict()
 _program_steps = 0
 
 #: Changes in place since the last run, to be undone if it fails.
@@ -168,7 +174,7 @@ def _computed(work: Work) -> Outcome:
     if not work.order:
         return [], None
     program, how = _program(work)
-    if isinstance(program, _Planned) and program.is_due():
+    if isinstance(program, Planned) and program.is_due():
         program.go_native(work if how is None else inlined(work)[0])
     seen = work if how is None else how.applied(work)
     Stats.runs += 1
@@ -177,7 +183,8 @@ def _computed(work: Work) -> Outcome:
     if first is not None and how is not None:
         first = how.origins[first[0]], first[1]
     if (trace := current.get()) is not None:
-        trace.runs.append(Run(program, seen.leaves[:], work.stored[:], CHANGES[:]))
+        where = [node.where for node in seen.order]
+        trace.runs.append(Run(program, seen.leaves[:], work.stored[:], CHANGES[:], where))
     return values, first
 
 
@@ -236,7 +243,7 @@ def _undo(changes: list[Change]) -> None:
             handle._version += 1
 
 
-def _plan(work: Work) -> _Planned | Placed:
+def _plan(work: Work) -> Planned | Placed:
     """How graphs of this structure are run: types say on which device, so the key does, too."""
     if Accelerated.ever:
         nodes = (*work.leaves, *work.order)
@@ -244,10 +251,10 @@ def _plan(work: Work) -> _Planned | Placed:
             from .xla.program import Placed
 
             return Placed(work, CHANGES, _watch.get)
-    return _Planned(work)
+    return Planned(work)
 
 
-def _program(work: Work) -> tuple[_Planned | Placed, Inlined | None]:
+def _program(work: Work) -> tuple[Planned | Placed, Inlined | None]:
     """What runs the graph, and how the graph is without calls if it has some."""
     global _program_steps
     key: list[Any] = [len(work.leaves)]

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import update_wrapper
 from operator import is_
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..engine import realize
+from ..engine.realize import Planned
+from ..graph.device import default_device
 from ..graph.modes import grad_enabled
 from ..graph.node import Node, next_order
 from ..graph.tracing import Trace, current
@@ -22,6 +24,9 @@ from ..tensors.core import TensorCore, node_of, wrap
 from .environment import Environment, tensors_in
 from .program import Replay, Slots
 from .recording import Obstacle, Recording, recorded
+
+if TYPE_CHECKING:
+    from .placed import PlacedReplay
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _MOST_KINDS = 64
@@ -47,7 +52,7 @@ class _Variant:
     ) -> None:
         """``empty``: parameters that had no gradient when the call began."""
         self.recording, self.result = recording, result
-        self.replay: Replay | None = None
+        self.replay: Replay | PlacedReplay | None = None
         self.steady = False
         self.changes = Changes.count
         self.guards = list(trace.guards.values())
@@ -215,6 +220,7 @@ class Compiled:
         low = autocast_mode.get()
         key = (
             grad_enabled(),
+            default_device(),
             low and tuple(low.items()),
             *[_signature(a, tensors, pins) for a in args],
         )
@@ -232,7 +238,7 @@ class Compiled:
             if variant.steady and variant.holds():
                 with realize.LOCK:
                     if variant.replay is None:
-                        variant.replay = Replay(variant.recording, self._slots)
+                        variant.replay = self._bound(variant.recording)
                     new = variant.replay.run(nodes)
                 if new is not None:
                     return _rebuilt(variant.result, variant.replay.returned_as(new))
@@ -243,6 +249,13 @@ class Compiled:
     def obstacles(self) -> list[str]:
         """Why calls are run by Python each time, for each kind of call where they are."""
         return [k.obstacle for k in self._kinds.values() if k.obstacle]
+
+    def _bound(self, recording: Recording) -> Replay | PlacedReplay:
+        if isinstance(recording.run.program, Planned):
+            return Replay(recording, self._slots)
+        from .placed import PlacedReplay  # here, not above: it takes JAX
+
+        return PlacedReplay(recording)
 
     def _let_go(self) -> None:
         """Recordings are bound anew when they are needed: tensors have come, gone or changed."""

@@ -106,8 +106,8 @@ def recorded(
             else "it records more than runs at once (see WEFT_MAX_PENDING_NODES)"
         )
     run: Run = trace.runs[0]
-    if getattr(run.program, "native", None) is None:
-        raise Obstacle("it runs on another device, or by the reference")
+    if why := run.program.obstacle():
+        raise Obstacle(why)
     recording = Recording(run)
     first = _before(run)
     started = {id(first.get(id(t), t._node)): t for t in known}

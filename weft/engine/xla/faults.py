@@ -18,19 +18,20 @@ from ...graph.modes import Where, describe
 from ...graph.node import Signature
 from .rules import Words
 
+#: An op that can fail, and what is said then.
+FallibleOp = tuple[Signature, Where | None, Words]
+
 
 class Watch(NamedTuple):
     """What a run has found out about its ops that can fail.
 
     Attributes:
-        failed: bool for each, on the device.
-        wrong: for each the value that was wrong, float64, on the device.
+        found: on the device, float64: for each whether it failed; for each the wrong value.
         ops: signature, place of recording, and words, for each.
     """
 
-    failed: Any
-    wrong: Any
-    ops: Sequence[tuple[Signature, Where | None, Words]]
+    found: Any
+    ops: Sequence[FallibleOp]
 
 
 _watched: list[Watch] = []
@@ -40,7 +41,9 @@ _lock = Lock()
 def watch(found: Watch) -> None:
     """Remembers a run; forgets those that are known to have gone well."""
     with _lock:
-        _watched[:] = [w for w in _watched if not w.failed.is_ready() or np.asarray(w.failed).any()]
+        _watched[:] = [
+            w for w in _watched if not w.found.is_ready() or np.asarray(w.found)[0].any()
+        ]
         _watched.append(found)
 
 
@@ -52,10 +55,10 @@ def raise_faults() -> None:
         watched = list(_watched)
         _watched.clear()  # what ran after an error ran on values that are wrong
     for run in watched:
-        failed = np.asarray(run.failed)
+        failed, wrong = np.asarray(run.found)
         if failed.any():
             k = int(failed.argmax())
-            raise _error(*run.ops[k], float(np.asarray(run.wrong)[k]))
+            raise _error(*run.ops[k], float(wrong[k]))
 
 
 def translated(error: Exception, where: object = "") -> Exception:

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from ...graph.device import CPU, device
 from ...graph.liveness import Work
+from ...graph.modes import Where
 from ...graph.node import Node, Signature
-from ...graph.tracing import current
 from .. import precision
 from ..devices import host, put
 from ..reference import Failure, Outcome, Program
 from . import platform
-from .faults import Watch, translated, watch
+from .faults import FallibleOp, Watch, translated, watch
 from .lowering import ELEMENTWISE, RULES, WORDS, can_fail, lower
 from .partition import Part, partition, sources
 from .rules import Checked, Setting
@@ -42,8 +42,8 @@ class Placed:
             watched: gives the list in which programs that run are to be noted, or None.
         """
         self.size = len(work.order) * _WEIGHT
-        self._stored = [node.mark for node in work.stored]
-        self._parts = [
+        self.stored = [node.mark for node in work.stored]
+        self.parts = [
             OnCPU(part, work) if part.device is CPU else Compiled(part, work, changes, watched)
             for part in partition(work, RULES.__contains__)
         ]
@@ -51,9 +51,14 @@ class Placed:
     def run(self, work: Work) -> Outcome:
         """The stored values, most of them still being computed, and the first failure."""
         values = [leaf.value for leaf in work.leaves] + [None] * len(work.order)
-        failures = [part.run(values, work) for part in self._parts]
+        failures = [part.run(values, work) for part in self.parts]
         first = min([f for f in failures if f is not None], default=None, key=lambda f: f[0])
-        return [values[place] for place in self._stored], first
+        return [values[place] for place in self.stored], first
+
+    def obstacle(self) -> str:
+        """Why calls that run it cannot be repeated without Python."""
+        alone = len(self.parts) == 1 and isinstance(self.parts[0], Compiled)
+        return "" if alone else "parts of it run on different devices"
 
 
 class OnCPU:
@@ -107,10 +112,13 @@ class Compiled:
             k for k, p in enumerate(part.inputs) if nodes[p].type.device is not part.device
         ]
         self._outputs = frozenset(part.outputs)
-        self._donations = _donations(part, nodes, len(work.leaves))
+        #: Inputs that can give their memory to an output, by number, and the output's place.
+        self.donations = _donations(part, nodes, len(work.leaves))
         self._uses = Counter(i.mark for node in work.order for i in node.inputs)
         self._can_fail = any(can_fail(sig) for sig, _, _ in self._steps)
-        self._number = {place: k for k, place in enumerate(part.inputs)}
+        #: Of its inputs, by place.
+        self.number = {place: k for k, place in enumerate(part.inputs)}
+        self._first = len(work.leaves)
         self._jitted: dict[Any, Jitted] = {}
         #: The latest call, for explain.
         self.latest: tuple[Any, Sequence[Any]] | None = None
@@ -135,34 +143,42 @@ class Compiled:
         }
         arguments = [None if value.__class__ is Failure else value for value in arguments]
         given = () if bad else tuple(sorted(self._given(work, values, arguments)))
-        undone = self._changed_in_place(work) if self._can_fail else ()
-        call, places, fallible = self._program(given, frozenset(bad), undone)
+        undone = self._changed_in_place(work)
+        call, places, fallible = self.jitted(given, undone, frozenset(bad))
         if (watched := self._watched()) is not None:
             self.latest = call, [_like(a) for a in arguments]
             watched.append(self)
-        try:
-            with platform.wide():
-                out, failed, wrong = call(platform.token(self.device), *arguments)
-        except jax.errors.JaxRuntimeError as error:
-            raise translated(error, self.device) from None
+        out, found = self.called(call, [platform.token(self.device), *arguments])
         for k in given:  # nobody has these, unless it be to undo a change, after Ctrl-C
             work.leaves[self._part.inputs[k]].value = _GIVEN_AWAY
         for place, value in zip(places, out, strict=True):
             values[place] = value
-        first = len(work.leaves)
         if fallible:
-            nodes = [work.order[p - first] for p in fallible]
-            watch(Watch(failed, wrong, [(n.sig, n.where, WORDS[n.sig.op.name]) for n in nodes]))
-        return self._lost(values, bad, first) if bad else None
+            where = [node.where for node in work.order]
+            watch(Watch(found, self.fallible_ops(fallible, where)))
+        return self._lost(values, bad) if bad else None
 
-    def _lost(self, values: list[Any], bad: dict[int, Any], first: int) -> First:
+    def called(self, call: Callable[..., Any], arguments: list[Any]) -> Any:
+        """What a program gives for its arguments, of which the first is the device's token."""
+        try:
+            with platform.wide():
+                return call(*arguments)
+        except jax.errors.JaxRuntimeError as error:
+            raise translated(error, self.device) from None
+
+    def fallible_ops(self, places: list[int], where: list[Where | None]) -> list[FallibleOp]:
+        """The ops that can fail, for their errors. ``where``: each of the graph was recorded."""
+        sigs = {place: sig for sig, _, place in self._steps}
+        return [(sigs[p], where[p - self._first], WORDS[sigs[p].op.name]) for p in places]
+
+    def _lost(self, values: list[Any], bad: dict[int, Any]) -> First:
         """Carries failures along."""
         found: First = None
         for _, inputs, place in self._steps:
             source = next((p for p in inputs if p in bad), None)
             if source is not None:
                 bad[place] = values[place] = bad[source]
-                found = found or (place - first, bad[place])
+                found = found or (place - self._first, bad[place])
         return found
 
     def _given(self, work: Work, values: list[Any], arguments: list[Any]) -> Iterator[int]:
@@ -175,8 +191,7 @@ class Compiled:
                 if source is not None and (source.tracks or k in node.sig.needs)
             }
         changed: Counter[int] | None = None
-        lists = 1 if current.get() is None else 2  # a trace keeps one, too, and reads no values
-        for k in self._donations:
+        for k in self.donations:
             place = self._part.inputs[k]
             leaf, value = work.leaves[place], arguments[k]
             # The value is in the leaf and in two lists here; the leaf in its list, in the inputs
@@ -186,7 +201,7 @@ class Compiled:
                 continue
             if changed is None:
                 changed = Counter(id(change.before) for change in self._changes)
-            if getrefcount(leaf) <= lists + self._uses[place] + changed[id(leaf)] + 2:
+            if getrefcount(leaf) <= 1 + self._uses[place] + changed[id(leaf)] + 2:
                 yield k
 
     def _changed_in_place(self, work: Work) -> tuple[tuple[int, int], ...]:
@@ -195,7 +210,7 @@ class Compiled:
         Where an op has failed before such a change, the program keeps the earlier value: a step of
         an optimiser on wrong data changes nothing.
         """
-        first = len(work.leaves)
+        first = self._first
         found: dict[int, int] = {}
         for change in self._changes:
             place, handle = change.before.mark, change.handle()
@@ -204,18 +219,29 @@ class Compiled:
             new = handle._node
             after = new.mark
             if (
-                place in self._number
+                place in self.number
                 and first <= after < first + len(work.order)
                 and work.order[after - first] is new
                 and after in self._outputs
                 and new.type is change.before.type
             ):
-                found.setdefault(after, self._number[place])
+                found.setdefault(after, self.number[place])
         return tuple(sorted(found.items()))
 
-    def _program(
-        self, given: tuple[int, ...], bad: frozenset[int], undone: tuple[tuple[int, int], ...]
+    def jitted(
+        self,
+        given: tuple[int, ...],
+        undone: tuple[tuple[int, int], ...],
+        bad: frozenset[int] = frozenset(),
     ) -> Jitted:
+        """
+        Args:
+            given: numbers of the inputs that nobody will read again.
+            undone: (place of an output, number of an input) where a tensor is changed in place:
+                it keeps the input's value if an op has failed before.
+            bad: places of inputs that have no value, for an op has failed earlier.
+        """
+        undone = undone if self._can_fail else ()
         setting = Setting(platform.device_of_jax(self.device).platform, precision.get_precision())
         key = setting, given, bad, undone
         found = self._jitted.get(key)
@@ -238,7 +264,7 @@ class Compiled:
                 steps.append(step)
         inputs = self._part.inputs
         # JAX gives an argument's memory to the first result of its type.
-        in_place = [self._donations[k] for k in given]
+        in_place = [self.donations[k] for k in given]
         rest = [p for p in self._part.outputs if p not in lost and p not in in_place]
         outputs = in_place + rest
 
@@ -259,7 +285,7 @@ class Compiled:
                 if earlier and place not in lost:
                     stays = jnp.stack(earlier).any()
                     values[place] = jnp.where(stays, arguments[k], values[place])
-            return [values[p] for p in outputs], _stacked(failed), _stacked(wrong)
+            return [values[p] for p in outputs], _stacked(failed, wrong)
 
         call = jax.jit(weft_graph, donate_argnums=[k + 1 for k in given], keep_unused=True)
         return call, outputs, [place for sig, _, place in steps if can_fail(sig)]
@@ -268,8 +294,9 @@ class Compiled:
 _GIVEN_AWAY = Failure(RuntimeError, "its memory was given to a run that was interrupted")
 
 
-def _stacked(values: list[Any]) -> Any:
-    return jnp.stack(values) if values else None
+def _stacked(failed: list[Any], wrong: list[Any]) -> Any:
+    """Two rows: 1 where an op has failed, else 0; what was wrong."""
+    return jnp.stack([jnp.stack(failed).astype(jnp.float64), jnp.stack(wrong)]) if failed else None
 
 
 def _like(value: Any) -> Any:
