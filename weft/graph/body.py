@@ -101,13 +101,20 @@ class Inlined(NamedTuple):
     Attributes:
         constants: leaves that come after theirs.
         origins: for each node of the new order, its place in the old one.
+        stored: places of the stored nodes in the new leaves and order.
     """
 
     constants: list[Node]
     origins: list[int]
+    stored: list[int]
 
     def applied(self, work: Work) -> Work:
-        """A graph of that structure as it is without calls: its leaves, places and results."""
+        """A graph of that structure as it is without calls: its leaves, places and results.
+
+        The marks of its stored nodes are changed to their new places.
+        """
+        for node, place in zip(work.stored, self.stored, strict=True):
+            node.mark = place
         found = Work()
         found.leaves = [*work.leaves, *self.constants]
         found.order = _Origins(work.order, self.origins)  # type: ignore[assignment]
@@ -119,7 +126,8 @@ def inlined(work: Work) -> tuple[Work, Inlined]:
     """A graph in which each call is replaced by its ops, of nodes of its own; and how."""
     inliner = _Inliner()
     inliner.run(work)
-    return inliner.work, Inlined(inliner.constants, inliner.origins)
+    stored = [node.mark for node in inliner.work.stored]
+    return inliner.work, Inlined(inliner.constants, inliner.origins, stored)
 
 
 class _Inliner:
@@ -127,6 +135,7 @@ class _Inliner:
         self.work = Work()
         self.constants: list[Node] = []
         self.origins: list[int] = []
+        self._places: dict[Node, int] = {}
         self._known: dict[Any, Node] = {}
         self._stored: set[Node] = set()
 
@@ -149,6 +158,7 @@ class _Inliner:
                 found = self._node(node.sig, tuple(inputs), origin)
             if node.mark in stored and found.__class__ is Node:
                 found = self._of_its_own(found, origin)
+                self.origins[self._places[found]] = origin
             at.append(found)
         results = [at[node.mark] for node in work.stored]
         # (held by nobody but a traceback: a call of several results has no value of its own)
@@ -176,6 +186,7 @@ class _Inliner:
         node = Node()
         node.sig, node.type, node.inputs = sig, sig.type, inputs
         node.value, node.where, node.tracks, node.order = None, None, 0, origin
+        self._places[node] = len(self.origins)
         self.work.order.append(node)
         self.origins.append(origin)
         self._known.setdefault((sig, inputs), node)
