@@ -28,8 +28,9 @@ from .target import Target, host
 #: Part of every key: another number when the same text is to be compiled in another way.
 _PIPELINE = 1
 
-#: So many libraries stay in memory although nobody else holds them.
-_MAX_LIBRARIES = 256
+#: So many libraries stay in memory although nobody else holds them. (LLVM keeps some 10 kB of each
+#: that is let go, as much as its code takes: linking it again and again would cost more.)
+_MAX_LIBRARIES = 4096
 
 _LOCK = threading.RLock()  # around all that reaches LLVM, and what follows
 _libraries: OrderedDict[str, Library] = OrderedDict()
