@@ -367,3 +367,40 @@ def test_data_that_do_not_keep_their_place(tmp_path: Path) -> None:
     parts.data = list(loader(shuffle=False))
     with pytest.raises(CheckpointError, match=r"data with state_dict\(\).*the same data"):
         parts.fit(folder=tmp_path, resume=True)
+
+
+class BreaksOff(weft.train.Callback):
+    """As a kill after the last step of an epoch does: nothing more is saved."""
+
+    def on_epoch(self, run: Any, row: Any) -> None:
+        raise RuntimeError("broken off")
+
+
+@pytest.mark.parametrize("kind", ["loader", "workers", "list"])
+def test_broken_off_after_a_last_step_on_fewer_batches(kind: str, tmp_path: Path) -> None:
+    """Nine batches by twos: the fifth step has one, and with it the data have come to their end."""
+
+    def parts() -> Parts:
+        out = Parts(num_workers=2) if kind == "workers" else Parts()
+        if kind == "list":
+            out.data = list(loader(shuffle=False))
+        return out
+
+    unbroken = parts()
+    unbroken.fit(accumulate=2)
+    with pytest.raises(RuntimeError, match="broken off"):
+        parts().fit(folder=tmp_path, accumulate=2, save_every=1, callbacks=[BreaksOff()])
+    resumed = parts()
+    history = resumed.fit(folder=tmp_path, accumulate=2, save_every=1, resume=True)
+    assert [row["step"] for row in history.rows] == [5, 10, 15]
+    assert same(resumed.weights(), unbroken.weights())
+
+
+def test_stopped_at_a_last_step_on_fewer_batches(tmp_path: Path) -> None:
+    unbroken = Parts()
+    unbroken.fit(accumulate=2)
+    history = Parts().fit(folder=tmp_path, accumulate=2, callbacks=[StopAt(5)])
+    assert [row["step"] for row in history.rows] == [5]
+    resumed = Parts()
+    resumed.fit(folder=tmp_path, accumulate=2, resume=True)
+    assert same(resumed.weights(), unbroken.weights())

@@ -89,6 +89,7 @@ class Training:
         self._epoch_random: dict[str, Any] = {}  # when it began, if data do not keep their place
         self._resume: dict[str, Any] | None = None
         self._reason: str | None = None
+        self._ran_out = False  # did the last step ask for more batches than there were?
 
     @property
     def folder(self) -> Path | None:
@@ -139,11 +140,13 @@ class Training:
             total = _length(self.data)
             left = self._plan.epochs - self.epoch - 1
             batches = self._batches()
+            self._ran_out = False
             self._begun = perf_counter()
             with Bar(self._label(), total, self.batch, left, self._plan.progress) as bar:
                 yield from self._steps_of_epoch(batches, bar)
                 # After the last batch data are told so, by asking for one more.
-                if not self._stops() or (self.batch == total and _is_over(batches)):
+                over = self._ran_out or (self.batch == total and _is_over(batches))
+                if over or not self._stops():
                     self._end_epoch(bar)
             self.save()
         if self._resume is not None:  # there was nothing left to do
@@ -161,7 +164,8 @@ class Training:
             done, samples = self.batch, self._samples
             yield batch, batches
             bar.advance(self.batch - done, self._samples - samples, self._sum / self._samples)
-            if self._reason is not None:
+            # Once data have said that they are at their end, they would be saved as at a new start.
+            if self._reason is not None or self._ran_out:
                 return
             if every is not None and self.step % every == 0:
                 self.save()
@@ -185,6 +189,7 @@ class Training:
             total = loss.item() * samples
         else:
             group = [batch, *islice(following, plan.accumulate - 1)]
+            self._ran_out = len(group) < plan.accumulate
             total, samples = self._accumulated(group)
             made = self._update()
         self._note(total, samples, group)
