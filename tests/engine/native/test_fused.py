@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 import weft
 import weft.nn.functional as F
-from weft import config, nn
-from weft.engine import realize
+from weft import nn
 
 Apply = Callable[[weft.Tensor, weft.Tensor], weft.Tensor]
 
@@ -24,15 +23,8 @@ LOOPS: dict[str, Apply] = {
 
 
 @pytest.fixture(autouse=True)
-def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    realize.realize_pending()
-    realize.forget_programs()
-    monkeypatch.setattr(config, "REFERENCE", False)
-    monkeypatch.setattr(config, "NATIVE_AFTER", 0)
-    monkeypatch.setattr(config, "COMPARE", True)
+def seeded(native: None) -> None:
     weft.manual_seed(0)
-    yield
-    realize.forget_programs()
 
 
 def check(layer: nn.Module, x: weft.Tensor, apply: Apply) -> None:

@@ -21,7 +21,7 @@ from .loop_spec import Load, Loop, Store, anywhere, of_any_size
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
-from .plan import FLAG, Group, Plan, conv_of, fused_of, product_of
+from .plan import FLAG, conv_of, product_of
 from .pool import MaxPool, emit_max_pool, emit_max_pool_put, emit_max_pool_take
 from .processors import get_num_threads
 from .scatter import Scatter
@@ -168,9 +168,7 @@ def looping(graph: Graph, loop: Loop, values: Sequence[int]) -> Kernel:
     """``values``: those that are the loop's buffers."""
     general = of_any_size(loop)
     spec, places = anywhere(loop, len(values)) if general is None else general
-    words = [
-        (values[b], k * BY_NAME[graph.dtypes[values[b]]].itemsize if k else 0) for b, k in places
-    ]
+    words = [_word(graph, values[b], k) for b, k in places]
     if general is not None:
         words.append((NUMBER, loop.size))
     return Kernel(spec, tuple(words), loop.size)
@@ -182,18 +180,9 @@ def matmul(graph: Graph, step: Step) -> Kernel:
     return Kernel(product_of(step), buffers, prod(step.shape) * a.view.shape[-1])
 
 
-def fused(plan: Plan, group: Group, step: Step) -> Kernel:
-    """A product or convolution, and the loop that reads it."""
-    found = fused_of(plan, group, step)
-    assert found is not None
-    spec, places = found
-    graph = plan.graph
-    words = [
-        (NUMBER, 0)
-        if value == step.value
-        else (value, start * BY_NAME[graph.dtypes[value]].itemsize if start else 0)
-        for value, start in places
-    ]
+def fused(graph: Graph, step: Step, spec: Fused, places: list[tuple[int, int]]) -> Kernel:
+    """A product or convolution, and the loop that reads it; ``places``: of the loop's buffers."""
+    words = [(NUMBER, 0) if v == step.value else _word(graph, v, start) for v, start in places]
     a, b = step.operands
     first = words[spec.loop.stores[0].buffer]
     head = (_address(graph, a), _address(graph, b), first, (WORKSPACE, 0))
@@ -201,9 +190,14 @@ def fused(plan: Plan, group: Group, step: Step) -> Kernel:
     return Kernel(spec, (*head, *words), alone.work)
 
 
+def _word(graph: Graph, value: int, start: int) -> tuple[int, int]:
+    """A value, and the offset in bytes of one of its elements. (What is no value begins at 0.)"""
+    return value, start * BY_NAME[graph.dtypes[value]].itemsize if start else 0
+
+
 def _address(graph: Graph, operand: Operand) -> tuple[int, int]:
     """The value of an operand, and the offset in bytes of its first element."""
-    return operand.value, operand.view.offset * BY_NAME[graph.dtypes[operand.value]].itemsize
+    return _word(graph, operand.value, operand.view.offset)
 
 
 def convolution(graph: Graph, step: Step) -> Kernel:

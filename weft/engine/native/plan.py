@@ -9,6 +9,7 @@ in one arena, shared by those whose lifetimes do not overlap.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
@@ -49,7 +50,8 @@ class Group:
         reduced: its reduced dimensions; None as long as there is no reduction.
         after: bit k is set if group k must have run before.
         into: the group that this one was merged with, which has its steps.
-        product: of a loop, the product or convolution whose sums it reads in registers.
+        fused: of a loop, its kernel together with the product or convolution (its first step) whose
+            sums it reads in registers, and where the loop's buffers begin.
     """
 
     number: int
@@ -59,7 +61,7 @@ class Group:
     reduced: tuple[int, ...] | None = None
     after: int = 0
     into: Group | None = None
-    product: Step | None = None
+    fused: tuple[Fused, list[tuple[int, int]]] | None = None
 
     @property
     def row(self) -> Shape | None:
@@ -118,38 +120,39 @@ class Plan:
             if self.group_of.get(step.value) is not self.group_of.get(o.value)
         )
         homes: dict[int, Operand] = {}
-        for step in self.graph.steps:
-            if not step.tiled:
+        for whole, operand, target, group in self._parts(results):
+            value = operand.value
+            if group.kind != "loop" or uses[value] > 1:
                 continue
-            for operand, target in zip(step.operands, step.targets, strict=True):
-                value = operand.value
-                group = self.group_of.get(value)
-                if group is None or group.kind != "loop" or value in results or uses[value] > 1:
-                    continue
-                source = self.step_of[value]
-                if self._is_full(value, group) and operand.view.is_dense:
-                    view = _reshaped(target, source.shape)
-                    if view is not None:
-                        homes[value] = Operand(step.value, view)
+            if self._is_full(value, group) and operand.view.is_dense:
+                view = _reshaped(target, self.step_of[value].shape)
+                if view is not None:
+                    homes[value] = Operand(whole, view)
         return homes
+
+    def _parts(self, results: set[int]) -> Iterator[tuple[int, Operand, View, Group]]:
+        """Of each assembly whose parts fill it: its value, and for each part that has no array of
+        its own to be in, what it is, where it goes, and the group that computes it.
+        """
+        for step in self.graph.steps:
+            if step.tiled:
+                for operand, target in zip(step.operands, step.targets, strict=True):
+                    group = self.group_of.get(operand.value)
+                    if group is not None and operand.value not in results:
+                        yield step.value, operand, target, group
 
     def _within(self, results: set[int]) -> dict[int, tuple[int, int]]:
         """Parts of an assembly that lie in it as they lie by themselves: whoever writes or reads
         them does so there.
         """
         found: dict[int, tuple[int, int]] = {}
-        for step in self.graph.steps:
-            if not step.tiled:
-                continue
-            for operand, target in zip(step.operands, step.targets, strict=True):
-                value = operand.value
-                group = self.group_of.get(value)
-                if group is None or group.kind == "host" or value in results:
-                    continue
-                is_whole = operand.view.size == prod(self.graph.shapes[value])
-                is_row = operand.view.is_dense and target._replace(offset=0).is_dense
-                if is_whole and is_row and value in self.kept and value not in self.homes:
-                    found.setdefault(value, (step.value, target.offset))
+        for whole, operand, target, group in self._parts(results):
+            value = operand.value
+            is_whole = operand.view.size == prod(self.graph.shapes[value])
+            is_row = operand.view.is_dense and target._replace(offset=0).is_dense
+            is_free = group.kind != "host" and value in self.kept and value not in self.homes
+            if is_whole and is_row and is_free:
+                found.setdefault(value, (whole, target.offset))
         return found
 
     def _fuse_products(self, results: set[int]) -> None:
@@ -165,15 +168,15 @@ class Plan:
         gone: set[int] = set()
         for group in self.groups:
             step = group.steps[0]
-            if step.kind != "matmul" and step.name != "conv":
+            if group.kind != "matmul" and (group.kind != "conv" or step.name != "conv"):
                 continue
             if step.value in results or step.value in self.within:
                 continue
             reader, *others = [by_number[n] for n in readers.get(step.value, ())] or [group]
-            if others or reader.kind != "loop" or reader.product or reader.reduced is not None:
+            if others or reader.kind != "loop" or reader.fused or reader.reduced is not None:
                 continue
-            if fused_of(self, reader, step) is not None:
-                reader.product = step
+            reader.fused = _fused(self, reader, step)
+            if reader.fused is not None:
                 reader.steps.insert(0, step)
                 self.group_of[step.value] = reader
                 self.kept.discard(step.value)
@@ -446,7 +449,7 @@ def conv_of(step: Step) -> Conv:
     return Conv(x, weight, window, memory_type(step.dtype))
 
 
-def fused_of(plan: Plan, group: Group, step: Step) -> tuple[Fused, list[tuple[int, int]]] | None:
+def _fused(plan: Plan, group: Group, step: Step) -> tuple[Fused, list[tuple[int, int]]] | None:
     """The kernel of a loop together with a product that it reads, and where its buffers begin."""
     loop, buffers = plan.loop(group)
     loop, places = anywhere(loop, len(buffers))
@@ -468,8 +471,7 @@ class _Writer:
 
     def result(self) -> tuple[Loop, list[int]]:
         for step in self.group.steps:
-            if step is not self.group.product:
-                self.values[step.value] = self._step(step)
+            self.values[step.value] = self._step(step)
         stores = [self._store(s) for s in self.group.steps if s.value in self.plan.kept]
         shape = self.group.shape
         reduced = tuple([k in self.reduced for k in range(len(shape))])

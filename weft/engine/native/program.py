@@ -149,8 +149,8 @@ def _moved(plan: Plan, one: Call) -> Call:
 def _parts(plan: Plan, group: Group) -> list[Kernel | Call]:
     """What runs for a group, in order."""
     step = group.steps[0]
-    if group.product is not None:
-        return [kernels.fused(plan, group, group.product)]
+    if group.fused is not None:
+        return [kernels.fused(plan.graph, step, *group.fused)]
     if group.kind == "loop":
         loop, buffers = plan.loop(group)
         return [kernels.looping(plan.graph, loop, buffers)]
