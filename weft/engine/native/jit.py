@@ -17,7 +17,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ...errors import InternalError
@@ -28,13 +28,16 @@ from .target import Target, host
 #: Part of every key: another number when the same text is to be compiled in another way.
 _PIPELINE = 1
 
-#: So many libraries stay in memory although nobody else holds them. (LLVM keeps some 10 kB of each
-#: that is let go, as much as its code takes: linking it again and again would cost more.)
+#: So many libraries stay in memory although nobody else holds them.
 _MAX_LIBRARIES = 4096
+
+#: A linker keeps some 10 kB of each library that it has let go, until it goes itself. It takes 0.1 MB
+#: and 1 ms: each links so many libraries, and goes with the last of them.
+_LIBRARIES_OF_A_LINKER = 64
 
 _LOCK = threading.RLock()  # around all that reaches LLVM, and what follows
 _libraries: OrderedDict[str, Library] = OrderedDict()
-_unloading: deque[Any] = deque()
+_unloading: deque[tuple[Any, Any]] = deque()
 _serial = itertools.count()
 
 
@@ -49,10 +52,10 @@ class Stats:
 class Library:
     """Machine code of one module. Its addresses hold as long as this object lives."""
 
-    def __init__(self, tracker: Any, names: Sequence[str]) -> None:
+    def __init__(self, tracker: Any, linker: Any, names: Sequence[str]) -> None:
         self._addresses = {name: int(tracker[name]) for name in names}
         # Not by the tracker's own __del__: LLVM must be entered under the lock, for fork.
-        weakref.finalize(self, _unload, tracker).atexit = False
+        weakref.finalize(self, _unload, tracker, linker).atexit = False
 
     def address(self, name: str) -> int:
         """Where a function or global of the module is, one of those asked for when compiling."""
@@ -199,7 +202,9 @@ def _link(code: bytes, names: Sequence[str]) -> Library:
     builder.add_current_process()
     for name in names:
         builder.export_symbol(name)
-    return Library(builder.link(_linker(), f"weft{next(_serial)}"), names)
+    number = next(_serial)
+    linker = _linker(number // _LIBRARIES_OF_A_LINKER)
+    return Library(builder.link(linker, f"weft{number}"), linker, names)
 
 
 def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
@@ -225,6 +230,9 @@ def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
         manager.run(module, builder)
     else:
         run(manager, module, builder)
+    # Of its two base classes, llvmlite 0.50 takes the _dispose that does nothing: 28 kB would leak.
+    llvm.newpassmanagers.NewPassManager._dispose(manager)
+    manager.detach()
     return machine, module
 
 
@@ -261,20 +269,20 @@ def _llvm() -> Any:
     return llvm
 
 
-@cache
-def _linker() -> Any:
+@lru_cache(1)
+def _linker(number: int) -> Any:
     return _llvm().create_lljit_compiler(
         _machine(host(), 3), use_jit_link=os.name == "posix", suppress_errors=True
     )
 
 
-def _unload(tracker: Any) -> None:
+def _unload(tracker: Any, linker: Any) -> None:
     """Lets code go, now or when the lock is free.
 
     A finaliser runs in any thread, in the middle of anything: it must not wait, since who holds the
     lock may be waiting for that thread.
     """
-    _unloading.append(tracker)
+    _unloading.append((tracker, linker))
     if _LOCK.acquire(blocking=False):
         try:
             _unload_all()
@@ -285,7 +293,7 @@ def _unload(tracker: Any) -> None:
 def _unload_all() -> None:
     while _unloading:
         try:
-            tracker = _unloading.popleft()
+            tracker, _linker = _unloading.popleft()  # that may go after it, here under the lock
         except IndexError:  # another finaliser has come in between
             return
         tracker.close()
