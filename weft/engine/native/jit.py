@@ -31,8 +31,8 @@ _PIPELINE = 1
 #: So many libraries stay in memory although nobody else holds them.
 _MAX_LIBRARIES = 4096
 
-#: A linker keeps some 10 kB of each library that it has let go, until it goes itself. It takes 0.1 MB
-#: and 1 ms: each links so many libraries, and goes with the last of them.
+#: A linker keeps some 10 kB of each library that it has let go, until it goes itself. It takes
+#: 0.1 MB and 1 ms: each links so many libraries, and goes with the last of them.
 _LIBRARIES_OF_A_LINKER = 64
 
 _LOCK = threading.RLock()  # around all that reaches LLVM, and what follows
