@@ -5,17 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from ..ir import Function, Module, Value, size_of, vector
-from .epilogue import (
-    Ahead,
-    Epilogue,
-    ahead_of_folded,
-    batch_offset,
-    of_folded,
-    of_transposed,
-    store,
-)
+from .epilogue import Ahead, Epilogue, ahead_of_folded, batch_offset, of_folded, store
 from .kernels import dot_kernel, tile_kernel
-from .packing import panel_packer, tile_packer
+from .packing import panel_packer, tile_packer, transposed
 from .plan import Plan, better_transposed, plan_of
 from .spec import Matmul
 
@@ -61,11 +53,12 @@ def emit(
         ahead = ahead_of_folded(spec, folded, ahead)
     spec = folded
     lanes = vector_bytes // size_of(spec.kind)
-    if better_transposed(spec, lanes, by_lane=epilogue is not None):
-        epilogue, ahead = of_transposed(spec, epilogue) if epilogue else None, None
+    plain, epilogue = epilogue is None, epilogue or store(spec)
+    turned = better_transposed(spec, lanes)
+    if turned:
         spec, operands = spec.transposed(), (2, 1)
-    plan = plan_of(spec, lanes, registers, threads, plain=epilogue is None)
-    Blocks(fn, spec, plan, epilogue or store(spec), ahead, operands).run()
+    plan = plan_of(spec, lanes, registers, threads, plain=plain)
+    Blocks(fn, spec, plan, epilogue, ahead, operands, turned).run()
     return plan.workspace
 
 
@@ -74,7 +67,11 @@ _WORTH_ASKING = 64
 
 
 class Blocks:
-    """The body of one product's function."""
+    """The body of one product's function.
+
+    ``turned``: it is the transposed product that is computed, but epilogue and ``ahead`` count rows
+    and columns as in the product itself.
+    """
 
     def __init__(
         self,
@@ -84,7 +81,9 @@ class Blocks:
         epilogue: Epilogue,
         ahead: Ahead | None,
         operands: tuple[int, int],
+        turned: bool,
     ) -> None:
+        self.turned = turned
         self.fn, self.spec, self.plan, self.epilogue = fn, spec, plan, epilogue
         self.ahead = ahead if spec.k >= _WORTH_ASKING else None
         self.args, self.tid, self.nt = fn.arguments
@@ -223,11 +222,16 @@ class Blocks:
 
     def _ask(self) -> str:
         """The function that asks for what the epilogue of a tile will read."""
-        plan, ahead = self.plan, self.ahead
+        plan, ahead, turned = self.plan, self.ahead, self.turned
         assert ahead is not None
 
         def build(fn: Function) -> None:
             args, batch, top, rows, left = fn.arguments
+            if turned:
+                with fn.loop(0, fn.least(self.spec.n - left, fn.const(plan.width, "i64"))) as row:
+                    for i in range(0, plan.heights[0][0], plan.lanes):
+                        ahead(fn, args, batch, left + row, top + i)
+                return
             with fn.loop(0, rows) as row:
                 for j in range(plan.vectors):
                     ahead(fn, args, batch, top + row, left + j * plan.lanes)
@@ -237,18 +241,36 @@ class Blocks:
 
     def _finish(self) -> str:
         """The function that gives a tile's sums to the epilogue."""
-        spec, plan = self.spec, self.plan
-        kind = vector(spec.kind, plan.lanes)
-
-        def build(fn: Function) -> None:
-            args, sums, batch, top, rows, left = fn.arguments
-            with fn.loop(0, rows) as row:
-                for j in range(plan.vectors):
-                    column = left + j * plan.lanes
-                    mask = fn.first_lanes(plan.lanes, spec.n - column) if self.ragged else None
-                    value = fn.load(kind, sums, row * plan.width + j * plan.lanes)
-                    self.epilogue(fn, args, value, batch, top + row, column, mask)
-
+        build = self._finish_turned if self.turned else self._finish_rows
         arguments = [("args", "ptr"), ("sums", "ptr")]
         arguments += [(x, "i64") for x in ("batch", "top", "rows", "left")]
         return self.fn.module.shared(f"{self.fn.name}_finish", arguments, build)
+
+    def _finish_rows(self, fn: Function) -> None:
+        spec, plan = self.spec, self.plan
+        kind = vector(spec.kind, plan.lanes)
+        args, sums, batch, top, rows, left = fn.arguments
+        with fn.loop(0, rows) as row:
+            for j in range(plan.vectors):
+                column = left + j * plan.lanes
+                mask = fn.first_lanes(plan.lanes, spec.n - column) if self.ragged else None
+                value = fn.load(kind, sums, row * plan.width + j * plan.lanes)
+                self.epilogue(fn, args, value, batch, top + row, column, mask)
+
+    def _finish_turned(self, fn: Function) -> None:
+        """Squares of the tile are turned in registers, so that lanes lie along the rows of C."""
+        spec, plan = self.spec, self.plan
+        lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
+        args, sums, batch, top, rows, left = fn.arguments
+        square = fn.variable(f"[{lanes} x {kind}]")
+        columns = fn.least(spec.n - left, fn.const(plan.width, "i64"))
+        for i in range(0, plan.heights[0][0], lanes):
+            mask = fn.first_lanes(lanes, rows - i)
+            with fn.loop(0, columns, lanes) as j:
+                rows_at = [fn.least(rows - 1, i + k) * plan.width for k in range(lanes)]
+                held = transposed(fn, [fn.load(kind, sums, at + j) for at in rows_at])
+                for k, value in enumerate(held):
+                    fn.store(value, square, k * lanes)
+                with fn.loop(0, fn.least(columns - j, fn.const(lanes, "i64"))) as r:
+                    value = fn.load(kind, square, r * lanes)
+                    self.epilogue(fn, args, value, batch, left + j + r, top + i, mask)

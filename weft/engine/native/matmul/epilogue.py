@@ -99,20 +99,3 @@ def ahead_of_folded(spec: Matmul, folded: Matmul, ahead: Ahead) -> Ahead:
         ahead(fn, args, batch * together + row // spec.m, row % spec.m, column)
 
     return unfolded if together > 1 else ahead
-
-
-def of_transposed(spec: Matmul, epilogue: Epilogue) -> Epilogue:
-    """For the transposed product: what lies along N there are rows here."""
-
-    def transposed(
-        fn: Function,
-        args: Value,
-        sums: Value,
-        batch: Value,
-        row: Value,
-        column: Value,
-        mask: Value | None,
-    ) -> None:
-        epilogue(fn, args, sums, batch, column, row, mask)
-
-    return each_lane(spec.m, transposed)

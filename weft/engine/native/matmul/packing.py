@@ -41,7 +41,7 @@ def tile_packer(module: Module, spec: Matmul, plan: Plan, height: int) -> str:
                     for r in range(lanes)
                 ]
                 to_k = fn.address(to, tile * plan.slot + k * height, spec.kind)
-                for r, value in enumerate(_transpose(fn, rows)):
+                for r, value in enumerate(transposed(fn, rows)):
                     fn.store(value, to_k, r * height + i)
 
     def build(fn: Function) -> None:
@@ -85,7 +85,7 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
             column = fn.least(j + r, live - 1) if ragged else j + r
             rows.append(fn.load(kind, source, column * column_stride + k, mask))
         inside = j % width
-        for r, value in enumerate(_transpose(fn, rows)):
+        for r, value in enumerate(transposed(fn, rows)):
             fn.store(value, to, (j - inside) * plan.depth + (k + r) * width + inside)
 
     def build(fn: Function) -> None:
@@ -137,7 +137,7 @@ def _copy(
         fn.store(one, to, k * width + i)
 
 
-def _transpose(fn: Function, rows: list[Value]) -> list[Value]:
+def transposed(fn: Function, rows: list[Value]) -> list[Value]:
     """Vectors as rows of a square, turned: blocks of 1, 2, 4, ... change places."""
     count, block = len(rows), 1
     while block < count:

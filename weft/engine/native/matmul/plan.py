@@ -85,24 +85,24 @@ def _up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def better_transposed(spec: Matmul, lanes: int, by_lane: bool) -> bool:
+def better_transposed(spec: Matmul, lanes: int) -> bool:
     """Whether rows and columns should change places.
 
-    ``by_lane``: an epilogue would then have to be called for one lane at a time.
+    The smaller operand is the one to be turned, if one is: a weight in front of a small batch is
+    read as it lies.
     """
-    turned = _cost(spec.transposed(), lanes) + spec.m * spec.n * 10 * by_lane
+    turned = _cost(spec.transposed(), lanes) + 0.5 * spec.m * spec.n
     return turned < 0.95 * _cost(spec, lanes)
 
 
 def _cost(spec: Matmul, lanes: int) -> float:
-    store = spec.m * spec.n * (2 if spec.c[-1] != 1 < spec.n else 1 / lanes)
-    return store + min(_tile_cost(spec, lanes), _dot_cost(spec, lanes))
+    return min(_tile_cost(spec, lanes), _dot_cost(spec, lanes))
 
 
 def _tile_cost(spec: Matmul, lanes: int) -> float:
     """Roughly the cycles of multiply-adds, and of turning B."""
     step, column = spec.b[-2:]
-    turn = 0.0 if column == 1 else spec.k * spec.n * (0.25 if step == 1 else 2)
+    turn = 0 if column == 1 else spec.k * spec.n * (1 if step == 1 else 2)
     return spec.m * spec.k * _up(spec.n, lanes) / lanes + turn
 
 
