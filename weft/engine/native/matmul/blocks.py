@@ -198,7 +198,7 @@ class Blocks:
         else:
             a = fn.address(a, row * spec.a[-2], spec.kind)
         if plan.pack_b:
-            b = fn.address(self.packed_b, place[0] * (plan.width * plan.depth), spec.kind)
+            b = fn.address(self.packed_b, place[0] * plan.panel, spec.kind)
         else:
             b = fn.address(b, column * spec.b[-1], spec.kind)
         sums = self.sums

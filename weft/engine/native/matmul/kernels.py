@@ -15,6 +15,10 @@ _KERNEL_ARGUMENTS = [
     ("live", "i64"),
 ]
 
+#: So many rows of B are asked for before they are needed: each lies on another page perhaps, where
+#: the processor does not look ahead by itself.
+ROWS_AHEAD = 8
+
 
 def kernel_name(what: str, spec: Matmul, *numbers: int) -> str:
     return "_".join([what, spec.kind[0], *(str(n).replace("-", "m") for n in numbers)])
@@ -38,6 +42,10 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
         with fn.loop(0, depth) as k:
             at_a = fn.address(a, k * a_step, spec.kind)
             at_b = fn.address(b, k * b_step, spec.kind)
+            if not plan.pack_b:
+                for j in range(plan.vectors):
+                    ahead = ROWS_AHEAD * b_step + j * lanes
+                    fn.prefetch(fn.address(at_b, ahead, spec.kind))
             right = [fn.load(kind, at_b, j * lanes, mask) for j, mask in enumerate(masks)]
             for i, row in enumerate(held):
                 left = fn.splat(fn.load(spec.kind, at_a, i * a_row), lanes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir import Function, Module, Value, vector
-from .kernels import kernel_name
+from .kernels import ROWS_AHEAD, kernel_name
 from .plan import Plan
 from .spec import Matmul
 
@@ -75,6 +75,7 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
     ) -> None:
         at = fn.address(source, k * step, spec.kind)
         for j, mask in zip(starts, masks, strict=True):
+            fn.prefetch(fn.address(at, ROWS_AHEAD // 2 * step + j, spec.kind))
             fn.store(fn.load(kind, at, j, mask), to, k * width + j)
 
     def square(fn: Function, k: Value, j: Value, source: Value, to: Value) -> None:
@@ -86,7 +87,7 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
             rows.append(fn.load(kind, source, column * column_stride + k, mask))
         inside = j % width
         for r, value in enumerate(transposed(fn, rows)):
-            fn.store(value, to, (j - inside) * plan.depth + (k + r) * width + inside)
+            fn.store(value, to, j // width * plan.panel + (k + r) * width + inside)
 
     def build(fn: Function) -> None:
         depth, source, to, live, count = fn.arguments
@@ -100,14 +101,14 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
                     fn,
                     k,
                     at,
-                    fn.address(to, panel * (width * plan.depth), spec.kind),
+                    fn.address(to, panel * plan.panel, spec.kind),
                     [None] * len(starts),
                 )
         else:
             with fn.loop(0, count) as panel:
                 column = panel * width
                 at = fn.address(source, column * column_stride, spec.kind)
-                to = fn.address(to, panel * (width * plan.depth), spec.kind)
+                to = fn.address(to, panel * plan.panel, spec.kind)
                 if column_stride == 1:
                     masks = [fn.first_lanes(lanes, live - column - j) for j in starts]
                     with fn.loop(0, depth) as k:
@@ -118,7 +119,7 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
 
     arguments = [("depth", "i64"), ("source", "ptr"), ("to", "ptr")]
     arguments += [("live", "i64"), ("count", "i64")]
-    name = kernel_name("panel", spec, lanes, width, step, column_stride, ragged, plan.depth)
+    name = kernel_name("panel", spec, lanes, width, step, column_stride, ragged, plan.panel)
     return module.shared(name, arguments, build)
 
 

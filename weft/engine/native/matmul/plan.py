@@ -63,10 +63,17 @@ class Plan:
         """Elements that a packed tile of A takes."""
         return self.heights[0][0] * self.depth + self.lanes
 
+    @property
+    def panel(self) -> int:
+        """Elements that a packed panel of B takes: a row too many, for panels side by side that lie
+        a power of two apart would share few lines of the cache.
+        """
+        return self.width * (self.depth + 1)
+
     def areas(self) -> tuple[int, int, int]:
         """Elements of workspace for packed A, packed B and sums."""
         a = min(self.block_tiles, self.most_tiles) * self.slot * self.pack_a
-        b = self.block_panels * self.width * self.depth * self.pack_b
+        b = self.block_panels * self.panel * self.pack_b
         tiles = 1 if self.slices == 1 else self.block_tiles * self.block_panels
         return _up(a, 64), _up(b, 64), _up(tiles * self.heights[0][0] * self.width, 64)
 
@@ -123,7 +130,7 @@ def plan_of(spec: Matmul, lanes: int, registers: int, threads: int, *, plain: bo
     tiles, height = sum(count for _, count in heights), heights[0][0]
     panels = -(-spec.n // (vectors * lanes))
     b_in_place = dots or (
-        spec.b[-1] == 1 and (tiles <= 2 or min(spec.k, DEPTH) * spec.b[-2] * size <= 32 << 10)
+        spec.b[-1] == 1 and (tiles <= 3 or min(spec.k, DEPTH) * spec.b[-2] * size <= 32 << 10)
     )
     deepest = max(1, spec.k) if dots else 64 if b_in_place and tiles == 1 else DEPTH
     slices = max(1, -(-spec.k // deepest))
