@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from itertools import chain
 from operator import is_
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -103,11 +104,10 @@ class _Options:
         """They are right as they are now."""
         self._groups = list(self.optimizer.param_groups)
         self._options = [dict(g) for g in self._groups]
-        self._params = [list(g["params"]) for g in self._groups]
-        self._state = self._states()
-
-    def _states(self) -> list[Any]:
-        return [v for s in self.optimizer.state.values() for v in s.values()]
+        self._values = [v for o in self._options for v in o.values()]
+        states = [s.values() for s in self.optimizer.state.values()]
+        params = [g["params"] for g in self._groups]
+        self._tensors = [*chain.from_iterable(states + params)]
 
     def have_options(self) -> bool:
         """Are the options, parameters aside, the same objects?"""
@@ -121,23 +121,13 @@ class _Options:
     def are_as_before(self) -> bool:
         """Are they the very same objects?"""
         groups = self.optimizer.param_groups
-        if len(groups) != len(self._groups):
-            return False
-        for group, options in zip(groups, self._options, strict=True):
-            if len(group) != len(options) or not all(map(is_, group.values(), options.values())):
-                return False
-        return self._holds_tensors()
+        now = [*chain.from_iterable([g.values() for g in groups])]
+        return _are(now, self._values) and self._holds_tensors()
 
     def _holds_tensors(self) -> bool:
-        states = self._states()
-        if len(states) != len(self._state) or not all(map(is_, states, self._state)):
-            return False
-        return all(
-            [
-                len(g["params"]) == len(p) and all(map(is_, g["params"], p))
-                for g, p in zip(self._groups, self._params, strict=True)
-            ]
-        )
+        states = [s.values() for s in self.optimizer.state.values()]
+        params = [g["params"] for g in self._groups]
+        return _are([*chain.from_iterable(states + params)], self._tensors)
 
     def hold(self) -> bool:
         """Are they the same, but for the values of floats?"""
@@ -157,9 +147,12 @@ class _Options:
 
     def tensors(self) -> list[Any]:
         """Parameters and states."""
-        return tensors_in(
-            [self._params, self._state, [list(o.values()) for o in self._options]], []
-        )
+        return tensors_in([self._tensors, self._values], [])
+
+
+def _are(now: list[Any], known: list[Any]) -> bool:
+    """Are they the same objects?"""
+    return len(now) == len(known) and all(map(is_, now, known))
 
 
 def _may_stand_for(new: Any, old: Any, live: bool) -> bool:

@@ -7,6 +7,7 @@ has: the tensor is given another one first.
 
 from __future__ import annotations
 
+from itertools import chain
 from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
@@ -52,7 +53,7 @@ def _taken(node: Node) -> Any:
 
 
 def _are_mine(*lists: list[Any]) -> bool:
-    return all([c == _MINE for each in lists for c in map(getrefcount, each)])
+    return {*map(getrefcount, chain(*lists))} <= {_MINE}
 
 
 class Slots:
@@ -276,19 +277,20 @@ class _Gradients:
         self._tensors: list[Any] = []
         self._nodes: list[Node] = []
         self._arrays: list[Any] = []
+        self._handed_out = False  # have the parameters these tensors already?
 
     def settle(self, bound: Bound) -> None:
         """Sees to it that there are tensors and arrays for all of them."""
-        if not self._tensors:
-            for k in range(len(self._params)):
-                self._make(k, bound)
-        elif not (
-            all(map(is_, map(_gradient, self._params), self._tensors))
+        self._handed_out = (
+            bool(self._tensors)
+            and all(map(is_, map(_gradient, self._params), self._tensors))
             and all(map(is_, map(_node, self._tensors), self._nodes))
             and _are_mine(self._tensors, self._nodes, self._arrays)
-        ):
+        )
+        if not self._handed_out:
+            renew = self._renew if self._tensors else self._make
             for k in range(len(self._params)):
-                self._renew(k, bound)
+                renew(k, bound)
 
     def _renew(self, k: int, bound: Bound) -> None:
         tensor = self._tensors[k]
@@ -314,7 +316,8 @@ class _Gradients:
         bound.put(self._values[k], array)
 
     def hand_out(self) -> None:
-        for param, tensor in zip(self._params, self._tensors, strict=True):
-            param.__dict__["_grad"] = tensor
+        if not self._handed_out:
+            for param, tensor in zip(self._params, self._tensors, strict=True):
+                param.__dict__["_grad"] = tensor
         for param, k in self._others:
             param.__dict__["_grad"] = wrap(leaf(self._arrays[k].copy(), self._kinds[k]))
