@@ -30,7 +30,7 @@ from .graph.node import (
     type_of,
 )
 from .ops.accumulate import bundle
-from .ops.elementwise import same
+from .ops.elementwise import mul, same
 
 #: A function of options, which are part of its key, and of nodes.
 Function = Callable[..., Sequence[Node]]
@@ -75,6 +75,15 @@ def composed(rule: Callable[..., Node], *args: Any) -> Node:
     return call(_of_rule, (rule, args[count:]), args[:count])[0]
 
 
+def by_element(rule: Callable[[Node], Node], slope: Callable[[Node], Node], x: Node) -> Node:
+    """``rule(x)``, of each element by itself, recorded as one node; ``slope(x)`` is its derivative.
+
+    A slope that stands by itself can be computed in the forward pass, and is all that is kept for
+    the gradient.
+    """
+    return call(_of_element, (rule, slope), (x,))[0]
+
+
 def is_composed(node: Node, rule: Callable[..., Node], *options: Any) -> bool:
     """Was it recorded by :func:`composed`, of this rule with these options?"""
     body = node.sig.attrs
@@ -84,6 +93,10 @@ def is_composed(node: Node, rule: Callable[..., Node], *options: Any) -> bool:
 def _of_rule(options: tuple[Callable[..., Node], tuple[Any, ...]], *nodes: Node) -> tuple[Node]:
     rule, rest = options
     return (rule(*nodes, *rest),)
+
+
+def _of_element(options: tuple[Callable[[Node], Node], Any], x: Node) -> tuple[Node]:
+    return (options[0](x),)
 
 
 def _call(body: Body, inputs: tuple[Node, ...]) -> list[Node]:
@@ -154,6 +167,9 @@ def _run_call(body: Body, *arrays: Any) -> Any:
 
 def _call_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     body: Body = node.sig.attrs
+    if body.source is not None and body.source[0] is _of_element:
+        slope = body.source[1][1]
+        return (mul(g, composed(slope, node.inputs[0])),)
     given, seeds = ((0,), (g,)) if len(body.outputs) == 1 else (g.sig.attrs[1], g.inputs)
     key = (tuple(want), given)
     if key not in body.derived:

@@ -21,9 +21,10 @@ from .loop_spec import Load, Loop, Store, anywhere, of_any_size
 from .lower import Graph, Operand, Step
 from .matmul import Matmul, emit as emit_matmul
 from .operations import memory_type
-from .plan import FLAG, conv_of, product_of
+from .plan import FLAG
 from .pool import MaxPool, emit_max_pool, emit_max_pool_put, emit_max_pool_take
 from .processors import get_num_threads
+from .products import conv_of, product_of
 from .scatter import Scatter
 from .views import View, dense_strides
 from .whole import Whole, whole

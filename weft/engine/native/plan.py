@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from math import prod
 
-from .conv import Conv
-from .fused import Fused, fused
+from .early import compute_early
+from .groups import MAX_STEPS, Group, domain, squeezed
 from .loop_spec import (
     Apply,
     Gather,
@@ -24,51 +23,16 @@ from .loop_spec import (
     Position,
     Reduce,
     Store,
-    anywhere,
 )
 from .lower import IN_LOOPS, Graph, Operand, Step, dense
-from .matmul import Matmul
-from .operations import memory_type
+from .products import fuse_products
 from .views import Shape, View, dense_strides
-
-#: A loop is not made larger than this.
-MAX_STEPS = 64
 
 #: A loop is held against so many of those before it that read the same.
 _SIBLINGS = 4
 
 #: So many rows are enough for any number of threads.
 _MANY_ROWS = 1024
-
-
-@dataclass
-class Group:
-    """Steps that run as one kernel.
-
-    Attributes:
-        shape: of a loop, its domain.
-        reduced: its reduced dimensions; None as long as there is no reduction.
-        after: bit k is set if group k must have run before.
-        into: the group that this one was merged with, which has its steps.
-        fused: of a loop, its kernel together with the product or convolution (its first step) whose
-            sums it reads in registers, and where the loop's buffers begin.
-    """
-
-    number: int
-    kind: str
-    steps: list[Step] = field(default_factory=list)
-    shape: Shape = ()
-    reduced: tuple[int, ...] | None = None
-    after: int = 0
-    into: Group | None = None
-    fused: tuple[Fused, list[tuple[int, int]]] | None = None
-
-    @property
-    def row(self) -> Shape | None:
-        """The sizes of the dimensions that are left, without those of size 1."""
-        if self.reduced is None:
-            return None
-        return tuple([n for k, n in enumerate(self.shape) if k not in self.reduced and n != 1])
 
 
 class Plan:
@@ -94,6 +58,7 @@ class Plan:
             if step.value in read or step.value not in self.scalars:
                 self._place(step)
         self._merge()
+        compute_early(self, self._groups, results)
         self.kept = set(results)
         for group in self._groups:
             for step in group.steps:
@@ -105,7 +70,7 @@ class Plan:
         self.groups = self._ordered()
         self.homes = self._homes(results)
         self.within = self._within(results)
-        self._fuse_products(results)
+        fuse_products(self, results)
 
     def _homes(self, results: set[int]) -> dict[int, Operand]:
         """For parts that loops compute and only one assembly reads: where they lie in the whole.
@@ -155,34 +120,6 @@ class Plan:
                 found.setdefault(value, (whole, target.offset))
         return found
 
-    def _fuse_products(self, results: set[int]) -> None:
-        """Puts each product into the loop that alone reads it, if that goes through its elements
-        as they come.
-        """
-        readers: dict[int, set[int]] = {}
-        for group in self.groups:
-            for step in group.steps:
-                for value in self.reads(step):
-                    readers.setdefault(value, set()).add(group.number)
-        by_number = {group.number: group for group in self.groups}
-        gone: set[int] = set()
-        for group in self.groups:
-            step = group.steps[0]
-            if group.kind != "matmul" and (group.kind != "conv" or step.name != "conv"):
-                continue
-            if step.value in results or step.value in self.within:
-                continue
-            reader, *others = [by_number[n] for n in readers.get(step.value, ())] or [group]
-            if others or reader.kind != "loop" or reader.fused or reader.reduced is not None:
-                continue
-            reader.fused = _fused(self, reader, step)
-            if reader.fused is not None:
-                reader.steps.insert(0, step)
-                self.group_of[step.value] = reader
-                self.kept.discard(step.value)
-                gone.add(group.number)
-        self.groups = [g for g in self.groups if g.number not in gone]
-
     def place_of(self, value: int) -> tuple[int, int]:
         """The value in whose memory a value lies, and at which of its elements."""
         offset = 0
@@ -229,7 +166,7 @@ class Plan:
                     self._add(group, step)
                     return
         kind = "loop" if step.kind in IN_LOOPS else step.kind
-        self._add(self._new(kind, *_domain(step)), step)
+        self._add(self._new(kind, *domain(step)), step)
 
     def _new(self, kind: str, shape: Shape, reduced: tuple[int, ...] | None) -> Group:
         group = Group(len(self._groups), kind, shape=shape, reduced=reduced)
@@ -239,7 +176,7 @@ class Plan:
     def _add(self, group: Group, step: Step) -> None:
         group.steps.append(step)
         self.group_of[step.value] = group
-        reduced = _domain(step)[1]
+        reduced = domain(step)[1]
         if reduced is not None:
             group.reduced = reduced
         before = 0
@@ -261,21 +198,21 @@ class Plan:
             return False
         if any(p.after >> group.number & 1 for p in producers):
             return False
-        shape, reduced = _domain(step)
+        shape, reduced = domain(step)
         full = shape == group.shape
         if full:
             if reduced is not None and group.reduced not in (None, reduced):
                 return False
-        elif reduced is not None or group.row is None or _squeezed(shape) != group.row:
+        elif reduced is not None or group.row is None or squeezed(shape) != group.row:
             return False
         will = reduced if reduced is not None else group.reduced
         return all(
-            not _is_addressed(step, k) and self._in_place(o, group, full, will)
+            not _is_addressed(step, k) and self.is_in_place(o, group, full, will)
             for k, o in enumerate(step.operands)
             if self.group_of.get(o.value) is group
         )
 
-    def _in_place(
+    def is_in_place(
         self, operand: Operand, group: Group, full: bool, reduced: tuple[int, ...] | None
     ) -> bool:
         """Is the operand, a value of the group, read at the very point that computes it?"""
@@ -345,7 +282,7 @@ class Plan:
             return False
         will = a.reduced if a.reduced is not None else b.reduced
         return all(
-            not _is_addressed(step, k) and self._in_place(o, a, _domain(step)[0] == a.shape, will)
+            not _is_addressed(step, k) and self.is_in_place(o, a, domain(step)[0] == a.shape, will)
             for step in b.steps
             for k, o in enumerate(step.operands)
             if self.group_of.get(o.value) is a
@@ -392,12 +329,6 @@ class Plan:
         return _Writer(self, group).result()
 
 
-def _domain(step: Step) -> tuple[Shape, tuple[int, ...] | None]:
-    if step.kind != "reduce":
-        return step.shape, None
-    return step.operands[0].view.shape, tuple(sorted(step.sig.attrs[0]))
-
-
 def _is_addressed(step: Step, operand: int) -> bool:
     """Is the operand read at addresses that the step computes, so that it must lie in memory?"""
     if step.kind == "random":
@@ -407,14 +338,10 @@ def _is_addressed(step: Step, operand: int) -> bool:
 
 def _reshaped(view: View, shape: Shape) -> View | None:
     """The view with dimensions of size 1 put in or left out."""
-    if _squeezed(view.shape) != _squeezed(shape):
+    if squeezed(view.shape) != squeezed(shape):
         return None
     strides = iter([s for n, s in zip(view.shape, view.strides, strict=True) if n != 1])
     return View(shape, tuple([next(strides) if n != 1 else 0 for n in shape]), view.offset)
-
-
-def _squeezed(shape: Shape) -> Shape:
-    return tuple([n for n in shape if n != 1])
 
 
 def row_strides(shape: Shape, reduced: tuple[int, ...]) -> tuple[int, ...]:
@@ -425,37 +352,6 @@ def row_strides(shape: Shape, reduced: tuple[int, ...]) -> tuple[int, ...]:
 
 #: In place of a value: the flag that an index out of range raises.
 FLAG = -3
-
-
-def product_of(step: Step) -> Matmul:
-    """What a step multiplies, and how its operands lie."""
-    a, b = step.operands
-    *batch, m, n = step.shape
-    k = a.view.shape[-1]
-    x, y = a.view.expand((*batch, m, k)), b.view.expand((*batch, k, n))
-    kind = memory_type(step.dtype)
-    return Matmul(tuple(batch), m, k, n, x.strides, y.strides, dense_strides(step.shape), kind)
-
-
-def conv_of(step: Step) -> Conv:
-    """The convolution that a step computes, or of which it computes a gradient."""
-    (a, b), attrs = [o.view.shape for o in step.operands], step.sig.attrs
-    if step.name == "conv":
-        window, x, weight = attrs, a, b
-    elif step.name == "conv_input":
-        window, x, weight = attrs[0], step.shape, b
-    else:
-        window, x, weight = attrs[0], a, step.shape
-    return Conv(x, weight, window, memory_type(step.dtype))
-
-
-def _fused(plan: Plan, group: Group, step: Step) -> tuple[Fused, list[tuple[int, int]]] | None:
-    """The kernel of a loop together with a product that it reads, and where its buffers begin."""
-    loop, buffers = plan.loop(group)
-    loop, places = anywhere(loop, len(buffers))
-    product = product_of(step) if step.kind == "matmul" else conv_of(step)
-    spec = fused(product, loop, buffers.index(step.value))
-    return None if spec is None else (spec, [(buffers[b], k) for b, k in places])
 
 
 class _Writer:

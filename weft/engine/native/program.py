@@ -19,10 +19,11 @@ from ...graph.liveness import Work
 from ...graph.node import Node
 from ..reference import DATA_ERRORS, Failure, Outcome, Program as Reference, bind
 from . import kernels
+from .groups import Group
 from .kernels import NUMBER, WORKSPACE, Kernel, Segment
 from .lower import Graph, Operand
 from .memory import Frame, Memory
-from .plan import FLAG, Group, Plan
+from .plan import FLAG, Plan
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, sqrt
 
-from ...calls import composed
+from ...calls import by_element
 from ...dtypes import dtype
 from ...errors import DTypeError, OptionError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
@@ -220,33 +220,74 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         ValueError: for another ``approximate``.
         DTypeError: for integers.
     """
-    rules = {"none": _gelu, "tanh": _gelu_tanh}
+    rules = {"none": (_gelu, _gelu_slope), "tanh": (_gelu_tanh, _gelu_tanh_slope)}
     if approximate not in rules:
         raise OptionError(
             f"gelu: approximate={approximate!r} must be 'none' or 'tanh'."
             f"{did_you_mean(str(approximate), rules)}"
         )
-    rule = rules[approximate]
-    return applied("gelu", lambda x: composed(rule, x), input)
+    rule, slope = rules[approximate]
+    return applied("gelu", lambda x: by_element(rule, slope, x), input)
 
 
 def _gelu(x: Node) -> Node:
-    return ew.mul(ew.mul(x, 0.5), ew.add(ew.erf(ew.mul(x, sqrt(0.5))), 1))
+    return ew.mul(x, _normal_cdf(x))
+
+
+def _gelu_slope(x: Node) -> Node:
+    density = ew.mul(ew.exp(ew.mul(ew.mul(x, x), -0.5)), 1 / sqrt(2 * pi))
+    return ew.add(_normal_cdf(x), ew.mul(x, density))
+
+
+def _normal_cdf(x: Node) -> Node:
+    return ew.mul(ew.add(ew.erf(ew.mul(x, sqrt(0.5))), 1), 0.5)
 
 
 def _gelu_tanh(x: Node) -> Node:
-    cube = ew.mul(ew.mul(ew.mul(x, x), x), 0.044715)
-    return ew.mul(ew.mul(x, 0.5), ew.add(ew.tanh(ew.mul(ew.add(x, cube), sqrt(2 / pi))), 1))
+    return ew.mul(ew.mul(x, 0.5), ew.add(_gelu_tanh_part(x), 1))
+
+
+def _gelu_tanh_slope(x: Node) -> Node:
+    t = _gelu_tanh_part(x)
+    inner = ew.mul(ew.add(ew.mul(ew.mul(x, x), 3 * _CUBE), 1), sqrt(2 / pi))
+    outer = ew.mul(ew.neg(ew.sub(ew.mul(t, t), 1)), inner)
+    return ew.mul(ew.add(ew.add(t, 1), ew.mul(x, outer)), 0.5)
+
+
+_CUBE = 0.044715
+
+
+def _gelu_tanh_part(x: Node) -> Node:
+    cube = ew.mul(ew.mul(ew.mul(x, x), x), _CUBE)
+    return ew.tanh(ew.mul(ew.add(x, cube), sqrt(2 / pi)))
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * sigmoid(input)``, also called swish. (Elfwing et al., 2017, arXiv:1702.03118)"""
-    return applied("silu", lambda x: ew.mul(x, ew.sigmoid(x)), input, inplace)
+    return applied("silu", lambda x: by_element(_silu, _silu_slope, x), input, inplace)
+
+
+def _silu(x: Node) -> Node:
+    return ew.mul(x, ew.sigmoid(x))
+
+
+def _silu_slope(x: Node) -> Node:
+    s = ew.sigmoid(x)
+    return ew.mul(s, ew.add(ew.mul(x, ew.neg(ew.sub(s, 1))), 1))
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * tanh(softplus(input))``. (Misra, 2019, arXiv:1908.08681)"""
-    return applied("mish", lambda x: ew.mul(x, ew.tanh(softplus_node(x))), input, inplace)
+    return applied("mish", lambda x: by_element(_mish, _mish_slope, x), input, inplace)
+
+
+def _mish(x: Node) -> Node:
+    return ew.mul(x, ew.tanh(softplus_node(x)))
+
+
+def _mish_slope(x: Node) -> Node:
+    t = ew.tanh(softplus_node(x))
+    return ew.add(t, ew.mul(ew.mul(x, ew.sigmoid(x)), ew.neg(ew.sub(ew.mul(t, t), 1))))
 
 
 def softsign(input: Tensor) -> Tensor:
