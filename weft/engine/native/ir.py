@@ -276,10 +276,11 @@ class Function:
             f"{mask.type} {mask.text})"
         )
 
-    def prefetch(self, pointer: Value) -> None:
-        """Asks for a cache line that will be read; it need not exist."""
+    def prefetch(self, pointer: Value, *, write: bool = False) -> None:
+        """Asks for a cache line that will be read, or written; it need not exist."""
         self.module.declare("llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])
-        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 3, i32 1)")
+        how = int(write)
+        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 {how}, i32 3, i32 1)")
 
     def variable(self, kind: str, start: Any = None) -> Value:
         """A place on the stack; LLVM turns it into registers."""

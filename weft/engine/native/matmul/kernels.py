@@ -18,6 +18,8 @@ _KERNEL_ARGUMENTS = [
 #: So many rows of B are asked for before they are needed: each lies on another page perhaps, where
 #: the processor does not look ahead by itself.
 ROWS_AHEAD = 8
+#: Sums of so many products leave the time to ask for where they are to be stored.
+_LONG_SUM = 64
 
 
 def kernel_name(what: str, spec: Matmul, *numbers: int) -> str:
@@ -31,21 +33,25 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
     a_row, a_step = (1, height) if plan.pack_a else spec.a[-2:]
     b_step = plan.width if plan.pack_b else spec.b[-2]
     masked = ragged and not plan.pack_b
+    writes_long = plan.to_c and spec.k >= _LONG_SUM
+    next_rows = not plan.pack_a and a_step == 1 and a_row == spec.k  # they follow
     lanes, kind = plan.lanes, vector(spec.kind, plan.lanes)
 
     def build(fn: Function) -> None:
         depth, a, b, sums, fresh, live = fn.arguments
         held = [[fn.variable(kind, 0) for _ in range(plan.vectors)] for _ in range(height)]
         firsts = [fn.first_lanes(lanes, live - j * lanes) for j in range(plan.vectors * ragged)]
+        if writes_long:
+            _ask_for_rows(fn, sums, [i * out_row for i in range(height)], plan, spec, write=True)
         every: list[Value | None] = [None] * plan.vectors
         masks, out_masks = firsts if masked else every, firsts if few else every
         with fn.loop(0, depth) as k:
             at_a = fn.address(a, k * a_step, spec.kind)
             at_b = fn.address(b, k * b_step, spec.kind)
+            if next_rows:
+                fn.prefetch(fn.address(a, k * height + height * a_row, spec.kind))
             if not plan.pack_b:
-                for j in range(plan.vectors):
-                    ahead = ROWS_AHEAD * b_step + j * lanes
-                    fn.prefetch(fn.address(at_b, ahead, spec.kind))
+                _ask_for_rows(fn, at_b, [ROWS_AHEAD * b_step], plan, spec)
             right = [fn.load(kind, at_b, j * lanes, mask) for j, mask in enumerate(masks)]
             for i, row in enumerate(held):
                 left = fn.splat(fn.load(spec.kind, at_a, i * a_row), lanes)
@@ -65,9 +71,18 @@ def tile_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: b
 
     numbers = (
         *(height, plan.vectors, a_row, a_step, b_step),
-        *(masked, plan.slices > 1, out_row, few),
+        *(masked, plan.slices > 1, out_row, few, next_rows, writes_long),
     )
     return module.shared(kernel_name("tile", spec, *numbers), _KERNEL_ARGUMENTS, build)
+
+
+def _ask_for_rows(
+    fn: Function, start: Value, rows: list[int], plan: Plan, spec: Matmul, *, write: bool = False
+) -> None:
+    """Asks for rows of a tile, which begin so many elements from ``start``."""
+    for row in rows:
+        for j in range(plan.vectors):
+            fn.prefetch(fn.address(start, row + j * plan.lanes, spec.kind), write=write)
 
 
 def dot_kernel(module: Module, spec: Matmul, plan: Plan, height: int, ragged: bool) -> str:
