@@ -98,3 +98,37 @@ def test_columns_and_turned_products_stay_apart() -> None:
         lambda: (x @ w + c).sin(),
     ):
         weft.realize(f())
+
+
+def test_what_comes_before_a_reduction() -> None:
+    """The part that lies in memory anyway is computed with the product."""
+    x, w, r = weft.randn(8, 16), weft.randn(16, 24), weft.randn(8, 24)
+
+    def both() -> tuple[weft.Tensor, weft.Tensor]:
+        y = x @ w + r
+        return y, (y * r).sum(0)
+
+    def scaled() -> weft.Tensor:
+        y = x @ w + r
+        return y / y.sum(1, keepdim=True)  # y itself is not kept
+
+    weft.realize(*both(), scaled())
+    first, second = kernels(weft.explain(both))
+    assert first == "matmul     8x16 @ 16x24, then add"
+    assert second == "loop       [24] over [8]: mul, sum"
+    assert kernels(weft.explain(scaled))[0] == "matmul     8x16 @ 16x24"
+
+
+def test_slopes_are_computed_on_the_way_forward() -> None:
+    """One value is kept for the gradient of GELU, and the product that it meets takes it in."""
+    model = nn.Sequential(nn.Linear(16, 24), nn.GELU(), nn.Linear(24, 8))
+    x = weft.randn(4, 16)
+
+    def gradients() -> tuple[weft.Tensor, ...]:
+        y = model(x)
+        return weft.autograd.grad((y * y).sum(), [*model.parameters()])
+
+    weft.realize(*gradients())
+    found = kernels(weft.explain(gradients))
+    assert [line for line in found if "erf" in line] == [found[0]]
+    assert "matmul     4x8 @ 8x24, then mul" in found

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from math import prod
 
-from .early import compute_early
 from .groups import MAX_STEPS, Group, domain, squeezed
 from .loop_spec import (
     Apply,
@@ -58,7 +57,6 @@ class Plan:
             if step.value in read or step.value not in self.scalars:
                 self._place(step)
         self._merge()
-        compute_early(self, self._groups, results)
         self.kept = set(results)
         for group in self._groups:
             for step in group.steps:
@@ -207,12 +205,12 @@ class Plan:
             return False
         will = reduced if reduced is not None else group.reduced
         return all(
-            not _is_addressed(step, k) and self.is_in_place(o, group, full, will)
+            not _is_addressed(step, k) and self._in_place(o, group, full, will)
             for k, o in enumerate(step.operands)
             if self.group_of.get(o.value) is group
         )
 
-    def is_in_place(
+    def _in_place(
         self, operand: Operand, group: Group, full: bool, reduced: tuple[int, ...] | None
     ) -> bool:
         """Is the operand, a value of the group, read at the very point that computes it?"""
@@ -282,7 +280,7 @@ class Plan:
             return False
         will = a.reduced if a.reduced is not None else b.reduced
         return all(
-            not _is_addressed(step, k) and self.is_in_place(o, a, domain(step)[0] == a.shape, will)
+            not _is_addressed(step, k) and self._in_place(o, a, domain(step)[0] == a.shape, will)
             for step in b.steps
             for k, o in enumerate(step.operands)
             if self.group_of.get(o.value) is a

@@ -89,12 +89,12 @@ def _before_reductions(plan: Plan, loop: Group, product: Step) -> list[Step]:
     them than lies in memory anyway.
     """
     steps = {step.value: step for step in loop.steps}
-    wanted: set[int] = set()
+    behind = {product.value}
     for step in loop.steps:
-        if step.kind == "map" and step.shape == loop.shape:
-            operands = {o.value for o in step.operands}
-            if product.value in operands or operands & wanted:
-                wanted.add(step.value)
+        reads_it = not behind.isdisjoint([o.value for o in step.operands])
+        if reads_it and step.kind == "map" and step.shape == loop.shape:
+            behind.add(step.value)
+    wanted = behind & plan.kept - {product.value}
     waiting = list(wanted)
     while waiting:
         for operand in steps[waiting.pop()].operands:
