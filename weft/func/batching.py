@@ -155,7 +155,7 @@ def _planes(node: Node, inputs: Sequence[Input], size: int) -> Node:
             whole = (size, rows, spread.type.shape[-1])
             spread = _fold(mv.expand(table.spread(size), whole), 0)
         given.append(spread)
-    return _unfold(record(node.sig.op, tuple(given)), 0, size)
+    return _unfold(record(node.sig.op, tuple(given), node.sig.attrs), 0, size)
 
 
 def _grouped(attrs: Any, size: int) -> Any:
@@ -262,7 +262,7 @@ _RULES: dict[str, Rule] = {
     "conv_input": _conv,
     "conv_weight": _conv_weight,
     **dict.fromkeys(("max_pool", "max_pool_take", "max_pool_put"), _samples),
-    "max_places": _planes,
+    **dict.fromkeys(("max_places", "pad_edges", "pad_edges_sum"), _planes),
     **dict.fromkeys(("random_uniform", "random_normal", "random_bits"), _random),
     "dropout": _dropout,
     "function": _function,

@@ -90,6 +90,23 @@ def test_windows_that_leave_the_input() -> None:
         wrap(max_places(node_of(x), tables)).numpy()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_with_what_is_inside(mode: str, dtype: str) -> None:
+    shapes = [(2, 3, 7), (3, 5, 37), (2, 3, 4, 21), (1, 2, 9, 5), (2, 1, 3, 2, 18)]
+    for shape in shapes:
+        x = values(shape, dtype)
+        pads = [1, 0, 1, 1, 2, 1][: 2 * (len(shape) - 2)]
+        if mode == "replicate":
+            pads[:2] = [9, 20]
+        assert "pad " in run(lambda x=x, p=pads: F.pad(x, p, mode))
+        if dtype in {"float32", "float64"}:
+            x = x.nan_to_num(0, 0, 0).requires_grad_()
+            y = F.pad(x, pads, mode)
+            g = weft.randn(*y.shape, dtype=y.dtype)
+            assert "sums of" in run(lambda x=x, y=y, g=g: weft.autograd.grad(y, x, g, True))
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_adaptive_and_fractional_pooling(dims: int) -> None:
     x = values((2, 3, *(11, 7, 9)[:dims]), "float32").nan_to_num(0, 0, 0).requires_grad_()

@@ -10,6 +10,7 @@ from .along import extreme, order, running_sum
 from .ctc import ctc
 from .in_range import in_range
 from .ir import Module
+from .pad_edges import pad_edges
 from .window_places import window_places
 
 
@@ -38,6 +39,8 @@ _MAKERS: dict[str, Callable[[Signature], Whole | None]] = {
     "cumsum": running_sum,
     "in_range": in_range,
     "max_places": window_places,
+    "pad_edges": pad_edges,
+    "pad_edges_sum": pad_edges,
 }
 
 

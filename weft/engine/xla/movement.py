@@ -10,6 +10,7 @@ from jax import lax
 
 from ...errors import DataError
 from ...graph.node import Signature
+from ...ops.pad import MODES, Edges
 from .rules import Checked, Rule, Setting, Value, with_attrs
 
 # ---- moves
@@ -125,6 +126,17 @@ def _not_in_range(sig: Signature, wrong: float) -> tuple[type[Exception], str]:
     return DataError, f"{sig.attrs[0]}, but {value} is among them"
 
 
+def _pad_edges(edges: Edges, x: Value) -> Value:
+    return jnp.pad(x, edges.everywhere, mode=MODES[edges.mode])
+
+
+def _pad_edges_sum(edges: Edges, g: Value) -> Value:
+    sizes = zip(g.shape, edges.everywhere, strict=True)
+    like = jax.ShapeDtypeStruct(tuple([n - a - b for n, (a, b) in sizes]), g.dtype)
+    (out,) = jax.linear_transpose(lambda x: _pad_edges(edges, x), like)(g)
+    return out
+
+
 RULES: dict[str, Rule] = {
     "reshape": with_attrs(lambda shape, x: x.reshape(shape)),
     "permute": with_attrs(lambda order, x: x.transpose(order)),
@@ -132,6 +144,8 @@ RULES: dict[str, Rule] = {
     "slice": with_attrs(lambda cuts, x: x[_slices(cuts)]),
     "set_slice": with_attrs(_set_slice),
     "cat": with_attrs(lambda dim, *xs: jnp.concatenate(xs, axis=dim)),
+    "pad_edges": with_attrs(_pad_edges),
+    "pad_edges_sum": with_attrs(_pad_edges_sum),
     "arange": _arange,
     "sum": with_attrs(_sum),
     "max": _reduction(jnp.max),

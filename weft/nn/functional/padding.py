@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from ...errors import ShapeError, UnsupportedOp
 from ...ops import movement as mv
+from ...ops.pad import MODES as EDGE_MODES, Edges, pad_edges
 from ...tensors.autocasting import to_full_precision
 from ...tensors.core import node_of, wrap
-from ...tensors.shape import cat
 from ...tensors.tensor import Tensor
 from .conv import each
 
 Widths = list[tuple[int, int]]
-# (input, dimension, how much before, how much after) -> what stands before and after
-Sides = Callable[[Tensor, int, int, int], tuple[Tensor, Tensor]]
 
 
-def _reflected(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
-    n = x.shape[d]
-    if max(before, after) >= n:
-        raise ShapeError(
-            f"pad: reflection needs less than the size, but dimension {d} of shape "
-            f"{list(x.shape)} gets {before} and {after}"
-        )
-    return x.narrow(d, 1, before).flip(d), x.narrow(d, n - 1 - after, after).flip(d)
+def _check_sides(mode: str, x: Tensor, widths: Widths) -> None:
+    """Raises ShapeError where there is too little to mirror, repeat or continue."""
+    for d, (before, after) in enumerate(widths):
+        n, most = x.shape[d], max(before, after)
+        if mode == "reflect" and most >= n:
+            raise ShapeError(
+                f"pad: reflection needs less than the size, but dimension {d} of shape "
+                f"{list(x.shape)} gets {before} and {after}"
+            )
+        if mode == "replicate" and n == 0 and most:
+            raise ShapeError(
+                f"pad: dimension {d} of shape {list(x.shape)} has nothing to replicate"
+            )
+        if mode == "circular" and most > n:
+            raise ShapeError(
+                f"pad: circular padding takes each element once, but dimension {d} of shape "
+                f"{list(x.shape)} gets {before} and {after}"
+            )
 
 
-def _replicated(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
-    n = x.shape[d]
-    if n == 0:
-        raise ShapeError(f"pad: dimension {d} of shape {list(x.shape)} has nothing to replicate")
-    shape = list(x.shape)
-    first, last = x.narrow(d, 0, 1), x.narrow(d, n - 1, 1)
-    return (
-        first.expand(*shape[:d], before, *shape[d + 1 :]),
-        last.expand(*shape[:d], after, *shape[d + 1 :]),
-    )
+def _with_edges(x: Tensor, widths: Widths, mode: str, dims: int) -> Tensor:
+    shape = x.shape
+    planes = x.reshape(prod(shape[:-dims]), *shape[-dims:])
+    out = wrap(pad_edges(node_of(planes), Edges(mode, tuple(widths[-dims:]))))
+    return out.reshape(*shape[:-dims], *out.shape[1:])
 
 
-def _circular(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
-    n = x.shape[d]
-    if max(before, after) > n:
-        raise ShapeError(
-            f"pad: circular padding takes each element once, but dimension {d} of shape "
-            f"{list(x.shape)} gets {before} and {after}"
-        )
-    return x.narrow(d, n - before, before), x.narrow(d, 0, after)
-
-
-_SIDES: dict[str, Sides] = {
-    "reflect": _reflected,
-    "replicate": _replicated,
-    "circular": _circular,
-}
-MODES = ("constant", *_SIDES)
+MODES = ("constant", *EDGE_MODES)
 
 
 def _widths(input: Tensor, pad: Any) -> Widths:
@@ -143,10 +132,9 @@ def pad(
     if mode == "replicate" or (mode == "reflect" and len(pad) < 6):  # (an odd list: PyTorch's)
         input = to_full_precision(input)
     x = _cropped(input, widths) if mode == "circular" else input
-    sides = _SIDES[mode]
-    for d, (a, b) in enumerate(widths):
-        if a > 0 or b > 0:
-            before, after = sides(x, d, max(a, 0), max(b, 0))
-            x = cat([before, x, after], d)
+    positive = [(max(a, 0), max(b, 0)) for a, b in widths]
+    if any(map(any, positive)):
+        _check_sides(mode, x, positive)
+        x = _with_edges(x, positive, mode, len(pad) // 2)
     x = x if mode == "circular" else _cropped(x, widths)
     return x.clone() if x is input or x._base is not None else x  # never a view
