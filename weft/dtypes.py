@@ -26,6 +26,7 @@ class dtype:  # noqa: N801 (PyTorch's name)
         "category",
         "is_complex",
         "is_floating_point",
+        "is_only_stored",
         "is_reduced",
         "is_signed",
         "itemsize",
@@ -39,16 +40,17 @@ class dtype:  # noqa: N801 (PyTorch's name)
         self.is_floating_point = category == 2
         self.is_complex = False
         self.is_signed = name not in ("bool", "uint8")
-        self.is_reduced = (
-            self.is_floating_point and itemsize == 2
-        )  # stored short, computed in float32
+        # stored short, computed in float32
+        self.is_reduced = self.is_floating_point and itemsize == 2
+        # converted before anything is computed with it
+        self.is_only_stored = self.is_floating_point and itemsize == 1
         self._numpy: np.dtype[Any] | None = np.dtype(numpy) if numpy else None
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy dtype of the same name (bfloat16 comes from ``ml_dtypes``)."""
+        """The NumPy dtype of the same name (``ml_dtypes`` has those that NumPy has not)."""
         if self._numpy is None:
-            self._numpy = np.dtype(_ml_dtypes().bfloat16)
+            self._numpy = np.dtype(getattr(_ml_dtypes(), self.name))
         return self._numpy
 
     def __repr__(self) -> str:
@@ -72,7 +74,17 @@ bfloat16 = dtype("bfloat16", 2, 2)
 float32 = dtype("float32", 2, 4, "f4")
 float64 = dtype("float64", 2, 8, "f8")
 
-ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+#: Of 8 bits (Micikevicius et al., 2022, arXiv:2209.05433; e8m0: powers of two, for scales, of the
+#: Open Compute Project's microscaling formats): to be stored, and multiplied by ``scaled_mm``.
+FLOAT8 = tuple(
+    [
+        dtype(f"float8_{kind}", 2, 1)
+        for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu")
+    ]
+)
+float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
+
+ALL = (bool_, uint8, int8, int16, int32, int64, *FLOAT8, float16, bfloat16, float32, float64)
 BY_NAME = {d.name: d for d in ALL}
 BY_NAME.update(double=float64, float=float32, half=float16, long=int64, int=int32, short=int16)
 _PYTHON = {bool: bool_, int: int64, float: float32}
@@ -146,11 +158,39 @@ def of_number(value: Any) -> dtype:
     raise DTypeError(f"a number is expected here, not {kind.__name__}")
 
 
+def only_stored(d: dtype, what: str = "arithmetic") -> DTypeError:
+    """The error for computing with an 8-bit float."""
+    return DTypeError(
+        f"{what}: values of {d} are stored and moved, not computed with. Convert them first: "
+        "x.float(), or multiply matrices by nn.functional.scaled_mm"
+    )
+
+
+def converted(array: Any, to: dtype) -> Any:
+    """An array's values in another dtype, as PyTorch converts them.
+
+    By way of int64 to integers, so that -1.0 becomes 255 in uint8; to 8-bit floats that have no
+    infinity, as the largest number.
+    """
+    if to.category == 1 and array.dtype.kind not in "iub":
+        return array.astype(np.int64).astype(to.numpy)
+    if to.is_only_stored and array.dtype != to.numpy:
+        array = array.astype(np.promote_types(array.dtype, np.float32))
+        if to is float8_e4m3fn:
+            array = np.clip(array, -448, 448)
+        elif to is float8_e8m0fnu:  # has no sign, and no zero
+            array = np.maximum(abs(array), 2.0**-127)
+    with np.errstate(over="ignore"):
+        return array.astype(to.numpy, copy=False)
+
+
 @cache
 def promote(a: dtype, b: dtype) -> dtype:
     """The smallest dtype to which both convert (``torch.promote_types``)."""
     if a is b:
         return a
+    if a.is_only_stored or b.is_only_stored:
+        raise only_stored(a if a.is_only_stored else b)
     if a.category != b.category:
         return a if a.category > b.category else b
     if a.is_floating_point:
@@ -203,11 +243,11 @@ class finfo:  # noqa: N801 (PyTorch's name)
         of = get_default_dtype() if type is None else as_dtype(type)
         if not of.is_floating_point:
             raise TypeError(f"finfo is of floating dtypes: for {of} there is weft.iinfo")
-        known = _ml_dtypes().finfo(of.numpy) if of is bfloat16 else np.finfo(of.numpy)
+        known = _ml_dtypes().finfo(of.numpy)
         self.bits, self.dtype = of.itemsize * 8, of.name
         self.min, self.max, self.eps = float(known.min), float(known.max), float(known.eps)
         self.tiny = self.smallest_normal = float(known.tiny)
-        self.resolution = float(f"1e-{known.precision}")
+        self.resolution = 1.0 if of.is_only_stored else float(f"1e-{known.precision}")
 
     def __repr__(self) -> str:
         return (

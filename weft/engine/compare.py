@@ -12,7 +12,7 @@ from ..graph.modes import describe
 from .reference import Failure, Outcome
 
 #: How far two computations of one graph may be apart, by the size of an element.
-_RELATIVE = {2: 2e-2, 4: 2e-4, 8: 1e-9}
+_RELATIVE = {1: 0.25, 2: 2e-2, 4: 2e-4, 8: 1e-9}
 
 
 def compare(native: Outcome, reference: Outcome, work: Work) -> None:

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from .. import config
-from ..dtypes import dtype, of_number
+from ..dtypes import converted, dtype, of_number, only_stored
 from ..errors import DeviceError
 from .device import CPU, device
 from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
@@ -223,10 +223,20 @@ _signature_count = 0
 _MAX_SIGNATURES = 200_000  # beyond it, shapes vary without end: start afresh
 
 
+#: What can be done with values that are stored only.
+_MOVING = {
+    *("leaf", "detach", "same", "graft", "cast", "to_device", "eq", "ne", "isnan", "where"),
+    *("reshape", "permute", "expand", "slice", "set_slice", "cat", "take", "put", "pad_edges"),
+}
+
+
 def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signature:
     """Infers a signature. The slow path, once per combination of types and attributes."""
     global _signature_count
     out = op.infer(attrs, *types)
+    for kind in (out, *types):
+        if kind.dtype.is_only_stored and op.name not in _MOVING:
+            raise only_stored(kind.dtype, op.name)
     device = op.device(op.name, attrs, types)
     if out.device is not device:
         out = type_of(out.shape, out.dtype, device)
@@ -390,7 +400,8 @@ def number(value: Any, kind: dtype | None = None, device: device | None = None) 
     found = _number_kinds.get(key)
     if found is None:
         scalar = type_of((), kind, device)
-        found = _number_kinds[key] = (sign(_leaf_op, scalar, (), scalar), kind.numpy.type)
+        convert = _to_float8(kind) if kind.is_only_stored else kind.numpy.type
+        found = _number_kinds[key] = (sign(_leaf_op, scalar, (), scalar), convert)
     sig, convert = found
     try:
         value = convert(value)
@@ -406,6 +417,10 @@ def number(value: Any, kind: dtype | None = None, device: device | None = None) 
     node.order = next_order()
     node.where = None
     return node
+
+
+def _to_float8(kind: dtype) -> Callable[[Any], Any]:
+    return lambda value: converted(np.float32(value), kind)[()]
 
 
 def _live_number(value: Live, kind: dtype | None) -> Node:

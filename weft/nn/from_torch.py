@@ -58,7 +58,8 @@ def _is_module(value: Any) -> bool:
 
 def _tensor(x: Any) -> Tensor:
     kind = as_dtype(str(x.dtype).removeprefix("torch."))
-    wide = x.detach().float() if kind.name == "bfloat16" else x.detach()
+    unknown_to_numpy = kind.name == "bfloat16" or kind.is_only_stored
+    wide = x.detach().float() if unknown_to_numpy else x.detach()
     value = tensor(np.array(wide.cpu().resolve_conj().numpy()), dtype=kind)
     return value.requires_grad_() if x.requires_grad else value
 

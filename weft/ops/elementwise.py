@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import bool_, dtype
+from ..dtypes import bool_, converted, dtype
 from ..errors import DTypeError
 from ..graph.node import Grads, Node, Op, TensorType, record, record1, type_of
 from .base import (
@@ -421,11 +421,7 @@ def _infer_cast(to: dtype, x: TensorType) -> TensorType:
 
 
 def _reference_cast(to: dtype, x: Any) -> Any:
-    x = np.asarray(x)
-    if to.category == 1 and x.dtype.kind not in "iub":
-        # As C on the usual machines: through int64, so that -1.0 becomes 255 in uint8.
-        return x.astype(np.int64).astype(to.numpy)
-    return x.astype(to.numpy, copy=False)
+    return converted(np.asarray(x), to)
 
 
 def _grad_cast(node: Node, g: Node, want: Sequence[bool]) -> Grads:

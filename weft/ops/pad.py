@@ -9,7 +9,7 @@ import numpy as np
 from ..graph.node import Node, Op, TensorType, record1, type_of
 
 #: By the names of ``nn.functional.pad``, NumPy's.
-MODES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 class Edges(NamedTuple):
@@ -25,13 +25,17 @@ class Edges(NamedTuple):
     widths: tuple[tuple[int, int], ...]
 
     @property
+    def numpy_mode(self) -> Any:
+        return MODES[self.mode]
+
+    @property
     def everywhere(self) -> tuple[tuple[int, int], ...]:
         """The widths of all dimensions, as NumPy takes them."""
         return ((0, 0), *self.widths)
 
     def sources(self, dim: int, size: int) -> Any:
         """Of each element along a dimension that had ``size`` before, where it comes from."""
-        return np.pad(np.arange(size), self.everywhere[dim], mode=MODES[self.mode])
+        return np.pad(np.arange(size), self.everywhere[dim], mode=self.numpy_mode)
 
 
 def _grown(edges: Edges, x: TensorType, sign: int) -> TensorType:
@@ -55,7 +59,7 @@ def _run_sum(edges: Edges, g: Any) -> Any:
 _pad_edges = Op(
     "pad_edges",
     lambda edges, x: _grown(edges, x, 1),
-    lambda edges, x: np.pad(x, edges.everywhere, mode=MODES[edges.mode]),
+    lambda edges, x: np.pad(x, edges.everywhere, mode=edges.numpy_mode),
     lambda n, g, want: (pad_edges_sum(g, n.sig.attrs),),
 )
 _pad_edges_sum = Op(

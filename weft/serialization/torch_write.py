@@ -170,7 +170,8 @@ class _Pickler:
 
     def _tensor(self, x: Any, requires_grad: bool) -> None:
         key, place = self._shared.find(x)
-        self._name("torch._utils _rebuild_tensor_v2")
+        typed = x.dtype.name in _KINDS  # the newer dtypes have no storages of their own
+        self._name(f"torch._utils _rebuild_tensor_v{2 if typed else 3}")
         self._out += b"("
         self._storage(x, key)
         self._int(place.offset)
@@ -178,6 +179,8 @@ class _Pickler:
         self._write(tuple(place.strides))
         self._plain(requires_grad)
         self._call("collections OrderedDict")
+        if not typed:
+            self._write(x.dtype)
         self._out += b"tR"
 
     def _storage(self, x: Any, key: int) -> None:
@@ -188,7 +191,8 @@ class _Pickler:
         kind: dtype = x.dtype
         self._out += b"("
         self._plain("storage")
-        self._name(f"torch {_KINDS[kind.name]}")
+        typed = kind.name in _KINDS
+        self._name(f"torch {_KINDS[kind.name]}" if typed else "torch.storage UntypedStorage")
         self._plain(str(number))
         self._plain("cpu")
         self._int(int(self.storages[number].size))

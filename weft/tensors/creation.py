@@ -12,6 +12,7 @@ import numpy as np
 from ..dtypes import (
     as_dtype,
     bool_,
+    converted,
     dtype,
     get_default_dtype,
     int64,
@@ -160,7 +161,7 @@ def tensor(
     if to is None and array.dtype.kind in "fiub" and array.dtype not in ("u2", "u4", "u8"):
         to = _dtype_for(data, array)
     if to is not None:
-        array = _converted(array, to)
+        array = converted(array, to)
     return finished(as_leaf(array, resolve(device)), requires_grad)
 
 
@@ -177,13 +178,6 @@ def check_fits(value: Any, to: dtype) -> None:
     for extreme in (values.min().item(), values.max().item()):
         if not low <= extreme <= limits.max:
             raise DTypeError(f"{extreme} does not fit {to} ({limits.min} to {limits.max})")
-
-
-def _converted(array: Any, to: dtype) -> Any:
-    if to.category == 1 and array.dtype.kind == "f":
-        return array.astype(np.int64).astype(to.numpy)
-    with np.errstate(over="ignore"):
-        return array.astype(to.numpy, copy=False)
 
 
 def finished(node: Node, requires_grad: bool) -> Tensor:

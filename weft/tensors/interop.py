@@ -100,10 +100,11 @@ def dlpack(self: Tensor, **options: Any) -> Any:
     """DLPack's capsule, of a copy.
 
     Raises:
-        DTypeError: for bfloat16, which NumPy's DLPack does not have.
+        DTypeError: for bfloat16 and 8-bit floats, which NumPy's DLPack does not have.
     """
-    if node_of(self).type.dtype is bfloat16:
-        raise DTypeError("bfloat16 cannot go through DLPack yet: convert it first, x.float()")
+    kind = node_of(self).type.dtype
+    if kind is bfloat16 or kind.is_only_stored:
+        raise DTypeError(f"{kind.name} cannot go through DLPack yet: convert it first, x.float()")
     options.pop("stream", None)
     return numpy(self).__dlpack__(**options)
 

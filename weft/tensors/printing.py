@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import bool_, get_default_dtype, int64
+from ..dtypes import as_dtype, bool_, get_default_dtype, int64
 from ..engine.realize import value_of
 from ..graph.device import CPU
 from ..graph.node import HISTORY, LEAF, RELEASED
@@ -142,7 +142,8 @@ def _block(a: Any, indent: int, style: _Format, short: bool) -> str:
 
 
 def _body(a: Any, indent: int) -> str:
-    if a.dtype.name == "bfloat16" or a.dtype == np.float16:
+    kind = as_dtype(a.dtype)
+    if kind.is_reduced or kind.is_only_stored:
         a = a.astype(np.float32)
     short = a.size > PrintOptions.threshold
     shown = np.asarray(_edges(a) if short else a)

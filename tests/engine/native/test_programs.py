@@ -516,3 +516,16 @@ def test_a_long_chain_of_scalars() -> None:
     for k in range(1500):
         y = y * 1.001 + k
     check(y, x.expand(40) * y)
+
+
+def test_eight_bit_floats_pass_through() -> None:
+    x = weft.randn(64, 32)
+
+    @weft.compile
+    def stored(x: weft.Tensor) -> weft.Tensor:
+        y = (x * 3).to(weft.float8_e4m3fn)
+        return weft.cat([y.t(), y.t()], 1)[1:].float() + 1
+
+    wanted = (x * 3).to(weft.float8_e4m3fn).float().t() + 1
+    for _ in range(3):
+        assert weft.equal(stored(x), weft.cat([wanted, wanted], 1)[1:])

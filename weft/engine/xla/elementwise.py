@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from ...dtypes import dtype, float8_e4m3fn, float8_e8m0fnu
 from ...graph.node import Signature
 from .rules import Checked, Rule, Setting, Value, plain
 
@@ -124,6 +125,18 @@ def _binary_cross_entropy(p: Value, t: Value) -> Value:
 # ---- types
 
 
+def _to_float8(x: Value, to: dtype) -> Value:
+    """As :func:`weft.dtypes.converted`."""
+    if x.dtype == to.numpy:
+        return x
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if to is float8_e4m3fn:
+        x = jnp.clip(x, -448, 448)
+    elif to is float8_e8m0fnu:
+        x = jnp.maximum(abs(x), 2.0**-127)
+    return x.astype(to.numpy)
+
+
 def _cast(sig: Signature, setting: Setting, x: Value) -> Value:
     to = sig.type.dtype
     if x.dtype == jnp.bool_ and to.is_floating_point:
@@ -131,6 +144,8 @@ def _cast(sig: Signature, setting: Setting, x: Value) -> Value:
         return x.astype(jnp.int32).astype(to.numpy)
     if to.category == 1 and jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(jnp.int64).astype(to.numpy)  # so that -1.0 becomes 255 in uint8
+    if to.is_only_stored:
+        return _to_float8(x, to)
     if to.is_reduced and jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize > 2:
         # XLA leaves out a rounding between two conversions; one that was asked for must stay.
         kind = jnp.finfo(to.numpy)

@@ -10,7 +10,6 @@ from jax import lax
 
 from ...errors import DataError
 from ...graph.node import Signature
-from ...ops.pad import MODES, Edges
 from .rules import Checked, Rule, Setting, Value, with_attrs
 
 # ---- moves
@@ -126,11 +125,11 @@ def _not_in_range(sig: Signature, wrong: float) -> tuple[type[Exception], str]:
     return DataError, f"{sig.attrs[0]}, but {value} is among them"
 
 
-def _pad_edges(edges: Edges, x: Value) -> Value:
-    return jnp.pad(x, edges.everywhere, mode=MODES[edges.mode])
+def _pad_edges(edges: Any, x: Value) -> Value:
+    return jnp.pad(x, edges.everywhere, mode=edges.numpy_mode)
 
 
-def _pad_edges_sum(edges: Edges, g: Value) -> Value:
+def _pad_edges_sum(edges: Any, g: Value) -> Value:
     sizes = zip(g.shape, edges.everywhere, strict=True)
     like = jax.ShapeDtypeStruct(tuple([n - a - b for n, (a, b) in sizes]), g.dtype)
     (out,) = jax.linear_transpose(lambda x: _pad_edges(edges, x), like)(g)

@@ -106,6 +106,7 @@ from .pooling import (
     max_unpool3d,
 )
 from .resize import interpolate, upsample, upsample_bilinear, upsample_nearest
+from .scaled import ScalingType, SwizzleType, scaled_grouped_mm, scaled_mm
 from .vision import (
     channel_shuffle,
     fold,
@@ -126,6 +127,8 @@ from .with_indices import (
 )
 
 __all__ = [
+    "ScalingType",
+    "SwizzleType",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -235,6 +238,8 @@ __all__ = [
     "rrelu",
     "rrelu_",
     "scaled_dot_product_attention",
+    "scaled_grouped_mm",
+    "scaled_mm",
     "selu",
     "selu_",
     "sigmoid",
