@@ -13,7 +13,7 @@ differs between lanes but not along the walk (the vector dimension is kept), INN
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd, prod
+from math import prod
 from typing import Any
 
 from . import operations
@@ -43,6 +43,9 @@ OUTER, LANES, INNER = 0, 1, 2
 _BLOCK = 4096
 #: The same where something lies apart along it: of so many lines the next points are in the cache.
 _TILE = 32
+#: Elements between rows, from which on rows to come are asked for, and how many rows before.
+_FAR_APART, _ROWS_AHEAD = 128, 6
+
 _UNROLL = 4
 #: Rows of so many vectors (and so many instructions, about) are written out if they are walked more
 #: than once: what a walk computes is in registers for the next.
@@ -124,7 +127,8 @@ class _Emitter:
         if not (self.kept_axis and self.reducing):
             return 1
         assert self.axis is not None
-        return gcd(-(-self.loop.shape[self.axis] // self.lanes), _STRIPS)
+        vectors = -(-self.loop.shape[self.axis] // self.lanes)
+        return max([n for n in range(1, _STRIPS + 1) if vectors % n == 0], default=1)
 
     def _unroll(self) -> int:
         """Steps of the innermost loop that are written out, each with sums of its own."""
@@ -483,10 +487,21 @@ class _Emitter:
         if self._level_of(code.strides) == OUTER or step == 0:
             return operations.loaded(fn, fn.load(kind, pointer, at), code.dtype)
         if step == 1:
+            if (far := self._row_ahead(code.strides)) is not None:
+                fn.prefetch(fn.address(pointer, far + at, kind))
             value = fn.load(vector(kind, self.lanes), pointer, at, self.mask)
         else:
             value = self._load_at(kind, pointer, fn.iota(self.lanes) * step, at)
         return operations.loaded(fn, value, code.dtype)
+
+    def _row_ahead(self, strides: tuple[int, ...]) -> int | None:
+        """How far the rows are that a walk down columns reads in a while, if they lie apart: the
+        processor does not look ahead from page to page.
+        """
+        if not (self.kept_axis and self.reducing and self.walked):
+            return None
+        row = strides[self.walked[-1]]
+        return row * _ROWS_AHEAD if row >= _FAR_APART else None
 
     def _load_at(self, kind: str, pointer: Value, steps: Value, at: Value | int) -> Value:
         """From the address ``at`` plus that of each lane."""
