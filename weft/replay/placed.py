@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..dtypes import dtype
 from ..engine.devices import put
 from ..engine.precision import get_precision
 from ..engine.realize import computed
@@ -55,21 +56,33 @@ class PlacedReplay:
         self._keys = [(g, part.number[k]) for k, g in recording.keys.items()]
         token = platform.token(part.device)
         self._array = type(token)
-        self._inputs: list[Any] = [token, *[None] * len(part.number)]
-        for k, value in recording.constants.items():
-            self._fix(k, value)
+        self._numbers = self._by_dtype()
+        self._inputs: list[Any] = [token, *[None] * (len(part.number) + len(self._numbers))]
+        alone = recording.constants.keys() - {k for ks in self._numbers.values() for k in ks}
+        for k in alone & part.number.keys():
+            self._inputs[part.number[k] + 1] = put(recording.constants[k], part.device)
         self.take_numbers()
         self._choose()
 
-    def _fix(self, k: int, value: Any) -> None:
-        """What leaf ``k`` is from now on."""
-        if (number := self._part.number.get(k)) is not None:
-            self._inputs[number + 1] = put(value, self._part.device)
+    def _by_dtype(self) -> dict[dtype, list[int]]:
+        """The leaves that are numbers. Those of a dtype go to the program as one array: it is the
+        count of its arguments that makes a call of a small program long.
+        """
+        recording, found = self._recording, dict[dtype, list[int]]()
+        for k in sorted(recording.constants.keys() | recording.live.keys()):
+            kind = recording.run.leaves[k].type
+            if k in self._part.number and not kind.shape:
+                found.setdefault(kind.dtype, []).append(k)
+        return found
 
     def take_numbers(self) -> None:
         """Computes the live numbers anew."""
-        for k, number in self._recording.live.items():
-            self._fix(k, np.asarray(number.get(), self._recording.run.leaves[k].type.dtype.numpy))
+        live, constants = self._recording.live, self._recording.constants
+        first = 1 + len(self._part.number)
+        for place, (kind, leaves) in enumerate(self._numbers.items()):
+            numbers = [live[k].get() if k in live else constants[k] for k in leaves]
+            array = np.array(numbers, kind.numpy)
+            self._inputs[first + place] = put(array, self._part.device)
 
     def _choose(self) -> None:
         """Finds the program for the settings as they are, and where its results are."""
@@ -81,7 +94,10 @@ class PlacedReplay:
             for k, (_, stored) in zip(self._over, recording.changed.values(), strict=True)
             if k is not None
         ]
-        self._call, places, fallible = part.jitted(tuple(sorted(given)), tuple(sorted(undone)))
+        numbers = tuple([tuple([part.number[k] for k in ks]) for ks in self._numbers.values()])
+        self._call, places, fallible = part.jitted(
+            tuple(sorted(given)), tuple(sorted(undone)), numbers=numbers
+        )
         self._ops = part.fallible_ops(fallible, recording.run.where)
         at = {place: k for k, place in enumerate(places)}
         self._new_values = [at[self._stored[k]] for _, k in recording.changed.values()]

@@ -233,6 +233,7 @@ class Compiled:
         given: tuple[int, ...],
         undone: tuple[tuple[int, int], ...],
         bad: frozenset[int] = frozenset(),
+        numbers: tuple[tuple[int, ...], ...] = (),
     ) -> Jitted:
         """
         Args:
@@ -240,13 +241,15 @@ class Compiled:
             undone: (place of an output, number of an input) where a tensor is changed in place:
                 it keeps the input's value if an op has failed before.
             bad: places of inputs that have no value, for an op has failed earlier.
+            numbers: inputs that are elements of arrays, one array for each tuple, which follow the
+                inputs: they themselves are None.
         """
         undone = undone if self._can_fail else ()
         setting = Setting(platform.device_of_jax(self.device).platform, precision.get_precision())
-        key = setting, given, bad, undone
+        key = setting, given, bad, undone, numbers
         found = self._jitted.get(key)
         if found is None:
-            found = self._jitted[key] = self._built(setting, given, bad, undone)
+            found = self._jitted[key] = self._built(*key)
         return found
 
     def _built(
@@ -255,6 +258,7 @@ class Compiled:
         given: tuple[int, ...],
         bad: frozenset[int],
         undone: tuple[tuple[int, int], ...],
+        numbers: tuple[tuple[int, ...], ...],
     ) -> Jitted:
         steps, lost = [], set(bad)
         for step in self._steps:
@@ -269,7 +273,9 @@ class Compiled:
         outputs = in_place + rest
 
         def weft_graph(token: Any, *arguments: Any) -> Any:
-            values = dict(zip(inputs, arguments, strict=True))
+            values = dict(zip(inputs, arguments, strict=False))
+            for inside, array in zip(numbers, arguments[len(inputs) :], strict=True):
+                values.update({inputs[k]: array[i] for i, k in enumerate(inside)})
             failed, wrong = [], []
             fallible: list[int] = []
             for sig, sources_of, place in steps:
