@@ -518,7 +518,6 @@ CONVERSIONS = [
     Op("numel", (s(x(2, 3)), s(x()), s(x(0, 2))), grad=False),
     Op("is_tensor", (s(x(2)), s([1.0])), grad=False),
     Op("is_floating_point", (s(x(2)),), grad=False),
-    Op("is_complex", (s(x(2)),), grad=False),
     Op("realize", (s(x(2)), s(x(2), x(3)), s()), grad=False, torch=None),
 ]
 

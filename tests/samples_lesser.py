@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from math import nan
 from typing import Any
 
-from sampling import Op, bad, idx, s, these, wide, x
+from sampling import Op, bad, idx, s, these, x
 
-from weft.errors import DTypeError, ShapeError, UnsupportedOp
+from weft.errors import DTypeError, ShapeError
 
 # A table, to be read in rows:
 # fmt: off
 
 PUT = x(2, 3), idx([[0, 5], [2, 0]]), x(2, 2)
 NEW = x(4, 3), 0, idx([2, 0, 2]), x(3, 3)
-SELF = (s(x(2, 3)), s(x()))
 
 LESSER = [
-    *[Op(name, SELF) for name in ("conj", "conj_physical", "resolve_conj", "resolve_neg", "real")],
-    Op("Tensor.real", SELF),
-    Op("angle", (s(wide(2, 3), smooth=False), s(these([nan, 0.0, -0.0]), only="hf", smooth=False)),
-       "if"),
-    Op("adjoint", (s(x(2, 3)), s(x(2, 2, 3)), s(x())), errors=(
-        bad(ShapeError, "a matrix or several, not a vector", x(3)),)),
-    Op("Tensor.H", (s(x(2, 3)),), errors=(bad(ShapeError, "at most 2", x(1, 2, 3)),)),
     Op("is_nonzero", (s(x()), s(these([[0]]))), grad=False, errors=(
         bad(ShapeError, r"takes one element, not shape \[2\]", x(2)),)),
     Op("is_same_size", (s(x(2), x(2)), s(x(2), x(1, 2))), grad=False),
@@ -65,7 +56,4 @@ LESSER = [
         t_=(s(x(2, 3)), s(x(3))), transpose_=(s(x(2, 3, 4), 0, -1),)).items()],
     Op("Tensor.hardshrink", (s(x(2, 3)), s(x(2, 3), 1.0)), "hf"),
     Op("Tensor.prelu", (s(x(2, 3), x(3)), s(x(2, 3), x(1))), "f"),
-    *[Op(name, (), torch=None, errors=(
-        bad(UnsupportedOp, "of complex tensors, which weft does not have", x(2)),))
-      for name in ("imag", "Tensor.imag")],
 ]

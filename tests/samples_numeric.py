@@ -49,5 +49,5 @@ NUMERIC = [
         bad(ShapeError, "3 equations", x(3, 4), x(3)),)),
     *[Op(f"Tensor.{name}", (s(x(2)),), grad=False)
       for name in ("is_sparse", "is_sparse_csr", "is_quantized", "is_nested", "is_meta",
-                   "is_mkldnn", "is_mps", "is_xpu", "is_conj", "is_neg", "is_inference")],
+                   "is_mkldnn", "is_mps", "is_xpu", "is_neg", "is_inference")],
 ]

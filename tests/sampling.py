@@ -25,6 +25,7 @@ DTYPES = {
     "i": ("uint8", "int8", "int16", "int32", "int64"),
     "h": ("float16", "bfloat16"),
     "f": ("float32", "float64"),
+    "c": ("complex64", "complex128"),
 }
 
 
@@ -49,7 +50,7 @@ class In:
     grad: bool = True  # is it differentiated?
 
     def is_differentiated(self, dtype: str) -> bool:
-        return self.grad and code_of(dtype) in "hf"
+        return self.grad and code_of(dtype) in "hfc"
 
     def array(self, dtype: str, place: int) -> Any:
         """Values for a tensor that is argument number ``place``."""
@@ -57,6 +58,9 @@ class In:
             return np.array(self.values)
         n = prod(self.shape)
         order = np.argsort(np.sin(np.arange(n) * (12.9898 + place)))  # as if drawn
+        if code_of(dtype) == "c":
+            parts = replace(self, dtype=None)
+            return parts.array("float64", place) + 1j * parts.array("float64", place + 7)
         span = self.high - self.low
         a = (self.low + span * (order + 0.37 - 0.05 * place) / max(n, 1)).reshape(self.shape)
         kind = code_of(dtype)

@@ -30,7 +30,8 @@ def same(a: Any, b: Any) -> bool:
 
 def values(dtype: Any, shape: tuple[int, ...]) -> weft.Tensor:
     rng = np.random.default_rng(0)
-    return weft.tensor((rng.standard_normal(shape) * 50).astype(np.float32)).to(dtype)
+    x = weft.tensor((rng.standard_normal(shape) * 50).astype(np.float32)).to(dtype)
+    return x * (1 + 2j) if dtype.is_complex else x
 
 
 def state() -> dict[str, Any]:

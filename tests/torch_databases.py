@@ -28,6 +28,9 @@ __all__ = ["agree", "differentiable", "module_db", "op_db", "same_gradients", "s
 
 #: Relative and absolute. (In float32 PyTorch's gradients of ctc_loss are off by 3e-5.)
 TOLERANCE = {"float32": (1e-4, 5e-5), "float64": (1e-7, 1e-9)}
+TOLERANCE.update(complex64=TOLERANCE["float32"], complex128=TOLERANCE["float64"])
+#: Of what is float32 among wider numbers.
+MIXED = (1e-4, 2e-4)
 
 
 #: At most about so many samples of an entry, evenly chosen: some have hundreds.
@@ -42,7 +45,7 @@ def taken_over(value: Any, leaves: list[Any], seen: dict[int, Any] | None = None
     """The same for weft; Tensors that require gradients are noted in ``leaves``."""
     seen = {} if seen is None else seen  # a Tensor given twice is one Tensor
     if isinstance(value, torch.Tensor):
-        ours = seen.setdefault(id(value), weft.tensor(value.detach().numpy()))
+        ours = seen.setdefault(id(value), weft.tensor(value.numpy(force=True)))
         if value.requires_grad:
             ours.requires_grad_()
             leaves.append(ours)
@@ -83,11 +86,14 @@ def agree(ours: Any, theirs: Any, dtype: str, values: bool = True) -> None:
     """Shapes, dtypes and, unless they are random, values."""
     mine, others = list(tensors_of(ours, weft.Tensor)), list(tensors_of(theirs, torch.Tensor))
     assert len(mine) == len(others)
-    rtol, atol = TOLERANCE[dtype]
     for a, b in zip(mine, others, strict=True):
         assert tuple(a.shape) == tuple(b.shape)
         assert str(a.dtype).removeprefix("weft.") == str(b.dtype).removeprefix("torch.")
         if values:
+            own = str(b.dtype).removeprefix("torch.")
+            rtol, atol = MIXED if "32" in own and "32" not in dtype else TOLERANCE[dtype]
+            if own == "bfloat16":  # NumPy has none
+                a, b = a.double(), b.double()
             np.testing.assert_allclose(a.detach(), b.numpy(force=True), rtol=rtol, atol=atol)
 
 
@@ -100,7 +106,12 @@ def gradients(lib: Any, outputs: list[Any], leaves: list[Any], factors: list[Any
 
 def random_factors(outputs: list[Any], seed: int) -> list[Any]:
     draw = np.random.default_rng(seed)
-    return [np.asarray(draw.normal(size=tuple(o.shape))) for o in outputs]
+    return [_random(draw, tuple(o.shape), o.is_complex()) for o in outputs]
+
+
+def _random(draw: Any, shape: Any, is_complex: bool) -> Any:
+    real = np.asarray(draw.normal(size=shape))
+    return real + 1j * draw.normal(size=shape) if is_complex else real
 
 
 def same_gradients(mine: Any, others: Any, dtype: str, twice: bool) -> None:

@@ -22,6 +22,8 @@ from .autograd.modes import (
 from .dtypes import (
     bfloat16,
     bool_ as bool,
+    complex64,
+    complex128,
     dtype,
     finfo,
     float8_e4m3fn,
@@ -47,6 +49,23 @@ from .engine.native.processors import get_num_threads, set_num_threads
 from .engine.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .graph.device import device
 from .replay import compile
+from .tensors.complex import (
+    adjoint,
+    angle,
+    complex,
+    conj,
+    conj_physical,
+    imag,
+    is_complex,
+    is_conj,
+    isreal,
+    polar,
+    real,
+    resolve_conj,
+    sgn,
+    view_as_complex,
+    view_as_real,
+)
 from .tensors.creation import (
     arange,
     as_tensor,
@@ -163,6 +182,7 @@ from .tensors.elementwise import (
     neg,
     neg as negative,
     positive,
+    positive as resolve_neg,
     pow,
     rad2deg,
     reciprocal,
@@ -242,17 +262,8 @@ from .tensors.legacy import (
 )
 from .tensors.lesser import (
     _assert as _assert,
-    adjoint,
-    angle,
-    conj,
-    conj as conj_physical,
-    conj as real,
-    conj as resolve_conj,
-    conj as resolve_neg,
     histc,
-    imag,
     index_reduce,
-    is_complex,
     is_nonzero,
     is_same_size,
     narrow_copy,
@@ -429,7 +440,6 @@ from .tensors.special import (
     hypot,
     isneginf,
     isposinf,
-    isreal,
     lcm,
     ldexp,
     log_softmax,
@@ -438,7 +448,6 @@ from .tensors.special import (
     logit,
     mvlgamma,
     polygamma,
-    sgn,
     signbit,
     sinc,
     softmax,
@@ -469,6 +478,7 @@ from .tensors.tensor import (
 
 double, float, half = float64, float32, float16
 long, int, short = int64, int32, int16
+cfloat, cdouble = complex64, complex128
 e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __version__ = "0.1.0"
@@ -528,8 +538,8 @@ if TYPE_CHECKING:
     from .nn.functional.dropout import dropout
 
 _SUBPACKAGES = (
-    *("amp", "autograd", "backends", "cuda", "distributions", "func", "linalg", "models", "nn"),
-    *("optim", "random", "special", "train", "utils"),
+    *("amp", "autograd", "backends", "cuda", "distributions", "fft", "func", "linalg", "models"),
+    *("nn", "optim", "random", "special", "train", "utils"),
 )
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 _OF_BACKENDS = ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms")
@@ -576,7 +586,8 @@ _OF_LAYERS = (
 #: What PyTorch has and weft has not, with what there is instead.
 _NOT_HERE = {
     "distributed": "weft runs in one process; a device mesh is not there yet",
-    "fft": "there are no complex tensors",
+    "chalf": "complex numbers are complex64 or complex128",
+    "complex32": "complex numbers are complex64 or complex128",
     "fx": "weft.explain shows what was recorded of a function",
     "jit": "there is no TorchScript; weft.compile records a function and runs it without Python",
     "mps": "weft computes on the CPU and, through JAX, on GPUs and TPUs",
@@ -704,9 +715,11 @@ __all__ = [
     "cartesian_prod",
     "cat",
     "cdist",
+    "cdouble",
     "ceil",
     "celu",
     "celu_",
+    "cfloat",
     "chain_matmul",
     "channel_shuffle",
     "channels_last",
@@ -723,6 +736,9 @@ __all__ = [
     "column_stack",
     "combinations",
     "compile",
+    "complex",
+    "complex64",
+    "complex128",
     "concat",
     "concatenate",
     "conj",
@@ -857,6 +873,7 @@ __all__ = [
     "inverse",
     "is_autocast_enabled",
     "is_complex",
+    "is_conj",
     "is_floating_point",
     "is_grad_enabled",
     "is_nonzero",
@@ -962,6 +979,7 @@ __all__ = [
     "pinverse",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "polar",
     "polygamma",
     "positive",
     "pow",
@@ -1089,6 +1107,8 @@ __all__ = [
     "var",
     "var_mean",
     "vdot",
+    "view_as_complex",
+    "view_as_real",
     "vmap",
     "vsplit",
     "vstack",

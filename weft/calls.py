@@ -30,6 +30,7 @@ from .graph.node import (
     type_of,
 )
 from .ops.accumulate import bundle
+from .ops.complex import conj
 from .ops.elementwise import mul, same
 
 #: A function of options, which are part of its key, and of nodes.
@@ -169,7 +170,7 @@ def _call_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     body: Body = node.sig.attrs
     if body.source is not None and body.source[0] is _of_element:
         slope = body.source[1][1]
-        return (mul(g, composed(slope, node.inputs[0])),)
+        return (mul(g, conj(composed(slope, node.inputs[0]))),)
     given, seeds = ((0,), (g,)) if len(body.outputs) == 1 else (g.sig.attrs[1], g.inputs)
     key = (tuple(want), given)
     if key not in body.derived:
@@ -216,5 +217,8 @@ def _part_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:
 
 
 _ALL = tuple(range(1024))  # (of those that there are: gradients compute from the inputs)
-_CALL = Op("call", _infer_call, _run_call, _call_rule, needs=_ALL)
-_PART = Op("part", _infer_part, lambda part, values: values[part.number], _part_rule)
+# (What is conjugated, the walk through their bodies says.)
+_CALL = Op("call", _infer_call, _run_call, _call_rule, needs=_ALL, analytic=False)
+_PART = Op(
+    "part", _infer_part, lambda part, values: values[part.number], _part_rule, analytic=False
+)

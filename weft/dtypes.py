@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import DTypeError, did_you_mean
 
-Number = bool | int | float
+Number = bool | int | float | complex
 
 
 def _ml_dtypes() -> Any:
@@ -26,6 +26,7 @@ class dtype:  # noqa: N801 (PyTorch's name)
         "category",
         "is_complex",
         "is_floating_point",
+        "is_inexact",
         "is_only_stored",
         "is_reduced",
         "is_signed",
@@ -35,10 +36,11 @@ class dtype:  # noqa: N801 (PyTorch's name)
 
     def __init__(self, name: str, category: int, itemsize: int, numpy: str | None = None) -> None:
         self.name = name
-        self.category = category  # 0 bool, 1 integer, 2 floating
+        self.category = category  # 0 bool, 1 integer, 2 floating, 3 complex
         self.itemsize = itemsize
         self.is_floating_point = category == 2
-        self.is_complex = False
+        self.is_complex = category == 3
+        self.is_inexact = category >= 2  # what divides, has roots and gradients
         self.is_signed = name not in ("bool", "uint8")
         # stored short, computed in float32
         self.is_reduced = self.is_floating_point and itemsize == 2
@@ -60,7 +62,18 @@ class dtype:  # noqa: N801 (PyTorch's name)
         return (_by_name, (self.name,))
 
     def to_real(self) -> dtype:
-        return self
+        """The dtype of the parts of a complex one; of a real one, itself."""
+        return _REAL_OF.get(self, self)
+
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts have this dtype; of 16-bit floats, complex64.
+
+        Raises:
+            DTypeError: for integers and bool.
+        """
+        if not self.is_inexact:
+            raise DTypeError(f"no complex dtype has parts of {self}: convert to a floating dtype")
+        return self if self.is_complex else _COMPLEX_OF.get(self, complex64)
 
 
 bool_ = dtype("bool", 0, 1, "?")
@@ -73,6 +86,8 @@ float16 = dtype("float16", 2, 2, "f2")
 bfloat16 = dtype("bfloat16", 2, 2)
 float32 = dtype("float32", 2, 4, "f4")
 float64 = dtype("float64", 2, 8, "f8")
+complex64 = dtype("complex64", 3, 8, "c8")
+complex128 = dtype("complex128", 3, 16, "c16")
 
 #: Of 8 bits (Micikevicius et al., 2022, arXiv:2209.05433; e8m0: powers of two, for scales, of the
 #: Open Compute Project's microscaling formats): to be stored, and multiplied by ``scaled_mm``.
@@ -84,9 +99,15 @@ FLOAT8 = tuple(
 )
 float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
 
-ALL = (bool_, uint8, int8, int16, int32, int64, *FLOAT8, float16, bfloat16, float32, float64)
+ALL = (
+    *(bool_, uint8, int8, int16, int32, int64, *FLOAT8, float16, bfloat16, float32, float64),
+    *(complex64, complex128),
+)
+_COMPLEX_OF = {float32: complex64, float64: complex128}
+_REAL_OF = {c: r for r, c in _COMPLEX_OF.items()}
 BY_NAME = {d.name: d for d in ALL}
 BY_NAME.update(double=float64, float=float32, half=float16, long=int64, int=int32, short=int16)
+BY_NAME.update(cfloat=complex64, cdouble=complex128)
 _PYTHON = {bool: bool_, int: int64, float: float32}
 _default = float32
 
@@ -107,6 +128,8 @@ def as_dtype(value: Any) -> dtype:
         return _default
     if value is bool or value is int:
         return _PYTHON[value]
+    if value is complex:
+        return _default.to_complex()
     name = value if isinstance(value, str) else None
     if name is None:
         try:
@@ -142,7 +165,7 @@ def set_default_dtype(d: Any) -> None:
 
 
 def of_number(value: Any) -> dtype:
-    """The dtype that a Python number has by itself: bool, int64 or the default float."""
+    """The dtype of a Python number by itself: bool, int64, the default float, or complex of it."""
     kind = value.__class__
     if kind is float:
         return _default
@@ -155,6 +178,8 @@ def of_number(value: Any) -> dtype:
         return int64
     if isinstance(value, (float, np.floating)):
         return _default
+    if isinstance(value, (complex, np.complexfloating)):
+        return _default.to_complex()
     raise DTypeError(f"a number is expected here, not {kind.__name__}")
 
 
@@ -170,8 +195,10 @@ def converted(array: Any, to: dtype) -> Any:
     """An array's values in another dtype, as PyTorch converts them.
 
     By way of int64 to integers, so that -1.0 becomes 255 in uint8; to 8-bit floats that have no
-    infinity, as the largest number.
+    infinity, as the largest number; of complex ones, the real part to real numbers.
     """
+    if array.dtype.kind == "c" and to.category in (1, 2):
+        array = array.real
     if to.category == 1 and array.dtype.kind not in "iub":
         return array.astype(np.int64).astype(to.numpy)
     if to.is_only_stored and array.dtype != to.numpy:
@@ -191,8 +218,10 @@ def promote(a: dtype, b: dtype) -> dtype:
         return a
     if a.is_only_stored or b.is_only_stored:
         raise only_stored(a if a.is_only_stored else b)
+    if a.is_complex and b.is_inexact:
+        return promote(a.to_real(), b.to_real()).to_complex()
     if a.category != b.category:
-        return a if a.category > b.category else b
+        return promote(b, a) if b.is_complex else a if a.category > b.category else b
     if a.is_floating_point:
         if a.itemsize == b.itemsize:  # float16 with bfloat16
             return float32
@@ -205,17 +234,23 @@ def promote(a: dtype, b: dtype) -> dtype:
 
 def promote_ranked(a: dtype, a_ndim: int, b: dtype, b_ndim: int) -> dtype:
     """Promotion of two operands, where a zero-dimensional one gives way within its category."""
-    if a_ndim == 0 and b_ndim > 0 and a.category <= b.category:
-        return b
-    if b_ndim == 0 and a_ndim > 0 and b.category <= a.category:
-        return a
+    if a_ndim == 0 and b_ndim > 0:
+        return _giving_way(b, a)
+    if b_ndim == 0 and a_ndim > 0:
+        return _giving_way(a, b)
     return promote(a, b)
+
+
+def _giving_way(a: dtype, b: dtype) -> dtype:
+    """The dtype of ``a`` unless ``b`` is of a higher category; complex parts are as ``a`` is."""
+    if b.category <= a.category:
+        return a
+    return a.to_complex() if b.is_complex and a.is_floating_point else b
 
 
 def with_number(a: dtype, value: Any) -> dtype:
     """The dtype of ``tensor op number``: the tensor's, unless the number's category is higher."""
-    n = of_number(value)
-    return a if n.category <= a.category else n
+    return _giving_way(a, of_number(value))
 
 
 # ---- ranges
@@ -223,6 +258,8 @@ def with_number(a: dtype, value: Any) -> dtype:
 
 class finfo:  # noqa: N801 (PyTorch's name)
     """The numbers that a floating dtype has: ``weft.finfo(weft.float16).max``.
+
+    Of a complex dtype, those of its parts.
 
     Args:
         type: by default the default dtype.
@@ -240,7 +277,7 @@ class finfo:  # noqa: N801 (PyTorch's name)
     """
 
     def __init__(self, type: Any = None) -> None:
-        of = get_default_dtype() if type is None else as_dtype(type)
+        of = get_default_dtype() if type is None else as_dtype(type).to_real()
         if not of.is_floating_point:
             raise TypeError(f"finfo is of floating dtypes: for {of} there is weft.iinfo")
         known = _ml_dtypes().finfo(of.numpy)

@@ -1,6 +1,11 @@
 """Reverse-mode differentiation of recorded nodes: the walk. The rules are with the ops.
 
 Gradients are nodes like any other, recorded as ops; computing them is a later run's business.
+
+Of a real number ``l`` to a complex ``z = x + iy`` the gradient is ``dl/dx + i dl/dy``, the
+direction of steepest ascent, as PyTorch has it. Through an analytic function it passes by the
+conjugate of the derivative, so rules that are written for real numbers do, given and giving
+conjugates.
 """
 
 from __future__ import annotations
@@ -13,8 +18,9 @@ from typing import Any
 from .engine.realize import Hold
 from .errors import GradientError
 from .graph.modes import grad_mode, on_behalf_of
-from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Node
+from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Grads, Node
 from .ops.accumulate import total
+from .ops.complex import conjugated
 from .ops.movement import reshape, to_device
 from .ops.reduce import sum_
 
@@ -172,9 +178,12 @@ def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -
     sig = node.sig
     grad = sig.op.grad
     assert grad is not None, node
-    for source, gi, wanted, kind in zip(
-        node.inputs, grad(node, g, want), want, sig.types, strict=True
-    ):
+    made: Grads
+    if sig.conjugated:
+        made = [None if x is None else conjugated(x) for x in grad(node, conjugated(g), want)]
+    else:
+        made = grad(node, g, want)
+    for source, gi, wanted, kind in zip(node.inputs, made, want, sig.types, strict=True):
         if wanted and gi is not None:
             if gi.type is not kind:
                 gi = unsum(gi, kind)

@@ -20,6 +20,9 @@ from weft.errors import CheckpointError, UnsupportedOp
 
 # ---- round trips
 
+#: Dtypes that the format has not.
+UNKNOWN = ("complex128", "float8_e4m3fnuz", "float8_e5m2fnuz")
+
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (2, 3, 5)])
 @pytest.mark.parametrize("dtype", ALL, ids=lambda d: d.name)
@@ -27,6 +30,11 @@ def test_every_dtype_and_shape_comes_back(
     dtype: Any, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     x = values(dtype, shape)
+    if dtype.name in UNKNOWN:
+        with pytest.raises(UnsupportedOp, match=f"'x' is of dtype {dtype.name}, which safetensors"):
+            weft.save({"x": x}, tmp_path / "x.safetensors")
+        assert not list(tmp_path.iterdir())
+        return
     weft.save({"x": x}, tmp_path / "x.safetensors")
     assert same(weft.load(tmp_path / "x.safetensors"), {"x": x})
 
@@ -185,7 +193,8 @@ def test_names_that_would_be_alike_are_kept_apart(tmp_path: Path) -> None:
 
 def test_the_safetensors_package_reads_a_flat_dict(tmp_path: Path) -> None:
     safetensors_numpy = pytest.importorskip("safetensors.numpy", reason="the format's own package")
-    obj = {d.name: values(d, (3,)) for d in ALL if d is not weft.bfloat16}
+    known = [d for d in ALL if hasattr(np, d.name) and d.name not in UNKNOWN]
+    obj = {d.name: values(d, (3,)) for d in known}
     weft.save(obj, tmp_path / "x.safetensors")
     read = safetensors_numpy.load_file(tmp_path / "x.safetensors")
     assert read.keys() == obj.keys()

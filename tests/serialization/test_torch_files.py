@@ -172,7 +172,6 @@ def test_a_file_without_checksums_is_read(torch: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda t: t.ones(2, dtype=t.complex64), "a tensor of dtype complex64"),
         (lambda t: t.ones(2, dtype=t.uint16), "a tensor of dtype uint16"),
         (lambda t: t.eye(2).to_sparse(), "a sparse tensor"),
         (lambda t: t.ones(2, device="meta"), "on the device 'meta'"),

@@ -61,15 +61,15 @@ class TestDataTypes:
         assert weft.zeros(1, dtype=name).dtype is weft.int32
 
     def test_python_types(self) -> None:
-        kinds = {bool: weft.bool, int: weft.int64, float: weft.float32}
+        kinds = {bool: weft.bool, int: weft.int64, float: weft.float32, complex: weft.complex64}
         for kind, dtype in kinds.items():
             assert weft.zeros(1, dtype=kind).dtype is dtype
 
     def test_unknown_dtypes(self) -> None:
         with pytest.raises(DTypeError, match=r"no dtype 'flaot32'. Did you mean 'float32'\?"):
             weft.zeros(1, dtype="flaot32")
-        with pytest.raises(DTypeError, match=r"no dtype 'complex64'.*It has bool, uint8"):
-            weft.zeros(1, dtype=np.complex64)
+        with pytest.raises(DTypeError, match=r"no dtype 'uint64'.*It has bool, uint8"):
+            weft.zeros(1, dtype=np.uint64)
 
     @pytest.mark.usefixtures("in_double")
     def test_default_dtype(self) -> None:
@@ -126,7 +126,6 @@ class TestTensor:
             ([1, None], TypeError, "takes numbers, not None"),
             ([[1], ["b"]], TypeError, "takes numbers, not 'b'"),
             ({"a": 1}, TypeError, "takes numbers, not {'a': 1}"),
-            (1j, DTypeError, "no dtype for a NumPy array of 'complex128'"),
             ([2**63], ValueError, f"{2**63} does not fit int64"),
             ([1, -(2**70)], ValueError, f"{-(2**70)} does not fit int64"),
         ],

@@ -91,7 +91,13 @@ class TestNumPy:
             assert x.tolist() == [65535]
 
     @pytest.mark.parametrize(
-        "array", [np.array([1j]), np.array([1], np.uint64), np.array(["a"]), np.array([None])]
+        "array",
+        [
+            np.array([1j], np.clongdouble),
+            np.array([1], np.uint64),
+            np.array(["a"]),
+            np.array([None]),
+        ],
     )
     def test_dtypes_that_weft_has_not(self, array: Any) -> None:
         with pytest.raises(DTypeError, match=r"NumPy array of '.*': convert it first"):

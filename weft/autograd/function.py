@@ -92,7 +92,11 @@ def _collect(node: Node, g: Node, want: Sequence[bool]) -> Grads:
 
 
 _output = Op(
-    "function_output", lambda k, value, call: value, lambda k, value, call: value, _collect
+    "function_output",
+    lambda k, value, call: value,
+    lambda k, value, call: value,
+    _collect,
+    analytic=False,  # (a user's rule is called with what the walk has)
 )
 _call = Op(
     "function",

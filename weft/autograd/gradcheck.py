@@ -1,4 +1,8 @@
-"""Gradients checked against numerical differences."""
+"""Gradients checked against numerical differences.
+
+Complex numbers are checked as pairs of real ones: of the real part and of the imaginary part, the
+gradients are PyTorch's, too, and together all that there is to know.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from ..dtypes import float64
 from ..errors import GradientError
+from ..tensors.complex import view_as_complex, view_as_real
 from ..tensors.core import TensorCore
 from ..tensors.creation import tensor
 from ..tensors.differentiate import grad
@@ -23,6 +28,32 @@ def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor
     result = function(*inputs)
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [r for r in results if isinstance(r, TensorCore) and r.is_floating_point()]  # type: ignore[attr-defined, misc]
+
+
+def _between_real(
+    function: Callable[..., Any], inputs: Sequence[Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The function as one from real numbers to real numbers, and its inputs."""
+    places = {k for k, x in enumerate(inputs) if _is_checked(x) and x.is_complex()}
+
+    def real(*values: Any) -> list[Any]:
+        given = [view_as_complex(v) if k in places else v for k, v in enumerate(values)]
+        result = function(*given)
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        return [_pairs(r) if isinstance(r, Tensor) and r.is_complex() else r for r in results]
+
+    return real, [
+        _pairs(x.detach()).clone().requires_grad_() if k in places else x
+        for k, x in enumerate(inputs)
+    ]
+
+
+def _is_checked(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def _pairs(x: Tensor) -> Tensor:
+    return view_as_real(x.resolve_conj())
 
 
 def _numerical(function: Callable[..., Any], inputs: list[Any], k: int, eps: float) -> list[Any]:
@@ -72,22 +103,24 @@ def gradcheck(
     """Do the gradients of ``func`` agree with central differences of step ``eps``?
 
     Args:
-        inputs: Tensors (those that require grad are checked; use float64) and other arguments.
+        inputs: Tensors (those that require grad are checked; use float64 or complex128) and other
+            arguments.
 
     Raises:
         GradcheckError: if not (unless ``raise_exception`` is False), naming output and input.
         ValueError: if no input requires grad.
     """
     arguments = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
-    places = [k for k, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
+    places = [k for k, x in enumerate(arguments) if _is_checked(x)]
     if not places:
         raise ValueError("gradcheck needs at least one input that requires grad")
     for k in places:
-        if arguments[k].dtype is not float64:
+        if arguments[k].dtype.to_real() is not float64:
             raise ValueError(
                 f"gradcheck: input {k} is {arguments[k].dtype}; differences need float64, "
-                "x.double()"
+                "x.double(), or complex128"
             )
+    func, arguments = _between_real(func, arguments)
     outputs = _outputs(func, arguments)
     for k in places:
         numerical = _numerical(func, arguments, k, eps)
@@ -121,13 +154,15 @@ def gradgradcheck(
 ) -> bool:
     """:func:`gradcheck` of the gradients of ``func``: are second derivatives right?"""
     arguments = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
-    places = [k for k, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
+    places = [k for k, x in enumerate(arguments) if _is_checked(x)]
+    func, arguments = _between_real(func, arguments)
     outputs = [o for o in _outputs(func, arguments) if o.requires_grad]
     if grad_outputs is None:
         draw = np.random.default_rng(0)
         seeds = [tensor(draw.uniform(0.5, 1.5, o.shape), requires_grad=True) for o in outputs]
     else:
-        seeds = list(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
+        given = grad_outputs if isinstance(grad_outputs, (tuple, list)) else [grad_outputs]
+        seeds = [_pairs(g).detach().requires_grad_() if g.is_complex() else g for g in given]
     count = len(arguments)
 
     def first(*values: Any) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ def compare(native: Outcome, reference: Outcome, work: Work) -> None:
     Raises:
         InternalError: two values of a node differ by more than rounding, naming it.
     """
-    kinds = [n.type.dtype for n in (*work.leaves, *work.order)]
+    kinds = [n.type.dtype.to_real() for n in (*work.leaves, *work.order)]
     # (what is float64 in the end has the rounding of any float32 on the way)
     tolerance = max([_RELATIVE[d.itemsize] for d in kinds if d.is_floating_point], default=0.0)
     # (a sum that cancels has the rounding of its terms, which are about as large as the leaves)
@@ -40,10 +40,14 @@ def compare(native: Outcome, reference: Outcome, work: Work) -> None:
 
 def _largest(value: Any) -> float:
     array = np.asarray(value)
-    if array.dtype.kind in "iubcO" or isinstance(value, Failure):
+    if array.dtype.kind in "iubO" or isinstance(value, Failure):
         return 0.0
-    sizes = np.abs(array.astype(np.float64))
+    sizes = np.abs(_wide(array))
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+
+
+def _wide(array: Any) -> Any:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _agree(ours: Any, theirs: Any, tolerance: float, scale: float) -> bool:
@@ -51,6 +55,6 @@ def _agree(ours: Any, theirs: Any, tolerance: float, scale: float) -> bool:
         return False
     if theirs.dtype.kind in "iub":
         return np.array_equal(ours, theirs)
-    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+    a, b = _wide(ours), _wide(theirs)
     scale = max(_largest(b), scale)
     return np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)

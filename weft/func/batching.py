@@ -240,9 +240,10 @@ def _whole_in_front(cuts: Any, size: int) -> Any:
 
 _RULES: dict[str, Rule] = {
     **dict.fromkeys([f.op.name for f in vars(ew).values() if hasattr(f, "op")], _broadcast),
+    **dict.fromkeys(("sgn", "complex", "real", "imag", "conj"), _broadcast),
     **dict.fromkeys(("where", "cast", "same", "detach", "polygamma", "to_device"), _broadcast),
     **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _broadcast),
-    **dict.fromkeys(("qr", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
+    **dict.fromkeys(("qr", "eig", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
     "over": _with_attrs(lambda attrs, size: attrs),
     "graft": _graft,
     "reshape": _with_attrs(lambda shape, size: (size, *shape)),
@@ -251,9 +252,10 @@ _RULES: dict[str, Rule] = {
     "slice": _with_attrs(_whole_in_front),
     "set_slice": _with_attrs(_whole_in_front),
     "cat": _with_attrs(lambda dim, size: dim + 1),
-    "cumsum": _with_attrs(lambda dim, size: dim + 1),
+    **dict.fromkeys(("cumsum", "rfft"), _with_attrs(lambda dim, size: dim + 1)),
     **dict.fromkeys(
-        ("sum", "max", "min", "argmax", "argmin", "argsort"), _with_attrs(_first_shifted)
+        ("sum", "max", "min", "argmax", "argmin", "argsort", "fft", "irfft"),
+        _with_attrs(_first_shifted),
     ),
     "take": _take,
     "put": _put,

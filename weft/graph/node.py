@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import config
 from ..dtypes import converted, dtype, of_number, only_stored
-from ..errors import DeviceError
+from ..errors import DeviceError, DTypeError
 from .device import CPU, device
 from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
 from .tracing import Live
@@ -106,11 +106,14 @@ class Op:
         needs: the inputs whose *values* ``grad`` reads; the others are not kept.
         needs_output: ``grad`` reads the node's own value.
         widen: 16-bit floats are computed in float32 and rounded once (not for mere moves).
+        analytic: the rule is that of an analytic function, written as for real numbers: for complex
+            ones the walk conjugates what it is given and what it gives.
         can_fail: the values can be wrong (an index out of range), so that running may raise.
         device: ``device(name, attrs, types)``: where the result is. ``infer`` need not say it.
     """
 
     __slots__ = (
+        "analytic",
         "can_fail",
         "device",
         "grad",
@@ -134,6 +137,7 @@ class Op:
         needs_output: bool = False,
         widen: bool = False,
         can_fail: bool = False,
+        analytic: bool = True,
         device: Callable[[str, Any, Sequence[TensorType]], device | None] = common_device,
     ) -> None:
         self.name = name
@@ -144,6 +148,7 @@ class Op:
         self.needs_output = needs_output
         self.widen = widen
         self.can_fail = can_fail
+        self.analytic = analytic
         self.device = device
         self.signatures: dict[Any, Any] = {}
         OPS[name] = self
@@ -159,12 +164,13 @@ OPS: dict[str, Op] = {}
 class Signature:
     """An op applied to attributes and input types. Interned: stands for itself in graph keys."""
 
-    __slots__ = ("attrs", "differentiable", "needs", "op", "type", "types")
+    __slots__ = ("attrs", "conjugated", "differentiable", "needs", "op", "type", "types")
     op: Op
     attrs: Any
     types: tuple[TensorType, ...]
     type: TensorType
     differentiable: bool
+    conjugated: bool  # the rule gets and gives conjugates: it is analytic, and this complex
     needs: tuple[int, ...]  # op.needs, as far as there are inputs
 
 
@@ -242,7 +248,8 @@ def sign(op: Op, attrs: Any, types: tuple[TensorType, ...], key: Any) -> Signatu
         out = type_of(out.shape, out.dtype, device)
     sig = Signature()
     sig.op, sig.attrs, sig.types, sig.type = op, attrs, types, out
-    sig.differentiable = op.grad is not None and out.dtype.is_floating_point
+    sig.differentiable = op.grad is not None and out.dtype.is_inexact
+    sig.conjugated = op.analytic and out.dtype.is_complex
     sig.needs = tuple([k for k in op.needs if k < len(types)])
     _signature_count += 1
     if _signature_count > _MAX_SIGNATURES:
@@ -405,6 +412,8 @@ def number(value: Any, kind: dtype | None = None, device: device | None = None) 
     sig, convert = found
     try:
         value = convert(value)
+    except TypeError:
+        raise DTypeError(f"the number {value} is complex: it does not fit {kind}") from None
     except OverflowError:  # as C does, and PyTorch: keep the low bits
         value = np.array(int(value) & ((1 << 64) - 1), np.uint64).astype(kind.numpy)[()]
     node = Node()

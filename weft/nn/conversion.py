@@ -65,18 +65,18 @@ def to(self: M, *args: Any, **kwargs: Any) -> M:
     Integer ones keep their dtype. Changes this module and returns it.
 
     Raises:
-        TypeError: for a dtype that is not floating, or arguments that mean nothing.
+        TypeError: for a dtype that is neither floating nor complex, or arguments that mean nothing.
         DeviceError: for a device that is not there, saying what to install.
     """
     wanted, place = _wanted(self, args, kwargs)
     if wanted is None:
         return self if place is None else self._apply(lambda t: t.to(place))
-    if not wanted.is_floating_point:
+    if not wanted.is_inexact:
         raise TypeError(
             "nn.Module.to only accepts floating point or complex dtypes, but got desired "
             f"dtype={wanted}. For the inputs write x.to({wanted})"
         )
-    return self._apply(lambda t: t.to(place, wanted if t.is_floating_point() else None))
+    return self._apply(lambda t: t.to(place, wanted if t.dtype.is_inexact else None))
 
 
 def _wanted(

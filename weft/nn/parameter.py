@@ -56,9 +56,9 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Self:
         node = _values_of(data, cls.__name__)
-        if requires_grad and not node.type.dtype.is_floating_point:
+        if requires_grad and not node.type.dtype.is_inexact:
             raise GradientError(
-                f"nn.{cls.__name__}: only floating tensors can require gradients, not "
+                f"nn.{cls.__name__}: only floating and complex tensors can require gradients, not "
                 f"{node.type.dtype}. Convert it, nn.{cls.__name__}(x.float()); or pass "
                 "requires_grad=False; or keep it as a buffer, self.register_buffer(name, x)"
             )

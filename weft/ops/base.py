@@ -14,7 +14,7 @@ from ..dtypes import bool_, dtype
 from ..errors import DTypeError, IndexOutOfRange, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record1, record2, type_of
 
-Value = Node | bool | int | float
+Value = Node | bool | int | float | complex
 Unary = Callable[[Node], Node]
 Binary = Callable[[Node, Value], Node]
 
@@ -63,8 +63,29 @@ def _no_bool(name: str, x: TensorType) -> None:
         raise DTypeError(f"{name} is not defined for {bool_}; use ~x or .logical_not() for masks")
 
 
+def _only_inexact(name: str, x: TensorType) -> None:
+    if not x.dtype.is_inexact:
+        raise DTypeError(f"{name} takes a floating or complex dtype, not {x.dtype}")
+
+
+def no_complex(name: str, x: TensorType) -> None:
+    """
+    Raises:
+        DTypeError: for complex numbers, which have no order.
+    """
+    if x.dtype.is_complex:
+        raise DTypeError(
+            f"{name} is not defined for {x.dtype}: take x.abs(), x.real or x.imag, which are real"
+        )
+
+
+def _only_ordered(name: str, x: TensorType) -> None:
+    _no_bool(name, x)
+    no_complex(name, x)
+
+
 def _only_integral(name: str, x: TensorType) -> None:
-    if x.dtype.is_floating_point:
+    if x.dtype.is_inexact:
         raise DTypeError(f"{name} takes integers or bool, not {x.dtype}")
 
 
@@ -82,14 +103,19 @@ def unary(
     grad: Callable[..., Node] | None = None,
     needs: str = "x",
     check: Check | None = None,
-    out: dtype | None = None,
+    out: dtype | Callable[[dtype], dtype] | None = None,
 ) -> Callable[[Node], Node]:
-    """An elementwise op of one input, with ``grad(g, x)``, ``grad(g, y)`` or ``grad(g)``."""
+    """An elementwise op of one input, with ``grad(g, x)``, ``grad(g, y)`` or ``grad(g)``.
+
+    ``out``: the result's dtype, or how it follows from the input's; the same by default.
+    """
 
     def infer(attrs: None, x: TensorType) -> TensorType:
         if check is not None:
             check(name, x)
-        return x if out is None else type_of(x.shape, out)
+        if out is None:
+            return x
+        return type_of(x.shape, out if isinstance(out, dtype) else out(x.dtype))
 
     def rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:
         assert grad is not None
@@ -118,7 +144,15 @@ def unary(
 def float_unary(
     name: str, reference: Callable[..., Any], grad: Callable[..., Node] | None, needs: str = "x"
 ) -> Callable[[Node], Node]:
+    """Of real numbers."""
     return unary(name, reference, grad, needs, _only_float)
+
+
+def analytic_unary(
+    name: str, reference: Callable[..., Any], grad: Callable[..., Node] | None, needs: str = "x"
+) -> Callable[[Node], Node]:
+    """Of real and complex numbers."""
+    return unary(name, reference, grad, needs, _only_inexact)
 
 
 def binary(

@@ -12,7 +12,7 @@ import numpy as np
 from ..dtypes import int64
 from ..errors import DataError, DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, record2, type_of
-from .base import MixedDtypes, broadcast
+from .base import MixedDtypes, broadcast, no_complex
 from .movement import swap_last
 
 # ---- matrix product
@@ -394,6 +394,7 @@ def _reference_max_pool_put(p: Pool, x: Any, g: Any) -> Any:
 
 
 def _infer_max_pool(p: Pool, x: TensorType, values: TensorType | None = None) -> TensorType:
+    no_complex("max_pool", x)
     out = _out_sizes("max_pool", p.window, x.shape[2:], p.kernel)
     return type_of((*x.shape[:2], *out), (values or x).dtype)
 

@@ -17,14 +17,19 @@ from .base import (
     Value,
     _no_bool,
     _only_float,
+    _only_inexact,
     _only_integer,
     _only_integral,
+    _only_ordered,
+    analytic_unary,
     as_node,
     binary,
     broadcast,
     float_unary,
+    no_complex,
     unary,
 )
+from .complex import conj, only_complex, real
 from .movement import zeros
 
 # ---- arithmetic
@@ -42,7 +47,7 @@ div: Binary = binary(
     np.true_divide,
     (lambda g, a, b, y: div(g, b), lambda g, a, b, y: neg(div(mul(g, y), b))),
     needs="by",
-    check=_only_float,
+    check=_only_inexact,
 )
 neg: Unary = unary("neg", np.negative, lambda g: neg(g), "", _no_bool)
 
@@ -63,19 +68,19 @@ floor_div: Binary = binary(
     _integer_safe(np.floor_divide),
     (lambda g, a, b, y: zeros(g.type), lambda g, a, b, y: zeros(g.type)),
     needs="",
-    check=_no_bool,
+    check=_only_ordered,
 )
 remainder: Binary = binary(
     "remainder",
     _integer_safe(np.remainder),
     (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, floor(div(a, b))))),
-    check=_no_bool,
+    check=_only_ordered,
 )
 fmod: Binary = binary(
     "fmod",
     _integer_safe(np.fmod),
     (lambda g, a, b, y: g, lambda g, a, b, y: neg(mul(g, trunc(div(a, b))))),
-    check=_no_bool,
+    check=_only_ordered,
 )
 for _f in (floor_div, remainder, fmod):
     _f.op.can_fail = True  # type: ignore[attr-defined]
@@ -103,7 +108,7 @@ def _pow_grad_base(g: Node, a: Node, b: Node, y: Node) -> Node:
 def _pow_grad_exponent(g: Node, a: Node, b: Node, y: Node) -> Node:
     # y * log(a), and 0 where a is 0 and b is not negative
     slope = mul(y, log(a))
-    return mul(g, where(logical_and(eq(a, 0), ge(b, 0)), 0, slope))
+    return mul(g, where(logical_and(eq(a, 0), ge(real(b), 0)), 0, slope))
 
 
 pow_: Binary = binary("pow", _pow, (_pow_grad_base, _pow_grad_exponent), needs="aby")
@@ -125,6 +130,7 @@ maximum: Binary = binary(
         lambda g, a, b, y: _masked(_tie(g, a, b), ge(a, b)),
         lambda g, a, b, y: _masked(_tie(g, a, b), ge(b, a)),
     ),
+    check=no_complex,
 )
 minimum: Binary = binary(
     "minimum",
@@ -133,6 +139,7 @@ minimum: Binary = binary(
         lambda g, a, b, y: _masked(_tie(g, a, b), le(a, b)),
         lambda g, a, b, y: _masked(_tie(g, a, b), le(b, a)),
     ),
+    check=no_complex,
 )
 atan2: Binary = binary(
     "atan2",
@@ -157,43 +164,63 @@ gcd: Binary = binary("gcd", np.gcd, check=_only_integer)
 
 # ---- functions of one argument
 
-exp: Unary = float_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
-exp2: Unary = float_unary("exp2", np.exp2, lambda g, y: mul(g, mul(y, math.log(2))), "y")
-expm1: Unary = float_unary("expm1", np.expm1, lambda g, y: mul(g, add(y, 1)), "y")
-log: Unary = float_unary("log", np.log, lambda g, x: div(g, x))
-log2: Unary = float_unary("log2", np.log2, lambda g, x: div(g, mul(x, math.log(2))))
-log10: Unary = float_unary("log10", np.log10, lambda g, x: div(g, mul(x, math.log(10))))
-log1p: Unary = float_unary("log1p", np.log1p, lambda g, x: div(g, add(x, 1)))
-sqrt: Unary = float_unary("sqrt", np.sqrt, lambda g, y: div(g, mul(y, 2)), "y")
-rsqrt: Unary = float_unary(
+
+def _exp2(x: Any) -> Any:
+    # (NumPy's own is of real numbers only)
+    return np.exp(x * math.log(2)) if np.result_type(x).kind == "c" else np.exp2(x)
+
+
+exp: Unary = analytic_unary("exp", np.exp, lambda g, y: mul(g, y), "y")
+exp2: Unary = analytic_unary("exp2", _exp2, lambda g, y: mul(g, mul(y, math.log(2))), "y")
+expm1: Unary = analytic_unary("expm1", np.expm1, lambda g, y: mul(g, add(y, 1)), "y")
+log: Unary = analytic_unary("log", np.log, lambda g, x: div(g, x))
+log2: Unary = analytic_unary("log2", np.log2, lambda g, x: div(g, mul(x, math.log(2))))
+log10: Unary = analytic_unary("log10", np.log10, lambda g, x: div(g, mul(x, math.log(10))))
+log1p: Unary = analytic_unary("log1p", np.log1p, lambda g, x: div(g, add(x, 1)))
+sqrt: Unary = analytic_unary("sqrt", np.sqrt, lambda g, y: div(g, mul(y, 2)), "y")
+rsqrt: Unary = analytic_unary(
     "rsqrt",
     lambda x: np.reciprocal(np.sqrt(x)),
     lambda g, y: mul(mul(g, -0.5), mul(y, mul(y, y))),
     "y",
 )
-reciprocal: Unary = float_unary(
+reciprocal: Unary = analytic_unary(
     "reciprocal", np.reciprocal, lambda g, y: neg(mul(g, mul(y, y))), "y"
 )
-sin: Unary = float_unary("sin", np.sin, lambda g, x: mul(g, cos(x)))
-cos: Unary = float_unary("cos", np.cos, lambda g, x: neg(mul(g, sin(x))))
-tan: Unary = float_unary("tan", np.tan, lambda g, y: mul(g, add(mul(y, y), 1)), "y")
-asin: Unary = float_unary(
+sin: Unary = analytic_unary("sin", np.sin, lambda g, x: mul(g, cos(x)))
+cos: Unary = analytic_unary("cos", np.cos, lambda g, x: neg(mul(g, sin(x))))
+tan: Unary = analytic_unary("tan", np.tan, lambda g, y: mul(g, add(mul(y, y), 1)), "y")
+asin: Unary = analytic_unary(
     "asin", np.arcsin, lambda g, x: mul(g, rsqrt(sub(as_node(1, x), mul(x, x))))
 )
-acos: Unary = float_unary(
+acos: Unary = analytic_unary(
     "acos", np.arccos, lambda g, x: neg(mul(g, rsqrt(sub(as_node(1, x), mul(x, x)))))
 )
-atan: Unary = float_unary("atan", np.arctan, lambda g, x: div(g, add(mul(x, x), 1)))
-sinh: Unary = float_unary("sinh", np.sinh, lambda g, x: mul(g, cosh(x)))
-cosh: Unary = float_unary("cosh", np.cosh, lambda g, x: mul(g, sinh(x)))
-tanh: Unary = float_unary("tanh", np.tanh, lambda g, y: mul(g, sub(as_node(1, y), mul(y, y))), "y")
-asinh: Unary = float_unary("asinh", np.arcsinh, lambda g, x: mul(g, rsqrt(add(mul(x, x), 1))))
-acosh: Unary = float_unary("acosh", np.arccosh, lambda g, x: mul(g, rsqrt(sub(mul(x, x), 1))))
-atanh: Unary = float_unary("atanh", np.arctanh, lambda g, x: div(g, sub(as_node(1, x), mul(x, x))))
+atan: Unary = analytic_unary("atan", np.arctan, lambda g, x: div(g, add(mul(x, x), 1)))
+sinh: Unary = analytic_unary("sinh", np.sinh, lambda g, x: mul(g, cosh(x)))
+cosh: Unary = analytic_unary("cosh", np.cosh, lambda g, x: mul(g, sinh(x)))
+tanh: Unary = analytic_unary(
+    "tanh", np.tanh, lambda g, y: mul(g, sub(as_node(1, y), mul(y, y))), "y"
+)
+asinh: Unary = analytic_unary("asinh", np.arcsinh, lambda g, x: mul(g, rsqrt(add(mul(x, x), 1))))
+
+
+def _acosh_grad(g: Node, x: Node) -> Node:
+    if x.type.dtype.is_complex:  # the root of a product is not always the product of the roots
+        return mul(g, mul(rsqrt(sub(x, 1)), rsqrt(add(x, 1))))
+    return mul(g, rsqrt(sub(mul(x, x), 1)))
+
+
+acosh: Unary = analytic_unary("acosh", np.arccosh, _acosh_grad)
+atanh: Unary = analytic_unary(
+    "atanh", np.arctanh, lambda g, x: div(g, sub(as_node(1, x), mul(x, x)))
+)
 
 
 def _sigmoid(x: Any) -> Any:
     # 1/(1+e^-x) without overflow on either side
+    if np.result_type(x).kind == "c":
+        return 1 / (1 + np.exp(-x))
     z = np.exp(-np.abs(x))
     return np.where(np.less(x, 0), z, 1) / (1 + z)
 
@@ -207,10 +234,12 @@ def _typed(f: Any) -> Any:
     return reference
 
 
-sigmoid: Unary = float_unary(
+sigmoid: Unary = analytic_unary(
     "sigmoid", _typed(_sigmoid), lambda g, y: mul(g, mul(y, sub(as_node(1, y), y))), "y"
 )
-relu: Unary = unary("relu", lambda x: np.maximum(x, 0), lambda g, y: relu_mask(g, y), "y", _no_bool)
+relu: Unary = unary(
+    "relu", lambda x: np.maximum(x, 0), lambda g, y: relu_mask(g, y), "y", _only_ordered
+)
 # g where y > 0: relu's gradient as one op, so that a long chain of them stays one op each
 relu_mask: Binary = binary(
     "relu_mask",
@@ -343,7 +372,16 @@ erfinv: Unary = float_unary(
     "y",
 )
 
-abs_: Unary = unary("abs", np.abs, lambda g, x: mul(g, sign(x)), "x", _no_bool)
+
+# (The gradient is real, as the value is, and the direction may be complex.)
+abs_: Unary = unary(
+    "abs",
+    np.abs,
+    lambda g, x: mul(cast(g, x.type.dtype), sgn(x)),
+    "x",
+    _no_bool,
+    dtype.to_real,
+)
 
 
 def _sign(x: Any) -> Any:
@@ -353,7 +391,36 @@ def _sign(x: Any) -> Any:
     return np.where(np.equal(x, x), np.sign(x), np.zeros((), np.result_type(x)))
 
 
-sign: Unary = unary("sign", _sign, lambda g: zeros(g.type), "")
+sign: Unary = unary("sign", _sign, lambda g: zeros(g.type), "", no_complex)
+
+
+def _infer_sgn(attrs: None, x: TensorType) -> TensorType:
+    only_complex("sgn", x.dtype)
+    return x
+
+
+def _reference_sgn(x: Any) -> Any:
+    size = np.abs(x)
+    return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
+
+
+def _grad_sgn(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    """What is across the direction, by the size."""
+    size = abs_(node.inputs[0])
+    along = mul(cast(real(mul(g, conj(node))), g.type.dtype), node)
+    none = eq(size, 0)
+    size = cast(where(none, 1, size), g.type.dtype)
+    return (where(none, 0, div(sub(g, along), size)),)
+
+
+_sgn = Op(
+    "sgn", _infer_sgn, _reference_sgn, _grad_sgn, needs=(0,), needs_output=True, analytic=False
+)
+
+
+def sgn(x: Node) -> Node:
+    """The direction ``x / |x|``, or 0; of real numbers, the sign."""
+    return record1(_sgn, x) if x.type.dtype.is_complex else sign(x)
 
 
 def _rounding(f: Any) -> Any:
@@ -361,19 +428,19 @@ def _rounding(f: Any) -> Any:
     return lambda x: x if np.result_type(x).kind in "iub" else f(x)
 
 
-floor: Unary = unary("floor", _rounding(np.floor), lambda g: zeros(g.type), "", _no_bool)
-ceil: Unary = unary("ceil", _rounding(np.ceil), lambda g: zeros(g.type), "", _no_bool)
-trunc: Unary = unary("trunc", _rounding(np.trunc), lambda g: zeros(g.type), "", _no_bool)
-round_: Unary = unary("round", _rounding(np.rint), lambda g: zeros(g.type), "", _no_bool)
+floor: Unary = unary("floor", _rounding(np.floor), lambda g: zeros(g.type), "", _only_ordered)
+ceil: Unary = unary("ceil", _rounding(np.ceil), lambda g: zeros(g.type), "", _only_ordered)
+trunc: Unary = unary("trunc", _rounding(np.trunc), lambda g: zeros(g.type), "", _only_ordered)
+round_: Unary = unary("round", _rounding(np.rint), lambda g: zeros(g.type), "", _only_ordered)
 
 # ---- comparison and logic
 
 eq: Binary = binary("eq", np.equal, out=bool_)
 ne: Binary = binary("ne", np.not_equal, out=bool_)
-lt: Binary = binary("lt", np.less, out=bool_)
-le: Binary = binary("le", np.less_equal, out=bool_)
-gt: Binary = binary("gt", np.greater, out=bool_)
-ge: Binary = binary("ge", np.greater_equal, out=bool_)
+lt: Binary = binary("lt", np.less, check=no_complex, out=bool_)
+le: Binary = binary("le", np.less_equal, check=no_complex, out=bool_)
+gt: Binary = binary("gt", np.greater, check=no_complex, out=bool_)
+ge: Binary = binary("ge", np.greater_equal, check=no_complex, out=bool_)
 logical_and: Binary = binary("logical_and", np.logical_and, out=bool_)
 logical_or: Binary = binary("logical_or", np.logical_or, out=bool_)
 logical_xor: Binary = binary("logical_xor", np.logical_xor, out=bool_)

@@ -16,16 +16,27 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import float32, float64, int64
+from ..dtypes import int64
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 from .base import broadcast
+from .complex import complex_, conj, imag, real
 from .contract import matmul
-from .elementwise import abs_, add, detach, div, eq, gt, mul, neg, reciprocal, sub, where
+from .elementwise import abs_, add, cast, detach, div, eq, gt, mul, neg, reciprocal, sub, where
 from .movement import arange, concat, expand, reshape, slice_, swap_last, zeros
 from .reduce import sum_
 
 # ---- parts and constants
+
+
+def adjoint(x: Node) -> Node:
+    """The matrices transposed, and conjugated."""
+    return conj(swap_last(x))
+
+
+def _real(x: Node) -> Node:
+    """The real part, in the dtype of ``x``."""
+    return cast(real(x), x.type.dtype)
 
 
 def _rows(x: Node, start: int, stop: int) -> Node:
@@ -43,6 +54,12 @@ def _masked(x: Node, name: str) -> Node:
     return where(eq(row, column) if name == "diagonal" else gt(row, column), x, 0)
 
 
+def hermitian(x: Node) -> Node:
+    """Square matrices with the adjoint of their lower triangle in place of the upper one."""
+    below = _masked(x, "below")
+    return add(add(below, adjoint(below)), _masked(_real(x), "diagonal"))
+
+
 def _row_vector(x: Node) -> Node:
     """``[*, k]`` as ``[*, 1, k]``: to multiply columns by."""
     return reshape(x, (*x.type.shape[:-1], 1, x.type.shape[-1]))
@@ -54,8 +71,11 @@ def _column_vector(x: Node) -> Node:
 
 
 def _check_matrices(name: str, x: TensorType, square: bool = True) -> None:
-    if x.dtype not in (float32, float64):
-        raise DTypeError(f"{name} takes float32 or float64, not {x.dtype}: convert with .to()")
+    if not x.dtype.is_inexact or x.dtype.is_reduced:
+        raise DTypeError(
+            f"{name} takes float32, float64 or their complex dtypes, not {x.dtype}: convert with "
+            ".to()"
+        )
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         kind = "square matrices" if square else "matrices"
         raise ShapeError(f"{name} takes {kind}, not shape {list(x.shape)}")
@@ -125,8 +145,19 @@ def _infer_det(attrs: None, x: TensorType) -> TensorType:
 
 
 def _grad_logabsdet(node: Node, g: Node, want: Sequence[bool]) -> Grads:
-    factor = reshape(g, (*g.type.shape, 1, 1))
-    return (mul(factor, swap_last(inverse_matrix(node.inputs[0]))),)
+    (x,) = node.inputs
+    factor = reshape(cast(g, x.type.dtype), (*g.type.shape, 1, 1))
+    return (mul(factor, adjoint(inverse_matrix(x))),)
+
+
+def _grad_signdet(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    """Of complex matrices, the determinant's angle turns by the imaginary part of tr(x^-1 dx)."""
+    (x,) = node.inputs
+    if not x.type.dtype.is_complex:
+        return (zeros(x.type),)
+    turn = neg(imag(mul(conj(g), node)))
+    factor = reshape(complex_(zeros(turn.type), turn), (*turn.type.shape, 1, 1))
+    return (mul(factor, adjoint(inverse_matrix(x))),)
 
 
 def _grad_det(node: Node, g: Node, want: Sequence[bool]) -> Grads:
@@ -138,7 +169,8 @@ def _grad_det(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     x = node.inputs[0]
     size = div(sum_(abs_(x), (x.type.ndim - 2, x.type.ndim - 1)), x.type.shape[-1] or 1)
     step = mul(where(eq(size, 0), 1, size), sqrt(np.finfo(x.type.dtype.numpy).eps))
-    aside = reshape(where(eq(node, 0), detach(step), 0), (*node.type.shape, 1, 1))
+    step = cast(detach(step), x.type.dtype)
+    aside = reshape(where(eq(node, 0), step, 0), (*node.type.shape, 1, 1))
     beside = add(x, mul(_eye(x), aside))
     factor = reshape(mul(g, det(beside)), aside.type.shape)
     return (mul(factor, swap_last(inverse_matrix(beside))),)
@@ -154,7 +186,7 @@ _det = Op(
 )
 _logabsdet = Op(
     "logabsdet",
-    _infer_det,
+    lambda attrs, x: type_of(_infer_det(attrs, x).shape, x.dtype.to_real()),
     lambda x: np.linalg.slogdet(x)[1],
     _grad_logabsdet,
     needs=(0,),
@@ -163,7 +195,10 @@ _signdet = Op(
     "signdet",
     _infer_det,
     lambda x: np.linalg.slogdet(x)[0],
-    lambda n, g, want: (zeros(n.sig.types[0]),),
+    _grad_signdet,
+    needs=(0,),
+    needs_output=True,
+    analytic=False,
 )
 
 
@@ -195,11 +230,11 @@ def _half(x: Node) -> Node:
 
 def _grad_cholesky(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     lower = node
-    turned = swap_last(lower)
+    turned = adjoint(lower)
     inner = _half(matmul(turned, g))
     left = solve(turned, inner)
-    y = swap_last(solve(turned, swap_last(left)))
-    return (mul(add(y, swap_last(y)), 0.5),)
+    y = adjoint(solve(turned, adjoint(left)))
+    return (mul(add(y, adjoint(y)), 0.5),)
 
 
 _cholesky = Op(
@@ -209,11 +244,12 @@ _cholesky = Op(
     _grad_cholesky,
     needs_output=True,
     can_fail=True,
+    analytic=False,
 )
 
 
 def cholesky(x: Node) -> Node:
-    """The lower triangular ``l`` with ``l @ l.T = x``; ``x`` counts as symmetric."""
+    """The lower triangular ``l`` with ``l @ l.mH = x``; ``x`` counts as Hermitian."""
     return record1(_cholesky, x)
 
 
@@ -233,11 +269,11 @@ def _grad_qr(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     end = node.type.shape[-2]
     q, r = _rows(node, 0, m), _rows(node, m, end)
     at_q, at_r = _rows(g, 0, m), _rows(g, m, end)
-    inner = sub(matmul(r, swap_last(at_r)), matmul(swap_last(at_q), q))
+    inner = sub(matmul(r, adjoint(at_r)), matmul(adjoint(at_q), q))
     below = _masked(inner, "below")
-    symmetric = add(add(below, swap_last(below)), _masked(inner, "diagonal"))
+    symmetric = add(add(below, adjoint(below)), _masked(_real(inner), "diagonal"))
     total = add(at_q, matmul(q, symmetric))
-    return (swap_last(solve(r, swap_last(total))),)
+    return (adjoint(solve(r, adjoint(total))),)
 
 
 _qr = Op(
@@ -246,6 +282,7 @@ _qr = Op(
     lambda x: np.concatenate(np.linalg.qr(x), axis=-2),
     _grad_qr,
     needs_output=True,
+    analytic=False,
 )
 
 
@@ -270,7 +307,7 @@ def qr(x: Node) -> tuple[Node, Node]:
     q = _rows(packed, 0, m)
     r = _rows(packed, m, packed.type.shape[-2])
     if m < n:
-        rest = matmul(swap_last(q), _columns(x, m, n))
+        rest = matmul(adjoint(q), _columns(x, m, n))
         r = concat((r, rest), x.type.ndim - 1)
     return q, r
 
@@ -298,20 +335,71 @@ def _reciprocals(differences: Node) -> Node:
 def _grad_eigh(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     n = node.sig.types[0].shape[-1]
     vectors, at_vectors = _columns(node, 0, n), _columns(g, 0, n)
-    column, at_values = _columns(node, n, n + 1), _columns(g, n, n + 1)
+    column, at_values = _columns(node, n, n + 1), _real(_columns(g, n, n + 1))
     gaps = sub(swap_last(column), column)
-    inner = mul(matmul(swap_last(vectors), at_vectors), _reciprocals(gaps))
+    inner = mul(matmul(adjoint(vectors), at_vectors), _reciprocals(gaps))
     diagonal = _masked(expand(at_values, inner.type.shape), "diagonal")
-    return (matmul(matmul(vectors, add(inner, diagonal)), swap_last(vectors)),)
+    return (matmul(matmul(vectors, add(inner, diagonal)), adjoint(vectors)),)
 
 
-_eigh = Op("eigh", _infer_eigh, _reference_eigh, _grad_eigh, needs_output=True)
+_eigh = Op("eigh", _infer_eigh, _reference_eigh, _grad_eigh, needs_output=True, analytic=False)
 
 
 def eigh(x: Node, triangle: str) -> tuple[Node, Node]:
     """Eigenvalues, ascending, and eigenvectors in columns; triangle "L" or "U" of ``x`` is read."""
     n = x.type.shape[-1]
     packed = record1(_eigh, x, triangle)
+    values = reshape(_columns(packed, n, n + 1), x.type.shape[:-1])
+    return real(values), _columns(packed, 0, n)
+
+
+# ---- eigenvalues of any matrices
+
+
+def _infer_eig(attrs: None, x: TensorType) -> TensorType:
+    _check_matrices("eig", x)
+    return type_of((*x.shape[:-1], x.shape[-1] + 1), x.dtype.to_complex())
+
+
+def _reference_eig(x: Any) -> Any:
+    values, vectors = _failed("the eigenvalues do not converge", np.linalg.eig, x)
+    packed = np.concatenate([vectors, values[..., None]], axis=-1)
+    return packed.astype(np.result_type(x, np.complex64), copy=False)
+
+
+def _grad_eig(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    """Of vectors of length 1. (Boeddeker et al., "On the computation of complex-valued gradients
+    with application to statistically optimum beamforming", 2017.)
+    """
+    kind = node.sig.types[0]
+    n = kind.shape[-1]
+    vectors, at_vectors = _columns(node, 0, n), _columns(g, 0, n)
+    column, at_values = _columns(node, n, n + 1), _columns(g, n, n + 1)
+    turned = adjoint(vectors)
+    inner = matmul(turned, at_vectors)
+    along = matmul(matmul(turned, vectors), _masked(_real(inner), "diagonal"))
+    gaps = conj(sub(swap_last(column), column))
+    inner = mul(sub(inner, along), _reciprocals(gaps))
+    diagonal = _masked(expand(at_values, inner.type.shape), "diagonal")
+    found = solve(turned, matmul(add(inner, diagonal), turned))
+    return (cast(found, kind.dtype),)
+
+
+_eig = Op(
+    "eig",
+    _infer_eig,
+    _reference_eig,
+    _grad_eig,
+    needs_output=True,
+    can_fail=True,
+    analytic=False,
+)
+
+
+def eig(x: Node) -> tuple[Node, Node]:
+    """Eigenvalues and eigenvectors in columns, complex, of any square matrices."""
+    n = x.type.shape[-1]
+    packed = record1(_eig, x)
     return reshape(_columns(packed, n, n + 1), x.type.shape[:-1]), _columns(packed, 0, n)
 
 
@@ -355,21 +443,25 @@ def _grad_svd(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     # Of full matrices, only the columns that belong to singular values have gradients.
     u, s, vh = _first(_svd_parts(full, kind, node), min(m, n))
     at_u, at_s, at_vh = _first(_svd_parts(full, kind, g), min(m, n))
-    v, at_v = swap_last(vh), swap_last(at_vh)
+    at_s = _real(at_s)
+    v, at_v = adjoint(vh), adjoint(at_vh)
     squares = mul(s, s)
     weights = _reciprocals(sub(_row_vector(squares), _column_vector(squares)))
-    left = mul(_skew(matmul(swap_last(u), at_u)), weights)
-    right = mul(_skew(matmul(swap_last(v), at_v)), weights)
+    skew = _skew(matmul(adjoint(u), at_u))
+    left = mul(skew, weights)
+    right = mul(_skew(matmul(adjoint(v), at_v)), weights)
     inner = add(mul(left, _row_vector(s)), mul(_column_vector(s), right))
     inner = add(inner, _masked(expand(_row_vector(at_s), inner.type.shape), "diagonal"))
+    if kind.dtype.is_complex:  # a pair of vectors turns together
+        inner = add(inner, _masked(div(mul(skew, 0.5), _row_vector(s)), "diagonal"))
     total = matmul(matmul(u, inner), vh)
     if m > n:
         scaled = div(at_u, _row_vector(s))
-        total = add(total, matmul(sub(scaled, matmul(u, matmul(swap_last(u), scaled))), vh))
+        total = add(total, matmul(sub(scaled, matmul(u, matmul(adjoint(u), scaled))), vh))
     if n > m:
         scaled = div(at_v, _row_vector(s))
         rest = sub(scaled, matmul(v, matmul(vh, scaled)))
-        total = add(total, matmul(u, swap_last(rest)))
+        total = add(total, matmul(u, adjoint(rest)))
     return (total,)
 
 
@@ -379,7 +471,7 @@ def _first(parts: list[Node], k: int) -> tuple[Node, Node, Node]:
 
 
 def _skew(x: Node) -> Node:
-    return sub(x, swap_last(x))
+    return sub(x, adjoint(x))
 
 
 _svd = Op(
@@ -388,13 +480,14 @@ _svd = Op(
     _reference_svd,
     _grad_svd,
     needs_output=True,
+    analytic=False,
 )
 
 
 def svd(x: Node, full: bool) -> tuple[Node, Node, Node]:
     """``u``, ``s`` (descending) and ``vh`` with ``u @ diag(s) @ vh = x``."""
     u, s, vh = _svd_parts(full, x.type, record1(_svd, x, full))
-    return u, s, vh
+    return u, real(s), vh
 
 
 # ---- pseudoinverse
@@ -412,21 +505,29 @@ def _reference_pinv(attrs: tuple[float, float], x: Any) -> Any:
     u, s, vh = np.linalg.svd(x, full_matrices=False)
     keep = s > np.maximum(absolute, relative * s[..., :1])
     inverses = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(x.dtype)
-    return (vh.swapaxes(-1, -2) * inverses[..., None, :]) @ u.swapaxes(-1, -2)
+    return (vh.swapaxes(-1, -2).conj() * inverses[..., None, :]) @ u.swapaxes(-1, -2).conj()
 
 
 def _grad_pinv(node: Node, g: Node, want: Sequence[bool]) -> Grads:
     """Golub and Pereyra (1973): the rank is taken to stay as it is."""
     a, p = node.inputs[0], node
-    turned, g = swap_last(p), swap_last(g)
+    turned, g = adjoint(p), adjoint(g)
     k = matmul(g, p)
     kp = matmul(k, turned)
-    y = sub(kp, swap_last(matmul(p, k)))
+    y = sub(kp, adjoint(matmul(p, k)))
     y = sub(y, matmul(matmul(a, p), kp))
     return (add(y, matmul(matmul(turned, p), sub(g, matmul(k, a)))),)
 
 
-_pinv = Op("pinv", _infer_pinv, _reference_pinv, _grad_pinv, needs=(0,), needs_output=True)
+_pinv = Op(
+    "pinv",
+    _infer_pinv,
+    _reference_pinv,
+    _grad_pinv,
+    needs=(0,),
+    needs_output=True,
+    analytic=False,
+)
 
 
 def pinv(x: Node, absolute: float, relative: float) -> Node:
@@ -448,7 +549,7 @@ _PADE = (
 def _reference_matrix_exp(x: Any) -> Any:
     if x.size == 0 or not np.isfinite(x).all():
         return np.full(x.shape, np.nan, x.dtype)
-    a = x.astype(np.float64)
+    a = x.astype(np.result_type(x, np.float64))
     norm = np.abs(a).sum(-2).max()
     halvings = max(0, int(np.ceil(np.log2(norm / 5.37)))) if norm > 0 else 0
     a = a / 2.0**halvings

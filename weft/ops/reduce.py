@@ -10,6 +10,7 @@ import numpy as np
 from ..dtypes import int64
 from ..errors import ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record1, type_of
+from .base import no_complex
 from .elementwise import add, cast, div, eq, mul
 from .movement import concat, expand, flip, reshape, slice_
 
@@ -54,6 +55,7 @@ def sum_(x: Node, dims: Dims, keep: bool = False) -> Node:
 
 def _extreme(name: str, reference: Callable[..., Any]) -> Callable[..., Node]:
     def infer(attrs: tuple[Dims, bool], x: TensorType) -> TensorType:
+        no_complex(name, x)
         if any(x.shape[d] == 0 for d in attrs[0]):
             raise ShapeError(
                 f"{name} of no elements: shape {list(x.shape)} is empty in a reduced dimension"
@@ -90,6 +92,7 @@ min_ = _extreme("min", np.min)
 def _arg(name: str, reference: Callable[..., Any]) -> Op:
     def infer(attrs: tuple[int, bool], x: TensorType) -> TensorType:
         dim, keep = attrs
+        no_complex(name, x)
         if x.shape[dim] == 0:
             raise ShapeError(
                 f"{name} of no elements: shape {list(x.shape)} is empty in dimension {dim}"
@@ -116,6 +119,7 @@ def argmin(x: Node, dim: int, keep: bool = False) -> Node:
 
 def _infer_argsort(attrs: tuple[int, bool, int], x: TensorType) -> TensorType:
     dim, _, count = attrs
+    no_complex("sort", x)
     return type_of((*x.shape[:dim], count, *x.shape[dim + 1 :]), int64)
 
 

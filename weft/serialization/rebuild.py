@@ -31,11 +31,11 @@ STORAGES: dict[str, str] = {
     "BFloat16Storage": "bfloat16",
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
 }
 
 _OTHER_DTYPES = {
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
     "QUInt8Storage": "quint8",
     "QInt8Storage": "qint8",
     "QInt32Storage": "qint32",
@@ -217,10 +217,12 @@ class Rebuilder:
             raise TypeError("a tensor whose sizes are no tuple")
         if any(type(n) is not int for n in (offset, *shape, *strides)):
             raise TypeError("a tensor whose sizes are no ints")
-        if metadata is not None and (type(metadata) is not dict or metadata):
-            raise UnsupportedOp("a tensor is marked as conjugate or negative: save x.resolve_neg()")
+        if metadata not in (None, {}, {"conj": True}):
+            raise UnsupportedOp("a tensor is marked as negative: save x.resolve_neg()")
         x: Tensor = storage.tensor(Place(offset, tuple(shape), tuple(strides)))
-        if requires_grad is not True or not x.is_floating_point():
+        if metadata:
+            x = x.conj()
+        if requires_grad is not True or not x.dtype.is_inexact:
             return x
         return x.detach().requires_grad_()  # others of this storage want none
 
@@ -243,7 +245,7 @@ class Rebuilder:
 
 
 def _parameter(data: Any, requires_grad: Any = True, hooks: Any = None, state: Any = None) -> Any:
-    wanted = requires_grad is True and isinstance(data, Tensor) and data.is_floating_point()
+    wanted = requires_grad is True and isinstance(data, Tensor) and data.dtype.is_inexact
     return Parameter(data, wanted)
 
 

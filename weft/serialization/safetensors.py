@@ -42,6 +42,7 @@ _DTYPES = {
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
+    "C64": "complex64",
 }
 _NAMES = {name: code for code, name in _DTYPES.items()}
 
@@ -141,8 +142,14 @@ def _header(tensors: dict[str, Array], ours: Json) -> tuple[bytes, list[str]]:
         ends[name] = end
     header: dict[str, Any] = {_METADATA: {"format": "pt", _OURS: _dumps(ours)}}
     for name, x in tensors.items():
+        code = _NAMES.get(x.dtype.name)
+        if code is None:
+            raise UnsupportedOp(
+                f"tensor '{name}' is of dtype {x.dtype.name}, which safetensors does not have: "
+                "convert it, or save to a .pt file"
+            )
         header[name] = {
-            "dtype": _NAMES[x.dtype.name],
+            "dtype": code,
             "shape": list(x.shape),
             "data_offsets": [ends[name] - x.nbytes, ends[name]],
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..dtypes import bool_, float32
+from ..dtypes import float32
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node
 from ..ops import elementwise as ew, movement as mv
@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 Rule = Callable[[Node], Node]
 
 
-def applied(
-    name: str, rule: Rule, input: Tensor, inplace: bool = False, integers: bool = False
-) -> Tensor:
-    """A rule applied to a floating tensor, or an integer one where it takes ``integers``.
+def applied(name: str, rule: Rule, input: Tensor, inplace: bool = False, also: str = "") -> Tensor:
+    """A rule applied to a floating tensor, or to one of what it takes also: "integers", "complex".
 
     16-bit floats are computed in float32.
     """
     x = node_of(input)
     kind = x.type.dtype
-    if not kind.is_floating_point and (not integers or kind is bool_):
-        takes = "numbers" if integers else "a floating dtype"
+    if kind.category != 2 and kind.category != {"integers": 1, "complex": 3}.get(also):
+        takes = "numbers" if also == "integers" else "a floating dtype"
         raise DTypeError(f"{name} takes {takes}, not {kind}: convert with x.float()")
     y = ew.cast(rule(ew.cast(x, float32) if kind.is_reduced else x), kind)
     return input._rebind(y) if inplace else wrap(y)

@@ -88,10 +88,10 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
 def _failures(A: Tensor, first: Callable[[Any], int] | None) -> Any:
     """For each matrix, 0 or where it fails; 0 for what the solver itself is to refuse."""
     is_square = A.ndim >= 2 and A.shape[-1] == A.shape[-2]
-    if first is None or not is_square or not A.is_floating_point():
+    if first is None or not is_square or not A.dtype.is_inexact:
         return np.zeros(A.shape[:-2], np.int32)
     values = numpy(A, force=True)
-    found = [first(each) for each in values.reshape(-1, *values.shape[-2:])]
+    found = [first(values[place]) for place in np.ndindex(values.shape[:-2])]
     return np.array(found, np.int32).reshape(values.shape[:-2])
 
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..config import MAX_PENDING_NODES
 from ..engine.realize import CHANGES, Change, realize_if_large
 from ..errors import DeviceError, DTypeError, GradientError, ShapeError
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import LEAF, PENDING, Node, Shape, TensorType, leaf
-from ..ops import elementwise as ew
+from ..ops import complex as cx, elementwise as ew
 from ..ops.movement import (
     as_slices,
     expand,
@@ -72,6 +73,34 @@ PERMUTE = ViewKind(
     lambda a, at: a.transpose(at),
 )
 EXPAND = ViewKind("expand", expand, None, np.broadcast_to)
+# (Each cut of complex numbers is one of NumPy's, too, with memory as PyTorch has it.)
+CONJ = ViewKind(
+    "conj", lambda base, at: cx.conj(base), lambda base, x, at: cx.conj(x), lambda a, at: a
+)
+REAL = ViewKind(
+    "real",
+    lambda base, at: cx.real(base),
+    lambda base, x, at: cx.complex_(x, cx.imag(base)),
+    lambda a, at: a.real,
+)
+IMAG = ViewKind(
+    "imag",
+    lambda base, at: cx.imag(base),
+    lambda base, x, at: cx.complex_(cx.real(base), x),
+    lambda a, at: a.imag,
+)
+AS_REAL = ViewKind(
+    "view_as_real",
+    lambda base, at: cx.as_pairs(base),
+    lambda base, x, at: cx.of_pairs(x),
+    lambda a, at: as_strided(a.real, (*a.shape, 2), (*a.strides, a.real.itemsize)),
+)
+AS_COMPLEX = ViewKind(
+    "view_as_complex",
+    lambda base, at: cx.of_pairs(base),
+    lambda base, x, at: cx.as_pairs(x),
+    lambda a, at: a.view(np.complex64)[..., 0],
+)
 # A detached tensor shares its values with its origin, both ways, but has a history of its own.
 DETACH = ViewKind(
     "detach",
@@ -84,9 +113,9 @@ Cuts = tuple[tuple[ViewKind, Any], ...]
 
 
 @lru_cache(maxsize=4096)
-def layout(shape: Shape, cuts: Cuts) -> Any:
+def layout(shape: Shape, cuts: Cuts, is_complex: bool = False) -> Any:
     """An array with the strides (in elements) that a view has in PyTorch."""
-    a = np.empty(shape, np.bool_)
+    a = np.empty(shape, np.complex64 if is_complex else np.float32)
     for kind, attrs in cuts:
         a = kind.strides(a, attrs)
     return a
@@ -180,8 +209,8 @@ class TensorCore:
         if self._base is None:
             return layout(self._node.type.shape, ())
         self._sync()
-        base = self._base
-        return layout(base._node.type.shape, self._cuts)
+        base = self._base._node.type
+        return layout(base.shape, self._cuts, base.dtype.is_complex)
 
     def _can_view_as(self, shape: Shape) -> bool:
         """Does PyTorch's stride rule allow ``shape`` without a copy?"""
@@ -395,4 +424,4 @@ def not_a_tensor(value: Any, what: str = "a Tensor is expected here") -> TypeErr
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, np.number, np.bool_))
+    return isinstance(value, (bool, int, float, complex, np.number, np.bool_))

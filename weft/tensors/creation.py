@@ -128,6 +128,8 @@ def _dtype_for(data: Any, array: Any) -> dtype:
         return reduce(promote, [as_dtype(kind) for kind in kinds])
     if array.size == 0 or array.dtype.kind == "f":
         return get_default_dtype() if array.dtype.name != "bfloat16" else as_dtype(array.dtype)
+    if array.dtype.kind == "c":
+        return get_default_dtype().to_complex()
     return bool_ if array.dtype.kind == "b" else int64
 
 
@@ -158,7 +160,9 @@ def tensor(
     to = None if dtype is None else as_dtype(dtype)
     if to is not None and not is_array:
         check_fits(array, to)
-    if to is None and array.dtype.kind in "fiub" and array.dtype not in ("u2", "u4", "u8"):
+        if array.dtype.kind == "c" and not to.is_complex:
+            raise DTypeError(f"tensor(): complex numbers do not fit {to}")
+    if to is None and array.dtype.kind in "cfiub" and array.dtype not in ("u2", "u4", "u8"):
         to = _dtype_for(data, array)
     if to is not None:
         array = converted(array, to)
@@ -195,10 +199,10 @@ def require_grad(x: Tensor) -> None:
         GradientError: for integers and bools.
     """
     node = node_of(x)
-    if not node.type.dtype.is_floating_point:
+    if not node.type.dtype.is_inexact:
         raise GradientError(
-            f"only floating tensors can require gradients, not {node.type.dtype}: convert it "
-            "first, x.float().requires_grad_()"
+            f"only floating and complex tensors can require gradients, not {node.type.dtype}: "
+            "convert it first, x.float().requires_grad_()"
         )
     if not node.tracks:
         x._node = leaf_for(x, node)
@@ -398,13 +402,15 @@ def linspace(
     if steps < 0:
         raise ValueError(f"linspace: steps must not be negative: {steps}")
     to = _or_default(dtype)
-    convert = float if to.is_floating_point else int
-    start, end = convert(start), convert(end)
-    step = (end - start) / max(steps - 1, 1)
+    if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
+        to = to.to_complex()
+    convert: Any = complex if to.is_complex else float if to.is_floating_point else int
+    first, last = convert(start), convert(end)
+    step = (last - first) / max(steps - 1, 1)
     k = np.arange(steps)
     # From both ends, so that both are exact and the values symmetric.
     values = np.where(
-        (k < steps // 2) | (steps == 1), start + step * k, end - step * (steps - 1 - k)
+        (k < steps // 2) | (steps == 1), first + step * k, last - step * (steps - 1 - k)
     )
     return finished(as_leaf(values.astype(to.numpy), resolve(device)), requires_grad)
 

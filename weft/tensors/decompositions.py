@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..dtypes import as_dtype, dtype, float32, float64
+from ..dtypes import as_dtype, dtype
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, linalg as la, movement as mv, reduce as rd
@@ -18,7 +18,7 @@ from .autocasting import in_full_precision, in_low_precision
 from .core import node_of, wrap
 from .placing import diag_embed
 from .products import cross as cross_of
-from .reductions import Dims, norm as norm_of
+from .reductions import Dims, norm as norm_of, squared
 from .shape import movedim
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def slogdet(A: Tensor) -> SignLogabsdet:
 def logdet(input: Tensor) -> Tensor:
     """Logarithm of the determinant: NaN if that is negative, -inf if it is 0."""
     sign, size = slogdet(input)
+    if sign.is_complex():
+        return sign.log() + size
     return wrap(ew.where(ew.lt(node_of(sign), 0), float("nan"), node_of(size)))
 
 
@@ -267,16 +269,16 @@ def _chain(parts: list[Tensor], split: dict[tuple[int, int], int], i: int, j: in
 
 @in_full_precision
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
-    """The lower triangular ``L`` with ``L @ L.mT = A`` (or its transpose, with ``upper``)."""
+    """The lower triangular ``L`` with ``L @ L.mH = A`` (or its adjoint, with ``upper``)."""
     lower = la.cholesky(node_of(A))
-    return wrap(mv.swap_last(lower) if upper else lower)
+    return wrap(la.adjoint(lower) if upper else lower)
 
 
 @in_full_precision
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """``X`` with ``A @ X = B``, for the ``A`` of which ``L`` is the Cholesky factor."""
-    lower = L.mT if upper else L
-    return solve_triangular(lower.mT, solve_triangular(lower, B, upper=False), upper=True)
+    lower = L.mH if upper else L
+    return solve_triangular(lower.mH, solve_triangular(lower, B, upper=False), upper=True)
 
 
 @in_full_precision
@@ -337,6 +339,29 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     return Eigh(wrap(values), wrap(vectors))
 
 
+class Eig(NamedTuple):
+    """What :func:`eig` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+@in_full_precision
+def eig(A: Tensor) -> Eig:
+    """Eigenvalues and eigenvectors (columns, of length 1) of square matrices: always complex.
+
+    A gradient is right if it does not depend on the vectors' angles, which are any.
+    """
+    values, vectors = la.eig(node_of(A))
+    return Eig(wrap(values), wrap(vectors))
+
+
+@in_full_precision
+def eigvals(A: Tensor) -> Tensor:
+    """Eigenvalues of square matrices: always complex."""
+    return eig(A).eigenvalues
+
+
 @in_full_precision
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """Eigenvalues of symmetric matrices, ascending."""
@@ -371,17 +396,15 @@ def svdvals(A: Tensor) -> Tensor:
 
 def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[float, float]:
     kind = node_of(A).type
-    if kind.dtype not in (float32, float64):
-        raise DTypeError(f"{name} takes float32 or float64, not {kind.dtype}: convert with .to()")
+    if not kind.dtype.is_inexact or kind.dtype.is_reduced:
+        raise DTypeError(
+            f"{name} takes float32, float64 or their complex dtypes, not {kind.dtype}: convert "
+            "with .to()"
+        )
     if rtol is None:
         rtol = max(kind.shape[-2:], default=0) * float(np.finfo(kind.dtype.numpy).eps)
         rtol = 0.0 if atol is not None and float(atol) > 0 else rtol
     return float(atol or 0.0), float(rtol)
-
-
-def _symmetric(A: Tensor, hermitian: bool) -> Node:
-    """``A``, with its lower triangle in place of the upper one if ``hermitian``."""
-    return node_of(A.tril() + A.tril(-1).mT if hermitian else A)
 
 
 def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
@@ -390,9 +413,10 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
     Args:
         atol, rtol: singular values up to ``max(atol, rtol * largest)`` count as 0; by default
             ``rtol`` is the longer side times the dtype's precision.
-        hermitian: ``A`` is symmetric; its lower triangle is read.
+        hermitian: ``A`` is its own adjoint; its lower triangle is read.
     """
-    return wrap(la.pinv(_symmetric(A, hermitian), *_tolerances("pinv", A, atol, rtol)))
+    x = la.hermitian(node_of(A)) if hermitian else node_of(A)
+    return wrap(la.pinv(x, *_tolerances("pinv", A, atol, rtol)))
 
 
 @in_full_precision
@@ -451,7 +475,7 @@ def matrix_rank(
 ) -> Tensor:
     """The number of singular values that do not count as 0 (see :func:`pinv`)."""
     absolute, relative = _tolerances("matrix_rank", A, atol, rtol)
-    s = ew.detach(node_of(svdvals(wrap(_symmetric(A, hermitian)))))
+    s = ew.detach(node_of(svdvals(wrap(la.hermitian(node_of(A))) if hermitian else A)))
     if s.type.size == 0:
         return wrap(mv.zeros(type_of(s.type.shape[:-1], as_dtype("int64"), s.type.device)))
     last = (s.type.ndim - 1,)
@@ -486,11 +510,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     is_vector = b.type.ndim == 1 or b.type.ndim == a.type.ndim - 1
     right = mv.reshape(b, (*b.type.shape, 1)) if is_vector else b
     x = matmul_op(node_of(pinv(A, rtol=rcond)), right)
-    none = mv.zeros(type_of((0,), x.type.dtype, x.type.device))
+    none = mv.zeros(type_of((0,), x.type.dtype.to_real(), x.type.device))
     residuals = none
     if driver not in (None, "gelsy") and a.type.shape[-2] > a.type.shape[-1]:
         rest = ew.sub(matmul_op(a, x), right)
-        residuals = rd.sum_(ew.mul(rest, rest), (rest.type.ndim - 2,))
+        residuals = rd.sum_(squared(rest), (rest.type.ndim - 2,))
     rank = matrix_rank(A, rtol=rcond)
     if driver == "gels":
         rank = wrap(mv.zeros(type_of((0,), as_dtype("int64"), x.type.device)))
@@ -504,8 +528,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 
 @in_low_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """Inner products along ``dim``."""
-    return (x * y).sum(dim)
+    """Inner products along ``dim``, of ``x`` conjugated."""
+    return (x.conj() * y).sum(dim)
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:

@@ -44,6 +44,11 @@ def _seed(root: Tensor, given: Tensor | None) -> Node:
                 f"{list(node.type.shape)}: reduce it first, for example loss.mean().backward(), "
                 f"or pass gradient=, a tensor of shape {list(node.type.shape)}"
             )
+        if node.type.dtype.is_complex:
+            raise GradientError(
+                "grad can be implicitly created only for real scalar outputs, not for "
+                f"{node.type.dtype}: take y.abs(), y.real or the like, or pass gradient="
+            )
         return full(node.type, 1)
     if not isinstance(given, TensorCore):
         raise not_a_tensor(given, "gradient= takes a Tensor")

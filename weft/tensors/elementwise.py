@@ -88,7 +88,7 @@ def promoted(a: Any, b: Any, *, to_float: bool = False) -> tuple[Node, Node]:
         if not isinstance(value, TensorCore) and not is_number(value):
             raise not_a_tensor(value, "a Tensor or a number is expected here")
     kind = result_type(a, b)
-    if to_float and not kind.is_floating_point:
+    if to_float and not kind.is_inexact:
         kind = get_default_dtype()
     return operand(a, kind), operand(b, kind)
 
@@ -106,7 +106,7 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
             a = input._node if input._base is None else input._sync()
             if cls is float or cls is int:
                 kind = a.type.dtype
-                if kind.is_floating_point or (cls is int and kind is not bool_ and not to_float):
+                if kind.is_inexact or (cls is int and kind is not bool_ and not to_float):
                     b = number(other, kind)
                 else:
                     a, b = promoted(input, other, to_float=to_float)
@@ -135,7 +135,7 @@ def _unary(call: Callable[[Node], Node], doc: str, *, to_float: bool = False) ->
 
     def function(input: Tensor) -> Tensor:
         node = node_of(input)
-        if to_float and not node.type.dtype.is_floating_point:
+        if to_float and not node.type.dtype.is_inexact:
             node = ew.cast(node, get_default_dtype())
         return wrap(record1(op, node))
 
@@ -163,7 +163,7 @@ def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
     if alpha == 1:
         return other
     _, b = promoted(input, other)
-    if not isinstance(alpha, int) and not b.type.dtype.is_floating_point:
+    if not isinstance(alpha, int) and not b.type.dtype.is_inexact:
         raise DTypeError(
             f"{name}: alpha={alpha} does not fit a result of {b.type.dtype}: convert an operand "
             "first, x.float()"
@@ -226,7 +226,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
             raise DTypeError(
                 f"integers to the power {exponent} are not integers: convert first, x.float() ** n"
             )
-        if x.type.dtype.is_floating_point:
+        if x.type.dtype.is_inexact:
             if exponent == 2:
                 return wrap(ew.mul(x, x))
             if exponent == 3:
@@ -390,7 +390,7 @@ bitwise_right_shift = _binary(ew.shift_right, "``input >> other``.")
 def _float_test(call: Callable[[Node], Node], doc: str) -> Unary:
     def function(input: Tensor) -> Tensor:
         x = node_of(input)
-        if not x.type.dtype.is_floating_point:
+        if not x.type.dtype.is_inexact:
             return wrap(full(type_of(x.type.shape, bool_, x.type.device), False))
         return wrap(call(x))
 
@@ -419,7 +419,7 @@ def isclose(
     same = eq(input, other)
     if equal_nan:
         same = logical_or(same, logical_and(isnan(input), isnan(other)))
-    if not result_type(input, other).is_floating_point:
+    if not result_type(input, other).is_inexact:
         input = input.to(get_default_dtype())
         other = other.to(get_default_dtype())
     difference = abs(_sub(input, other))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import (
     activations,
+    complex as cx,
     decompositions as de,
     devices,
     elementwise as el,
@@ -66,14 +67,14 @@ class FamilyMethods(TensorCore):
     softmax, log_softmax, logaddexp = special.softmax, special.log_softmax, special.logaddexp
     logaddexp2, xlogy, logit = special.logaddexp2, special.xlogy, special.logit
     erfinv, sinc, mvlgamma = special.erfinv, special.sinc, special.mvlgamma
-    signbit, sgn, isposinf = special.signbit, special.sgn, special.isposinf
-    isneginf, isreal, hypot, gcd = special.isneginf, special.isreal, special.hypot, special.gcd
+    signbit, sgn, isposinf = special.signbit, cx.sgn, special.isposinf
+    isneginf, isreal, hypot, gcd = special.isneginf, cx.isreal, special.hypot, special.gcd
     lcm, heaviside, copysign, fmax = special.lcm, special.heaviside, special.copysign, special.fmax
     fmin, float_power, ldexp = special.fmin, special.float_power, special.ldexp
     polygamma = special.polygamma_method
     xlogy_, logit_ = in_place(special.xlogy), in_place(special.logit)
     erfinv_, sinc_ = in_place(special.erfinv), in_place(special.sinc)
-    mvlgamma_, sgn_ = in_place(special.mvlgamma), in_place(special.sgn)
+    mvlgamma_, sgn_ = in_place(special.mvlgamma), in_place(cx.sgn)
     hypot_, gcd_, lcm_ = in_place(special.hypot), in_place(special.gcd), in_place(special.lcm)
     heaviside_, copysign_ = in_place(special.heaviside), in_place(special.copysign)
     ldexp_ = in_place(special.ldexp)
@@ -100,11 +101,16 @@ class FamilyMethods(TensorCore):
 
     cholesky, qr, svd = legacy.cholesky, legacy.qr, legacy.svd  # of old (legacy.py)
 
+    # ---- complex numbers (complex.py)
+
+    conj, conj_physical, resolve_conj = cx.conj, cx.conj_physical, cx.resolve_conj
+    is_conj, angle, adjoint = cx.is_conj, cx.angle, cx.adjoint
+    conj_physical_ = in_place(cx.conj_physical)
+
     # ---- what is seldom used (lesser.py, activations.py)
 
     hardshrink, prelu = activations.hardshrink, activations.prelu
-    conj = conj_physical = resolve_conj = resolve_neg = lesser.conj
-    angle, adjoint, put = lesser.angle, lesser.adjoint, lesser.put
+    put = lesser.put
     is_nonzero, is_same_size = lesser.is_nonzero, lesser.is_same_size
     sum_to_size, renorm, histc = lesser.sum_to_size, lesser.renorm, lesser.histc
     index_reduce, narrow_copy = lesser.index_reduce, lesser.narrow_copy
@@ -132,5 +138,6 @@ class FamilyMethods(TensorCore):
     is_sparse = is_sparse_csr = is_quantized = is_nested = is_meta = property(lesser.no)
     is_mkldnn = is_mps = is_xpu = property(lesser.no)
     layout = property(lesser.layout_of)
-    is_conj = is_neg = is_inference = lesser.no
+    is_neg = is_inference = lesser.no
+    resolve_neg = el.positive
     cholesky_solve, cholesky_inverse = de.cholesky_solve, de.cholesky_inverse

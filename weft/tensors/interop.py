@@ -13,6 +13,7 @@ from ..engine.realize import computed, realize_pending, value_of
 from ..engine.reference import Failure
 from ..errors import DeviceError, DTypeError, GradientError
 from ..graph.device import CPU, device
+from ..graph.modes import user_warning
 from ..graph.node import LEAF
 from ..ops import elementwise as ew
 from .core import TensorCore, node_of, wrap
@@ -137,13 +138,15 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             want, place = kind.dtype, kind.device or CPU
         elif isinstance(value, bool) or value is None:  # non_blocking, copy
             continue
-        elif isinstance(value, dtype) or value in {bool, int, float}:
+        elif isinstance(value, dtype) or value in {bool, int, float, complex}:
             want = as_dtype(value)
         elif isinstance(value, str) and value in BY_NAME:
             raise DeviceError(f"'{value}' is not a device; for the dtype write x.to(weft.{value})")
         else:
             place = resolve(value)
     before = node = node_of(input)
+    if want is not None and node.type.dtype.is_complex and not want.is_complex:
+        user_warning("Casting complex values to real discards the imaginary part")
     if want is not None and want.itemsize < node.type.dtype.itemsize:
         node = ew.cast(node, want)  # before it travels
     node = moved(node, place)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import float32
-from ..errors import DTypeError, ShapeError, UnsupportedOp
-from ..ops import elementwise as ew
+from ..errors import DTypeError, ShapeError
 from ..ops.base import normal_dim
 from . import creation, elementwise as el, reductions
-from .core import node_of, wrap
+from .core import node_of
 from .indexing import copy_into
 from .memory import layout, strided
 from .placing import scatter_reduce
@@ -23,17 +22,12 @@ if TYPE_CHECKING:
     from .random import Generator
     from .tensor import Tensor
 
-# ---- of real numbers, where PyTorch has complex ones too
+# ---- what is so for all of weft's tensors
 
 
 def no(self: Tensor) -> bool:
-    """False: weft's tensors are dense, real and plain."""
+    """False: weft's tensors are dense and plain."""
     return False
-
-
-def is_complex(input: Tensor) -> bool:
-    """Has it a complex dtype? (See :attr:`weft.dtype.is_complex`.)"""
-    return node_of(input).type.dtype.is_complex
 
 
 def _assert(condition: Any, message: str) -> None:
@@ -49,40 +43,6 @@ def _assert(condition: Any, message: str) -> None:
 def layout_of(self: Tensor) -> layout:
     """``weft.strided``: all elements are kept."""
     return strided
-
-
-def conj(input: Tensor) -> Tensor:
-    """The tensor itself: there are no complex numbers."""
-    node_of(input)
-    return input
-
-
-def angle(input: Tensor) -> Tensor:
-    """0, pi for negative numbers, NaN for NaN."""
-    x = node_of(input)
-    if not x.type.dtype.is_floating_point:
-        x = ew.cast(x, float32)
-    zero = ew.mul(ew.sign(x), 0)  # with a gradient, of zero
-    return wrap(ew.where(ew.isnan(x), ew.detach(x), ew.where(ew.lt(x, 0), math.pi, zero)))
-
-
-def imag(input: Tensor) -> Tensor:
-    """
-    Raises:
-        UnsupportedOp: always: there are no complex numbers.
-    """
-    raise UnsupportedOp("imag is of complex tensors, which weft does not have: real ones have 0")
-
-
-def adjoint(input: Tensor) -> Tensor:
-    """The last two dimensions swapped.
-
-    Raises:
-        ShapeError: for fewer than two dimensions, other than none.
-    """
-    if node_of(input).type.ndim == 1:
-        raise ShapeError("adjoint takes a matrix or several, not a vector")
-    return input.transpose(-2, -1) if input.ndim else input
 
 
 # ---- questions

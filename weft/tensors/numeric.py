@@ -88,7 +88,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     count = x.shape[0] if N is None else N
     if count < 0:
         raise ValueError(f"vander: N must be non-negative, not {count}")
-    if not x.dtype.is_floating_point:
+    if not x.dtype.is_inexact:
         x = x.to(int64)
     powers = range(count) if increasing else range(count - 1, -1, -1)
     return column_stack([x**k for k in powers]) if count else x.new_zeros(x.shape[0], 0)
@@ -96,6 +96,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 def powers(x: Tensor, *, N: int | None = None) -> Tensor:
     """The powers ``x**0`` to ``x**(N - 1)`` of the elements, along a new last dimension."""
+    x = x if x.ndim else x.reshape(1)
     count = x.shape[-1] if N is None else N
     if count <= 1:
         raise ValueError(f"linalg.vander: N must be greater than 1, not {count}")
@@ -111,7 +112,7 @@ def scalar_tensor(
     s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A Tensor of one number and no dimensions, of the default dtype."""
-    return _given(s, dtype, device, requires_grad)
+    return of_values(s, dtype, device, requires_grad)
 
 
 # ---- vectors of given numbers
@@ -134,10 +135,10 @@ def logspace(
     """
     if steps < 0:
         raise ValueError(f"logspace: number of steps must be non-negative, not {steps}")
-    return _given(np.power(base, np.linspace(start, end, steps)), dtype, device, requires_grad)
+    return of_values(np.power(base, np.linspace(start, end, steps)), dtype, device, requires_grad)
 
 
-def _given(values: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def of_values(values: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     return tensor(values, dtype=kind, device=device, requires_grad=requires_grad)
 
@@ -159,7 +160,7 @@ def _window(name: str, of_length: Callable[..., Any], *options: str) -> Callable
         named = {**dict(zip(options, given, strict=False)), **named}
         n = window_length + (periodic and window_length > 1)
         values = of_length(n, **named)[:window_length]
-        return _given(values, dtype, device, requires_grad)
+        return of_values(values, dtype, device, requires_grad)
 
     window.__name__ = window.__qualname__ = name
     window.__doc__ = (

@@ -98,6 +98,21 @@ class _Format:
         return self.text(value).rjust(self.width)
 
 
+class _ComplexFormat:
+    """One format for all real parts, one for all imaginary parts."""
+
+    def __init__(self, values: Any) -> None:
+        self.real, self.imag = _Format(values.real), _Format(values.imag)
+        self.width = self.real.width + self.imag.width + 1
+
+    def padded(self, value: Any) -> str:
+        imag = self.imag.padded(value.imag).lstrip()
+        return self.real.padded(value.real) + ("" if imag[0] == "-" else "+") + imag + "j"
+
+
+_Style = _Format | _ComplexFormat
+
+
 def _edges(a: Any) -> Any:
     """The elements that are shown when the middle is left out, to settle on a format."""
     if a.ndim == 0:
@@ -112,7 +127,7 @@ def _edges(a: Any) -> Any:
     return np.stack(parts) if parts else a
 
 
-def _row(a: Any, indent: int, style: _Format, short: bool) -> str:
+def _row(a: Any, indent: int, style: _Style, short: bool) -> str:
     per_line = max(1, (PrintOptions.linewidth - indent) // (style.width + 2))
     e = PrintOptions.edgeitems
     if short and e == 0:
@@ -126,7 +141,7 @@ def _row(a: Any, indent: int, style: _Format, short: bool) -> str:
     return "[" + (",\n" + " " * (indent + 1)).join([", ".join(line) for line in lines]) + "]"
 
 
-def _block(a: Any, indent: int, style: _Format, short: bool) -> str:
+def _block(a: Any, indent: int, style: _Style, short: bool) -> str:
     if a.ndim == 0:
         return style.padded(a.item())
     if a.ndim == 1:
@@ -147,7 +162,8 @@ def _body(a: Any, indent: int) -> str:
         a = a.astype(np.float32)
     short = a.size > PrintOptions.threshold
     shown = np.asarray(_edges(a) if short else a)
-    return _block(a, indent, _Format(shown.reshape(-1)), short)
+    style = _ComplexFormat if a.dtype.kind == "c" else _Format
+    return _block(a, indent, style(shown.reshape(-1)), short)
 
 
 def _suffixes(x: Tensor, empty: bool) -> list[str]:
@@ -156,7 +172,8 @@ def _suffixes(x: Tensor, empty: bool) -> list[str]:
     out = [] if place is None or place is CPU else [f"device='{place}'"]
     if (empty and node.type.ndim != 1) or (not empty and PrintOptions.edgeitems == 0):
         out.append(f"size={tuple(node.type.shape)}")
-    plain = (get_default_dtype(),) if empty else (get_default_dtype(), int64, bool_)
+    default = get_default_dtype()
+    plain = (default,) if empty else (default, default.to_complex(), int64, bool_)
     if kind not in plain:
         out.append(f"dtype={kind}")
     if node.tracks & (HISTORY | RELEASED):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def _weighted(name: str, input: Any, product: Tensor, beta: float, alpha: float) -> Tensor:
     kind = node_of(product).type.dtype
-    if not kind.is_floating_point:  # as in PyTorch, the factors are cut to integers
+    if not kind.is_inexact:  # as in PyTorch, the factors are cut to integers
         beta, alpha = int(beta), int(alpha)
     if alpha != 1:
         product = (product * alpha).to(kind)
@@ -118,8 +118,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """Inner product of two vectors (which are real): :func:`weft.dot`."""
-    return input.dot(other)
+    """Inner product of two vectors, the first of them conjugated."""
+    return input.conj().dot(other)
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
@@ -174,6 +174,8 @@ def length(difference: Node, p: float) -> Node:
     """The norm of order ``p`` over the last dimension, whose gradient is 0 where it is 0."""
     last = (difference.type.ndim - 1,)
     size = ew.abs_(difference)
+    if difference.type.dtype.is_complex:
+        difference = size
     if difference.type.shape[-1] == 0:
         return rd.sum_(size, last)
     if p == inf:

@@ -5,6 +5,7 @@ A draw depends on the generator's seed and on how many draws came before: see ``
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ..graph.node import Node, leaf, number, type_of
 from ..graph.tracing import current
 from ..ops import elementwise as ew, random as rnd
 from ..ops.base import broadcast
+from ..ops.complex import of_pairs
 from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
 from .creation import finished
@@ -144,6 +146,11 @@ def set_rng_state(new_state: Tensor) -> None:
     current_generator().set_state(new_state)
 
 
+def _inexact(name: str, d: Any) -> dtype:
+    to = get_default_dtype() if d is None else as_dtype(d)
+    return to if to.is_complex else _floating(name, d)
+
+
 def _floating(name: str, d: Any) -> dtype:
     to = get_default_dtype() if d is None else as_dtype(d)
     if not to.is_floating_point:
@@ -159,11 +166,14 @@ def rand(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform in [0, 1)."""
+    """Uniform in [0, 1); both parts of complex numbers are."""
     place = resolve(device)
     shape = _checked("rand", sizes_of("rand", sizes, size))
-    node = rnd.random_uniform(key_for(generator, place), shape, _floating("rand", dtype))
-    return finished(node, requires_grad)
+    key, to = key_for(generator, place), _inexact("rand", dtype)
+    if to.is_complex:
+        pairs = rnd.random_uniform(key, (*shape, 2), to.to_real())
+        return finished(of_pairs(pairs), requires_grad)
+    return finished(rnd.random_uniform(key, shape, to), requires_grad)
 
 
 def randn(
@@ -174,11 +184,14 @@ def randn(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Normal with mean 0 and variance 1."""
+    """Normal with mean 0 and variance 1, of which complex numbers have half in each part."""
     place = resolve(device)
     shape = _checked("randn", sizes_of("randn", sizes, size))
-    node = rnd.random_normal(key_for(generator, place), shape, _floating("randn", dtype))
-    return finished(node, requires_grad)
+    key, to = key_for(generator, place), _inexact("randn", dtype)
+    if to.is_complex:  # half of the variance in each part
+        pairs = rnd.random_normal(key, (*shape, 2), to.to_real())
+        return finished(of_pairs(ew.mul(pairs, math.sqrt(0.5))), requires_grad)
+    return finished(rnd.random_normal(key, shape, to), requires_grad)
 
 
 def _checked(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

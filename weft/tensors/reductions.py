@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..dtypes import as_dtype, bool_, dtype, float32, get_default_dtype, int64, uint8
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
-from ..ops import elementwise as ew, reduce as rd
+from ..ops import complex as cx, elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.index import take
 from ..ops.movement import arange, expand, full, reshape
@@ -51,7 +51,7 @@ def _no_dims(name: str, dim: Sequence[int]) -> tuple[int, ...]:
 def _summable(x: Node, to: dtype | None) -> Node:
     if to is not None:
         return ew.cast(x, as_dtype(to))
-    return x if x.type.dtype.is_floating_point else ew.cast(x, int64)
+    return x if x.type.dtype.is_inexact else ew.cast(x, int64)
 
 
 def sum(
@@ -64,7 +64,7 @@ def sum(
 
 
 def _float_only(name: str, x: Node) -> None:
-    if not x.type.dtype.is_floating_point:
+    if not x.type.dtype.is_inexact:
         raise DTypeError(
             f"{name} of {x.type.dtype} is not a whole number: convert first, x.float().{name}(...)"
         )
@@ -106,9 +106,12 @@ def variance(x: Node, dims: tuple[int, ...], keep: bool, correction: float) -> N
     n = count(x, dims)
     mu = ew.div(rd.sum_(x, dims, True), n)
     centred = ew.sub(x, mu)
-    return ew.div(
-        rd.sum_(ew.mul(centred, centred), dims, keep), n - correction if n > correction else 0
-    )
+    return ew.div(rd.sum_(squared(centred), dims, keep), n - correction if n > correction else 0)
+
+
+def squared(x: Node) -> Node:
+    """The square of the absolute value."""
+    return cx.real(ew.mul(x, cx.conj(x)))
 
 
 def var(
@@ -340,13 +343,13 @@ def topk(
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(input)))``, without overflow."""
     x = node_of(input)
-    if not x.type.dtype.is_floating_point:
+    if not x.type.dtype.is_inexact:
         x = ew.cast(x, get_default_dtype())
     dims = dims_of("logsumexp", dim, x.type.ndim)
     if any_empty(x, dims):
         return wrap(ew.log(rd.sum_(ew.exp(x), dims, keepdim)))
-    top = ew.detach(rd.max_(x, dims, True))
-    top = ew.where(ew.eq(ew.abs_(top), float("inf")), 0, top)
+    top = ew.detach(rd.max_(cx.real(x), dims, True))
+    top = ew.cast(ew.where(ew.eq(ew.abs_(top), float("inf")), 0, top), x.type.dtype)
     shifted = ew.sub(x, expand(top, x.type.shape))
     y = ew.add(ew.log(rd.sum_(ew.exp(shifted), dims, True)), top)
     shape = tuple([n for k, n in enumerate(x.type.shape) if k not in dims])
@@ -367,6 +370,8 @@ def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = Fa
         p = 2
     dims = dims_of("norm", dim, x.type.ndim)
     size = ew.abs_(x)
+    if x.type.dtype.is_complex:
+        x = size
     if p == float("inf"):
         return wrap(rd.max_(size, dims, keepdim))
     if p == -float("inf"):

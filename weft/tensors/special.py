@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..calls import composed
-from ..dtypes import as_dtype, bool_, dtype, float64, get_default_dtype
+from ..dtypes import as_dtype, bool_, complex128, dtype, float64, get_default_dtype
 from ..errors import DTypeError
-from ..graph.node import Node, type_of
-from ..ops import elementwise as ew, movement as mv, reduce as rd
+from ..graph.node import Node
+from ..ops import complex as cx, elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
 from .core import is_number, node_of, wrap
 from .elementwise import (
@@ -24,7 +24,7 @@ from .elementwise import (
     mul,
     pow as power,
     promoted,
-    sign,
+    result_type,
 )
 from .interop import to
 
@@ -98,6 +98,10 @@ def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
 
 def logaddexp_nodes(a: Node, b: Node) -> Node:
     """``log(exp(a) + exp(b))``, without overflow."""
+    if a.type.dtype.is_complex:
+        larger = ew.ge(cx.real(a), cx.real(b))
+        high, low = ew.where(larger, a, b), ew.where(larger, b, a)
+        return ew.add(high, ew.log1p(ew.exp(ew.sub(low, high))))
     # Equal infinities must not meet in a difference.
     distance = ew.abs_(ew.where(ew.eq(a, b), 0, ew.sub(a, b)))
     return ew.add(ew.maximum(a, b), ew.log1p(ew.exp(ew.neg(distance))))
@@ -137,7 +141,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 def _floating(input: Tensor) -> Node:
     x = node_of(input)
-    return x if x.type.dtype.is_floating_point else ew.cast(x, get_default_dtype())
+    return x if x.type.dtype.is_inexact else ew.cast(x, get_default_dtype())
 
 
 # ---- functions of one argument
@@ -196,9 +200,6 @@ def signbit(input: Tensor) -> Tensor:
     return wrap(negative)
 
 
-sgn = sign
-
-
 def isposinf(input: Tensor) -> Tensor:
     """Is it positive infinity?"""
     return eq(input, math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
@@ -207,12 +208,6 @@ def isposinf(input: Tensor) -> Tensor:
 def isneginf(input: Tensor) -> Tensor:
     """Is it negative infinity?"""
     return eq(input, -math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
-
-
-def isreal(input: Tensor) -> Tensor:
-    """True: there are no complex dtypes."""
-    kind = node_of(input).type
-    return wrap(mv.full(type_of(kind.shape, bool_, kind.device), True))
 
 
 # ---- functions of two arguments
@@ -267,14 +262,15 @@ def _nan(x: Node) -> Node:
 
 
 def float_power(input: Operand, exponent: Operand) -> Tensor:
-    """``input ** exponent`` in float64."""
-    base, index = [to(v, float64) if not is_number(v) else v for v in (input, exponent)]
+    """``input ** exponent`` in float64, or complex128."""
+    kind = complex128 if result_type(input, exponent).is_complex else float64
+    base, index = [to(v, kind) if not is_number(v) else v for v in (input, exponent)]
     return power(base, index)
 
 
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2**other``."""
     exponent = node_of(other)
-    if not exponent.type.dtype.is_floating_point:
+    if not exponent.type.dtype.is_inexact:
         exponent = ew.cast(exponent, _floating(input).type.dtype)
     return mul(input, power(2.0, wrap(exponent)))

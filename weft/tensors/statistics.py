@@ -12,6 +12,7 @@ from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import normal_dim
 from .autocasting import in_full_precision, in_low_precision
+from .complex import complex as complex_of
 from .core import is_number, node_of, wrap
 from .reductions import (
     Dims,
@@ -47,7 +48,7 @@ def part(x: Node, dim: int, start: int, stop: int) -> Node:
 
 
 def is_nan(x: Node) -> Node:
-    if x.type.dtype.is_floating_point:
+    if x.type.dtype.is_inexact:
         return ew.isnan(x)
     return mv.full(type_of(x.type.shape, bool_), False)
 
@@ -393,7 +394,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """``log(cumsum(exp(input)))`` along ``dim``, without overflow."""
     x = node_of(input)
     d = normal_dim("logcumsumexp", dim, x.type.ndim)
-    if not x.type.dtype.is_floating_point:
+    if not x.type.dtype.is_inexact:
         x = ew.cast(x, get_default_dtype())
     return wrap(_scan(x, d, logaddexp_nodes) if x.type.ndim else ew.same(x))
 
@@ -434,7 +435,7 @@ def _observations(name: str, input: Tensor) -> Tensor:
     shape = node_of(input).type.shape
     if len(shape) > 2:
         raise ShapeError(f"{name} takes a variable a row, not shape {list(shape)}")
-    x = input if node_of(input).type.dtype.is_floating_point else input.to(get_default_dtype())
+    x = input if node_of(input).type.dtype.is_inexact else input.to(get_default_dtype())
     return x.reshape(1, -1) if len(shape) < 2 else x
 
 
@@ -464,7 +465,7 @@ def cov(
         total: Any = x.shape[1]
         centred = x - x.mean(1, True) if total else x
         scale: Any = max(total - correction, 0)
-        y = centred @ centred.mT
+        y = centred @ centred.mH
     else:
         total = weights.sum()
         centred = x - (x * weights).sum(1, True) / total
@@ -474,7 +475,7 @@ def cov(
         else:
             scale = total - correction
         scale = scale.clamp(min=0)
-        y = (centred * weights) @ centred.mT
+        y = (centred * weights) @ centred.mH
     y = y / scale
     out: Tensor = y if x.shape[0] != 1 else y.reshape(())
     return out
@@ -486,6 +487,8 @@ def corrcoef(input: Tensor) -> Tensor:
     c = cov(input)
     if c.ndim == 0:
         return c / c
-    spread = c.diagonal().sqrt()
+    spread = c.diagonal().real.sqrt()
     y: Tensor = c / spread.reshape(-1, 1) / spread
+    if y.is_complex():
+        return complex_of(y.real.clamp(-1, 1), y.imag.clamp(-1, 1))
     return y.clamp(-1, 1)

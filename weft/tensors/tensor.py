@@ -15,13 +15,13 @@ from ..ops import elementwise as ew
 from ..ops.base import normal_dim
 from ..ops.movement import full
 from . import (
+    complex as cx,
     creation,
     differentiate,
     elementwise as el,
     indexing,
     interop,
     legacy,
-    lesser,
     linalg,
     printing,
     random,
@@ -72,6 +72,15 @@ def _operator(function: Callable[..., Tensor]) -> Callable[..., Any]:
             return function(self, other)
         return _compare_other(function, self, other)
 
+    return method
+
+
+def _conversion(to: dtype) -> Callable[..., Tensor]:
+    def method(self: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+        return self.to(to)
+
+    method.__name__ = method.__qualname__ = to.name
+    method.__doc__ = f"In {to.name}."
     return method
 
 
@@ -165,7 +174,8 @@ class Tensor(FamilyMethods):
     def stride(self, dim: int | None = None) -> Any:
         """Steps in memory, in elements, between neighbours of each dimension."""
         node_of(self)
-        strides = self._layout().strides
+        a = self._layout()
+        strides = tuple([step // a.itemsize for step in a.strides])
         return strides if dim is None else strides[dim]
 
     def is_contiguous(self, memory_format: memory_format = contiguous_format) -> bool:
@@ -291,10 +301,10 @@ class Tensor(FamilyMethods):
         """The last two dimensions swapped."""
         return self.transpose(-2, -1)
 
-    mH = mT  # noqa: N815 (PyTorch's name; there, complex numbers are conjugated)
-    H = property(sh.t)
-    real = property(lesser.conj)
-    imag = property(lesser.imag)
+    mH = property(cx.adjoint)  # noqa: N815 (PyTorch's name)
+    H = property(cx.conj_of_matrix)
+    real = property(cx.real, cx.set_real)
+    imag = property(cx.imag, cx.set_imag)
 
     # ---- indexing (indexing.py)
 
@@ -337,6 +347,9 @@ class Tensor(FamilyMethods):
     def __float__(self) -> float:
         return float(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __int__(self) -> int:
         return int(self.item())
 
@@ -346,45 +359,12 @@ class Tensor(FamilyMethods):
         """This tensor in the dtype of ``other``."""
         return self.to(other.dtype)
 
-    def float(self) -> Tensor:
-        """In float32."""
-        return self.to(dtypes.float32)
-
-    def double(self) -> Tensor:
-        """In float64."""
-        return self.to(dtypes.float64)
-
-    def half(self) -> Tensor:
-        """In float16."""
-        return self.to(dtypes.float16)
-
-    def bfloat16(self) -> Tensor:
-        """In bfloat16."""
-        return self.to(dtypes.bfloat16)
-
-    def long(self) -> Tensor:
-        """In int64."""
-        return self.to(dtypes.int64)
-
-    def int(self) -> Tensor:
-        """In int32."""
-        return self.to(dtypes.int32)
-
-    def short(self) -> Tensor:
-        """In int16."""
-        return self.to(dtypes.int16)
-
-    def byte(self) -> Tensor:
-        """In uint8."""
-        return self.to(dtypes.uint8)
-
-    def char(self) -> Tensor:
-        """In int8."""
-        return self.to(dtypes.int8)
-
-    def bool(self) -> Tensor:
-        """True where not zero."""
-        return self.to(dtypes.bool_)
+    float, double = _conversion(dtypes.float32), _conversion(dtypes.float64)
+    half, bfloat16 = _conversion(dtypes.float16), _conversion(dtypes.bfloat16)
+    cfloat, cdouble = _conversion(dtypes.complex64), _conversion(dtypes.complex128)
+    long, int = _conversion(dtypes.int64), _conversion(dtypes.int32)
+    short, char = _conversion(dtypes.int16), _conversion(dtypes.int8)
+    byte, bool = _conversion(dtypes.uint8), _conversion(dtypes.bool_)
 
     # ---- like this one (creation.py)
 

@@ -17,6 +17,7 @@ from samples import OPS
 from sampling import Op, Sample, build, inputs_of
 
 import weft
+import weft.fft  # (has primitives)
 import weft.func.vmap  # (has a primitive)
 from weft.engine.xla.lowering import RULES
 from weft.graph.node import OPS as PRIMITIVES
@@ -25,6 +26,7 @@ pytestmark = LET_PASS
 
 #: Relative, and absolute for values around 1. Two engines differ by the rounding of each step.
 TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 2e-5, "float64": 1e-10}
+TOLERANCE.update(complex64=2e-5, complex128=1e-10)
 
 #: One of each kind: a program of all samples in all dtypes would take minutes to compile.
 TRIED = {"f": "float32", "h": "bfloat16", "i": "int64", "b": "bool"}
@@ -88,7 +90,7 @@ def differs(found: Any, wanted: Any, loose: float) -> bool:
         return True
     tolerance = TOLERANCE.get(found.dtype.name, 0.0) * loose
     a, b = (np.asarray(x.detach().cpu().numpy()) for x in (found, wanted))
-    if b.dtype.kind not in "biu":
+    if b.dtype.kind not in "biuc":
         a, b = a.astype(np.float64), b.astype(np.float64)
     return not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 

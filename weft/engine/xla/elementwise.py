@@ -68,6 +68,21 @@ _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617
 _LEAST_LOG = -100.0  # of binary cross entropy, in place of the logarithm of 0
 
 
+def _exp2(x: Value) -> Value:
+    if jnp.iscomplexobj(x):
+        return jnp.exp(x * math.log(2))
+    return jnp.exp2(x)
+
+
+def _sigmoid(x: Value) -> Value:
+    return 1 / (1 + jnp.exp(-x)) if jnp.iscomplexobj(x) else lax.logistic(x)
+
+
+def _sgn(x: Value) -> Value:
+    size = jnp.abs(x)
+    return jnp.where(size == 0, 0, x / jnp.where(size == 0, 1, size))
+
+
 def _sign(x: Value) -> Value:
     if x.dtype == jnp.bool_:
         return x
@@ -139,7 +154,9 @@ def _to_float8(x: Value, to: dtype) -> Value:
 
 def _cast(sig: Signature, setting: Setting, x: Value) -> Value:
     to = sig.type.dtype
-    if x.dtype == jnp.bool_ and to.is_floating_point:
+    if jnp.iscomplexobj(x) and to.category in (1, 2):
+        x = x.real
+    if x.dtype == jnp.bool_ and to.is_inexact:
         # By way of an integer: XLA makes a product with a bool a choice, and 0 of 0 * infinity.
         return x.astype(jnp.int32).astype(to.numpy)
     if to.category == 1 and jnp.issubdtype(x.dtype, jnp.floating):
@@ -173,7 +190,7 @@ RULES: dict[str, Rule] = {
     "hypot": plain(jnp.hypot),
     "gcd": plain(jnp.gcd),
     "exp": plain(jnp.exp),
-    "exp2": plain(jnp.exp2),
+    "exp2": plain(_exp2),
     "expm1": plain(jnp.expm1),
     "log": plain(jnp.log),
     "log2": plain(jnp.log2),
@@ -194,7 +211,7 @@ RULES: dict[str, Rule] = {
     "asinh": plain(jnp.arcsinh),
     "acosh": plain(jnp.arccosh),
     "atanh": plain(jnp.arctanh),
-    "sigmoid": plain(lax.logistic),
+    "sigmoid": plain(_sigmoid),
     "relu": plain(lambda x: jnp.maximum(x, 0)),
     "relu_mask": plain(lambda g, y: jnp.where(y > 0, g, jnp.zeros((), g.dtype))),
     "erf": plain(lax.erf),
@@ -205,6 +222,11 @@ RULES: dict[str, Rule] = {
     "polygamma": lambda sig, setting, x: _polygamma(sig.attrs, x),
     "abs": plain(jnp.abs),
     "sign": plain(_sign),
+    "sgn": plain(_sgn),
+    "complex": plain(lambda a, b: lax.complex(*jnp.broadcast_arrays(a, b))),
+    "real": plain(jnp.real),
+    "imag": plain(jnp.imag),
+    "conj": plain(jnp.conj),
     "floor": _rounding(jnp.floor),
     "ceil": _rounding(jnp.ceil),
     "trunc": _rounding(jnp.trunc),

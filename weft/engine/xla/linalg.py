@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import expm, lu_factor, lu_solve
 
+from ...graph.node import OPS
 from .rules import Checked, Rule, Value, plain, with_attrs
 
 _LinAlgError = np.linalg.LinAlgError
@@ -53,15 +55,22 @@ def _pinv(attrs: tuple[float, float], x: Value) -> Value:
     u, s, vh = jnp.linalg.svd(x, full_matrices=False)
     keep = s > jnp.maximum(absolute, relative * s[..., :1])
     inverses = jnp.where(keep, 1 / jnp.where(keep, s, 1), 0).astype(x.dtype)
-    turned = vh.swapaxes(-1, -2) * inverses[..., None, :]
-    return jnp.matmul(turned, u.swapaxes(-1, -2), precision="highest")
+    turned = vh.swapaxes(-1, -2).conj() * inverses[..., None, :]
+    return jnp.matmul(turned, u.swapaxes(-1, -2).conj(), precision="highest")
 
 
 def _matrix_exp(x: Value) -> Value:
     if x.size == 0:
         return x
     # In float64 and rounded once; so many squarings reach any norm whose exponential is finite.
-    return expm(x.astype(jnp.float64), max_squarings=48).astype(x.dtype)
+    return expm(x.astype(jnp.promote_types(x.dtype, jnp.float64)), max_squarings=48).astype(x.dtype)
+
+
+def _eig(x: Value) -> Value:
+    """On the CPU in any case: XLA has no such decomposition elsewhere."""
+    shape = (*x.shape[:-1], x.shape[-1] + 1)
+    like = jax.ShapeDtypeStruct(shape, jnp.promote_types(x.dtype, jnp.complex64))
+    return jax.pure_callback(lambda a: OPS["eig"].reference(np.asarray(a)), like, x)
 
 
 def _says(text: str) -> Any:
@@ -79,6 +88,7 @@ RULES: dict[str, Rule] = {
     "signdet": plain(lambda x: jnp.linalg.slogdet(x)[0]),
     "cholesky": plain(_cholesky),
     "qr": plain(_qr),
+    "eig": plain(_eig),
     "eigh": with_attrs(_eigh),
     "svd": with_attrs(_svd),
     "pinv": with_attrs(_pinv),

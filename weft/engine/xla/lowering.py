@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ...graph.node import Signature
-from . import contract, elementwise, linalg, loss, movement, random
+from . import contract, elementwise, fft, linalg, loss, movement, random
 from .rules import Checked, Rule, Setting, Value, Words
 
 RULES: dict[str, Rule] = {
@@ -16,6 +16,7 @@ RULES: dict[str, Rule] = {
     **contract.RULES,
     **random.RULES,
     **linalg.RULES,
+    **fft.RULES,
     **loss.RULES,
 }
 

@@ -83,7 +83,7 @@ def hardtanh(
     kind = node_of(input).type.dtype
     if not kind.is_signed and min_val < 0:
         raise DTypeError(f"hardtanh: {kind} has no negative values, but min_val is {min_val}")
-    return applied("hardtanh", lambda x: _held(x, min_val, max_val), input, inplace, True)
+    return applied("hardtanh", lambda x: _held(x, min_val, max_val), input, inplace, "integers")
 
 
 def _held(x: Node, low: float, high: float) -> Node:
@@ -92,7 +92,7 @@ def _held(x: Node, low: float, high: float) -> Node:
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(input, 0), 6)``. (Krizhevsky, 2010)"""
-    return applied("relu6", lambda x: _held(x, 0, 6), input, inplace, True)
+    return applied("relu6", lambda x: _held(x, 0, 6), input, inplace, "integers")
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -112,7 +112,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``input`` where it is above ``threshold``, else ``value``."""
     return applied(
-        "threshold", lambda x: ew.where(ew.le(x, threshold), value, x), input, inplace, True
+        "threshold", lambda x: ew.where(ew.le(x, threshold), value, x), input, inplace, "integers"
     )
 
 
@@ -264,7 +264,7 @@ def _gelu_tanh_part(x: Node) -> Node:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * sigmoid(input)``, also called swish. (Elfwing et al., 2017, arXiv:1702.03118)"""
-    return applied("silu", lambda x: by_element(_silu, _silu_slope, x), input, inplace)
+    return applied("silu", lambda x: by_element(_silu, _silu_slope, x), input, inplace, "complex")
 
 
 def _silu(x: Node) -> Node:

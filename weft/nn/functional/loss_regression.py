@@ -12,7 +12,7 @@ from ...ops.loss import in_range
 from ...tensors.autocasting import in_full_precision
 from ...tensors.core import is_number, node_of, with_history_of, wrap
 from ...tensors.creation import full_like
-from ...tensors.elementwise import abs, exp, log, where
+from ...tensors.elementwise import abs, exp, log, result_type, where
 from ...tensors.tensor import Tensor
 from .loss_parts import check_operands, reduced, reduction_of, shape_of
 
@@ -69,7 +69,7 @@ def l1_loss(
         ShapeError: if both would broadcast, which gives a wrong loss.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    check_operands("l1_loss", input, target)
+    check_operands("l1_loss", input, target, floating=not result_type(input, target).is_complex)
     return _weighted("l1_loss", abs(input - target), input, weight, reduction)
 
 

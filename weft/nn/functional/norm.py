@@ -238,7 +238,7 @@ def rms_norm(
     source = node_of(input)
     sizes = sizes_option("rms_norm", normalized_shape)
     dims = _trailing("rms_norm", source, sizes, weight=weight)
-    x = _compute_dtype("rms_norm", source)
+    x = source if source.type.dtype.is_complex else _compute_dtype("rms_norm", source)
     small = float(np.finfo(x.type.dtype.numpy).eps) if eps is None else eps
     y = ew.mul(x, ew.rsqrt(ew.add(_mean(ew.mul(x, x), dims), small)))
     return wrap(ew.cast(_affine(y, weight, None, sizes), source.type.dtype))

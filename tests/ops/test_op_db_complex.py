@@ -1,0 +1,100 @@
+"""PyTorch's database of functions, of complex numbers: results and both orders of gradients.
+
+Every entry that PyTorch supports in complex128 is taken, if weft has a function of that name; and
+Fourier transforms, of real numbers as well.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+from torch_databases import agree, differentiable, op_db, same_gradients, some, taken_over, torch
+
+import weft
+import weft.nn.functional as F
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
+
+PLACES = {"nn.functional": F, "fft": weft.fft, "linalg": weft.linalg, "special": weft.special}
+
+#: Their samples are not those of the function of that name.
+OTHERWISE_CALLED = {
+    *("einsum", "where", "normal.in_place", "linalg.pinv.singular", "zero_"),
+    "cholesky_inverse",
+}
+#: What weft does otherwise, of real numbers too: ``as_strided`` counts a tensor's own elements;
+#: tolerances are numbers; the empty result of ``gather`` has no history.
+OTHERWISE_DONE = {
+    *("as_strided.partial_views", "linalg.matrix_rank", "linalg.matrix_rank.hermitian", "gather"),
+    *("norm.nuc", "linalg.norm.subgradients_at_zero"),
+    "logcumsumexp",  # (an angle is known up to turns)
+    *("linalg.lstsq", "linalg.lstsq.grad_oriented"),
+}
+#: Only shapes and dtypes are compared.
+RANDOM = ("rand", "empty", "normal")
+
+
+def function(name: str) -> Any:
+    """The function of that name, or the method, or the property."""
+    place, _, last = name.rpartition(".")
+    if place:
+        return getattr(PLACES.get(place), last, None)
+    method = getattr(weft.Tensor, name, None)
+    if isinstance(method, property):
+        return method.fget
+    found = getattr(weft, name, None)
+    if isinstance(found, weft.dtype):
+        return method
+    return method if found is None or isinstance(found, ModuleType) else found
+
+
+ENTRIES = {
+    name: op
+    for op in op_db
+    for name in [f"{op.name}.{op.variant_test_name}".rstrip(".")]
+    if (torch.complex128 in op.dtypes or op.name.startswith("fft."))
+    and function(op.name) is not None
+    if name not in OTHERWISE_CALLED | OTHERWISE_DONE
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name, op in ENTRIES.items()
+        for dtype in ("float32", "float64", "complex64", "complex128")
+        if getattr(torch, dtype) in op.dtypes and (dtype[0] == "c" or name.startswith("fft."))
+    ],
+)
+def test_results_and_gradients(name: str, dtype: str) -> None:
+    op, kind = ENTRIES[name], getattr(torch, dtype)
+    torch.manual_seed(0)
+    samples = list(op.sample_inputs("cpu", kind, requires_grad=op.supports_autograd))
+    assert samples
+    known = not any(part in name for part in RANDOM)
+    for k, sample in enumerate(some(samples)):
+        given = ([sample.input, *sample.args], sample.kwargs)
+        leaves: list[Any] = []
+        args, kwargs = taken_over(given, leaves)
+        finish = sample.output_process_fn_grad  # of what is not unique, what is
+        # (The wrapper makes matrices Hermitian, or triangular.)
+        call = op.gradcheck_wrapper
+        try:
+            expected = finish(call(op.op, *given[0], **given[1]))
+            result = finish(call(function(op.name), *args, **kwargs))
+            agree(result, expected, dtype, known)
+            mine, others = differentiable(result, weft), differentiable(expected, torch)
+            assert len(mine) == len(others)
+            if mine and known and dtype in ("float64", "complex128"):
+                pair = others, differentiable(given, torch)
+                same_gradients((mine, leaves), pair, dtype, op.supports_gradgrad)
+        except Exception as error:
+            error.add_note(f"sample {k}: {sample.summary()}")
+            raise
+
+
+def test_few_are_missing() -> None:
+    assert len(ENTRIES) > 300
