@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .autograd.anomaly import is_anomaly_enabled
 from .autograd.modes import (
     enable_grad,
     inference_mode,
@@ -74,6 +75,7 @@ from .tensors.creation import (
     empty_like,
     eye,
     from_numpy,
+    frombuffer,
     full,
     full_like,
     linspace,
@@ -475,13 +477,13 @@ from .tensors.statistics import (
 from .tensors.tensor import (
     Tensor,
 )
+from .version import __version__
 
 double, float, half = float64, float32, float16
 long, int, short = int64, int32, int16
 cfloat, cdouble = complex64, complex128
 e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
-__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
@@ -538,8 +540,9 @@ if TYPE_CHECKING:
     from .nn.functional.dropout import dropout
 
 _SUBPACKAGES = (
-    *("amp", "autograd", "backends", "cuda", "distributions", "fft", "func", "linalg", "models"),
-    *("nn", "optim", "random", "special", "train", "utils"),
+    *("accelerator", "amp", "autograd", "backends", "cuda", "distributed", "distributions"),
+    *("fft", "func", "linalg", "models", "nn", "optim", "random", "special", "testing", "train"),
+    *("utils", "version"),
 )
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
 _OF_BACKENDS = ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms")
@@ -585,12 +588,14 @@ _OF_LAYERS = (
 
 #: What PyTorch has and weft has not, with what there is instead.
 _NOT_HERE = {
-    "distributed": "weft runs in one process; a device mesh is not there yet",
     "chalf": "complex numbers are complex64 or complex128",
     "complex32": "complex numbers are complex64 or complex128",
+    "export": "there is no export yet",
     "fx": "weft.explain shows what was recorded of a function",
+    "hub": "it fetches programs and runs them; get a model's code and weights, and weft.load them",
     "jit": "there is no TorchScript; weft.compile records a function and runs it without Python",
     "mps": "weft computes on the CPU and, through JAX, on GPUs and TPUs",
+    "multiprocessing": "tensors go to other processes by pickle: use Python's multiprocessing",
     "onnx": "there is no export yet",
     "profiler": "weft.profile(function, ...) tells what each kernel takes",
     "quantization": "there are no quantised tensors",
@@ -611,6 +616,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.backends"), name)
     if name in _OF_AMP:
         return getattr(import_module(f"{__name__}.amp"), name)
+    if name == "OutOfMemoryError":
+        return errors.OutOfMemoryError
     if name == "vmap":
         return import_module(f"{__name__}.func").vmap
     if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
@@ -827,6 +834,7 @@ __all__ = [
     "from_dlpack",
     "from_numpy",
     "from_torch",
+    "frombuffer",
     "full",
     "full_like",
     "func",
@@ -871,6 +879,7 @@ __all__ = [
     "int32",
     "int64",
     "inverse",
+    "is_anomaly_enabled",
     "is_autocast_enabled",
     "is_complex",
     "is_conj",

@@ -19,8 +19,10 @@ from .engine.realize import Hold
 from .errors import GradientError
 from .graph.modes import grad_mode, on_behalf_of
 from .graph.node import HISTORY, HOOKED, LEAF, RELEASED, Grads, Node
+from .ops import elementwise as ew
 from .ops.accumulate import total
 from .ops.complex import conjugated
+from .ops.loss import in_range
 from .ops.movement import reshape, to_device
 from .ops.reduce import sum_
 
@@ -28,6 +30,13 @@ from .ops.reduce import sum_
 #: replace its node's (or, for hooks shared by several nodes, theirs).
 Found = dict[Node, Node]
 Hook = Callable[[Node, Found], None]
+
+
+class Anomaly:
+    """Are NaNs among gradients to be found?"""
+
+    on = False
+
 
 #: Stands for the walk that is going on, for rules that are applied in several steps.
 current_walk: ContextVar[object] = ContextVar("current_walk", default=None)
@@ -187,8 +196,19 @@ def _apply_rule(node: Node, g: Node, found: Found, relevant: set[Node] | None) -
         if wanted and gi is not None:
             if gi.type is not kind:
                 gi = unsum(gi, kind)
+            if Anomaly.on:
+                gi = _checked(gi, node)
             before = found.get(source)
             found[source] = gi if before is None else total(before, gi)
+
+
+def _checked(g: Node, node: Node) -> Node:
+    """The gradient, found to be at fault if there is a NaN in it."""
+    text = (
+        f"detect_anomaly: the gradient of '{node.sig.op.name}' (shape {list(node.type.shape)}) "
+        "should consist of numbers"
+    )
+    return ew.add(g, in_range(ew.where(ew.isnan(g), g, 0), text, -1, 1))
 
 
 def release(nodes: Sequence[Node]) -> None:

@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from . import cuda, cudnn
 
-__all__ = ["cuda", "cudnn"]
+__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
+
+
+class _Absent:
+    """A library or device that PyTorch may have been built with, and weft never is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<weft.backends.{self._name}: not available>"
+
+    def is_available(self) -> bool:
+        return False
+
+    def is_built(self) -> bool:
+        return False
+
+
+mps, mkl, mkldnn, openmp = [_Absent(name) for name in ("mps", "mkl", "mkldnn", "openmp")]
 
 _deterministic = False
 

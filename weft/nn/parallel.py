@@ -42,3 +42,17 @@ class DataParallel(Module):
 
 
 __all__ = ["DataParallel"]
+
+
+class DistributedDataParallel(Module):
+    """Not there: weft runs in one process.
+
+    Raises:
+        UnsupportedOp: always, saying what to do instead.
+    """
+
+    def __init__(self, module: Module, *args: Any, **options: Any) -> None:
+        raise UnsupportedOp(
+            "DistributedDataParallel: weft runs in one process, and "
+            "weft.distributed.is_available() is False: use the module as it is"
+        )

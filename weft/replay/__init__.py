@@ -8,9 +8,10 @@ is the function that users get.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, overload
 
-from ..errors import UnsupportedOp
+_OF_PYTORCH = {"backend", "dynamic", "fullgraph", "mode", "options"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +21,11 @@ R = TypeVar("R")
 def compile(step: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def compile(step: None = None, /) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def compile(step: Any = None, /, **options: Any) -> Any:
+@overload
+def compile(
+    step: None = None, /, *, disable: bool = False, **options: Any
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def compile(step: Any = None, /, *, disable: bool = False, **options: Any) -> Any:
     """The function, recorded once for each kind of call and then run again without Python.
 
     Give it a whole training step (forward, ``backward()`` and ``optimizer.step()``). What it
@@ -35,17 +40,20 @@ def compile(step: Any = None, /, **options: Any) -> Any:
 
     Args:
         step: a function or module. Left out, ``compile`` is a decorator.
+        disable: gives the function back as it is.
+        options: those of ``torch.compile``, which steer its compilers (``mode``, ``dynamic``,
+            ``fullgraph``, ``backend``, ``options``), have no effect.
 
     Raises:
-        UnsupportedOp: for options of ``torch.compile``, which steer its compilers.
+        TypeError: for other options, and what is no function.
         CompileError: from the call, if the function reads a value that is not computed yet.
     """
-    if options:
-        raise UnsupportedOp(
-            f"weft.compile has no option {', '.join(sorted(options))}: it takes the function alone"
-        )
+    if unknown := options.keys() - _OF_PYTORCH:
+        raise TypeError(f"weft.compile has no option {', '.join(sorted(unknown))}")
     if step is None:
-        return compile
+        return partial(compile, disable=disable)
+    if disable:
+        return step
     if not callable(step):
         raise TypeError(f"weft.compile takes a function or module, not {type(step).__name__}")
     from .compiled import Compiled  # here, not above: it takes modules and optimisers

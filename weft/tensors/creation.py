@@ -27,7 +27,7 @@ from ..graph.modes import grad_enabled
 from ..graph.node import Fresh, Node, leaf, type_of
 from ..ops import elementwise as ew, movement as mv
 from .core import TensorCore, is_number, leaf_for, node_of, wrap
-from .memory import memory_format, preserve_format
+from .memory import layout, memory_format, preserve_format, strided
 from .shape import sizes_of
 
 if TYPE_CHECKING:
@@ -231,7 +231,35 @@ def from_numpy(array: Any) -> Tensor:
     return wrap(as_leaf(array.copy(), CPU))
 
 
-# ---- from sizes
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A new tensor with a copy of what lies in an object's memory: bytes, ``array.array``, ...
+
+    Args:
+        count: how many elements; by default, all.
+        offset: bytes to pass over.
+
+    Raises:
+        ValueError: if there is too little, or what there is is no multiple of an element.
+        TypeError: for an object that does not show its memory.
+    """
+    to = as_dtype(dtype)
+    memory = memoryview(buffer).cast("B")
+    if not 0 <= offset <= len(memory):
+        raise ValueError(f"frombuffer: offset={offset} of a buffer of {len(memory)} bytes")
+    size = len(memory) - offset if count < 0 else count * to.itemsize
+    if offset + size > len(memory) or size % to.itemsize:
+        raise ValueError(
+            f"frombuffer: {len(memory) - offset} bytes are not {'' if count < 0 else f'{count} '}"
+            f"elements of {to}, which has {to.itemsize} bytes"
+        )
+    array = np.frombuffer(memory[offset : offset + size], np.uint8).view(to.numpy)
+    return finished(as_leaf(array.copy(), CPU), requires_grad)
+
+
+# ---- from sizes. (Memory is never pinned, and there is one layout: ``pin_memory`` and ``layout``
+# are there for programs that name them.)
 
 
 def _filled(
@@ -253,6 +281,8 @@ def zeros(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """All zeros."""
     shape = sizes_of("zeros", sizes, size)
@@ -265,6 +295,8 @@ def ones(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """All ones."""
     shape = sizes_of("ones", sizes, size)
@@ -277,6 +309,8 @@ def empty(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """A tensor whose values do not matter. (They are zeros, so that runs repeat.)"""
     shape = sizes_of("empty", sizes, size)
@@ -290,6 +324,8 @@ def full(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """All ``fill_value``; its kind of number gives the dtype."""
     if isinstance(fill_value, TensorCore):
@@ -305,6 +341,8 @@ def zeros_like(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
     memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """Zeros in the shape and dtype of ``input``."""
@@ -317,6 +355,8 @@ def ones_like(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
     memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """Ones in the shape and dtype of ``input``."""
@@ -333,6 +373,8 @@ def full_like(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
     memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """``fill_value`` in the shape and dtype of ``input``."""
@@ -349,6 +391,8 @@ def eye(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """Ones on the diagonal of ``[n, m]``, zeros elsewhere."""
     m = n if m is None else m
@@ -366,6 +410,8 @@ def arange(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """``start, start + step, ...`` up to but without ``end``.
 
@@ -393,6 +439,8 @@ def linspace(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """``steps`` values from ``start`` to ``end``, both included.
 

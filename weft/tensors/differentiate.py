@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from ..engine.realize import computed
 from ..errors import DeviceError, GradientError, ShapeError
-from ..gradient import Found, add_hook, gradients, remove_hook
+from ..gradient import Anomaly, Found, add_hook, gradients, remove_hook
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
+from ..graph.tracing import current
 from ..hooks import Hooks, RemovableHandle, register
 from ..ops import elementwise as ew
 from ..ops.movement import full
@@ -80,6 +82,13 @@ def _roots(tensors: list[Any], given: Any) -> tuple[list[Node], list[Node]]:
     return nodes, [_seed(x, g) for x, g in zip(tensors, grads, strict=True)]
 
 
+def _look_for_anomalies(found: dict[Any, Node]) -> None:
+    """Raises what computing the gradients meets, if it is to be known at once."""
+    if Anomaly.on and current.get() is None:
+        for g in found.values():
+            computed(g)
+
+
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -111,6 +120,7 @@ def backward(
         retain=create_graph if retain_graph is None else retain_graph,
         create=create_graph,
     )
+    _look_for_anomalies(found)
     token = grad_mode.set(create_graph)
     try:
         if inputs is not None:
@@ -212,6 +222,7 @@ def grad(
         retain=create_graph if retain_graph is None else retain_graph,
         create=create_graph,
     )
+    _look_for_anomalies(found)
     out: list[Any] = []
     token = grad_mode.set(create_graph)
     try:

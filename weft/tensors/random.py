@@ -27,6 +27,7 @@ from ..ops.reduce import argsort
 from .core import TensorCore, node_of, wrap
 from .creation import finished
 from .indexing import copy_into
+from .memory import layout, strided
 from .shape import sizes_of
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def rand(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """Uniform in [0, 1); both parts of complex numbers are."""
     place = resolve(device)
@@ -183,6 +186,8 @@ def randn(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """Normal with mean 0 and variance 1, of which complex numbers have half in each part."""
     place = resolve(device)
@@ -215,6 +220,8 @@ def randint(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """Integers from ``low`` (0 if left out) up to but without ``high``.
 
@@ -239,6 +246,8 @@ def randperm(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """``0, ..., n-1`` in random order."""
     order = argsort(rnd.random_bits(key_for(generator, resolve(device)), (n,)), 0)

@@ -1,0 +1,60 @@
+"""The names of ``torch.accelerator``: whatever device computes faster than the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import cuda
+from .engine.realize import realize_pending
+from .graph.device import device
+
+
+def is_available() -> bool:
+    """Is there a GPU or TPU that weft can compute on?"""
+    return device_count() > 0
+
+
+def device_count() -> int:
+    """How many there are, of the kind of :func:`current_accelerator`."""
+    found = current_accelerator()
+    return 0 if found is None else len(_platform().devices(found.type))
+
+
+def current_accelerator(check_available: bool = False) -> device | None:
+    """The device of the GPUs if there are any, otherwise of the TPUs; None without either."""
+    for kind in ("cuda", "tpu"):
+        if _platform().devices(kind):
+            return device(kind)
+    return None
+
+
+def current_device_index() -> int:
+    """The index of the one that is used where none is named.
+
+    Raises:
+        DeviceError: if there is none.
+    """
+    return cuda.current_device()
+
+
+def set_device_index(device: Any) -> None:
+    """Makes another one the one that is used where none is named.
+
+    Raises:
+        DeviceError: if there is no such device.
+    """
+    cuda.set_device(device)
+
+
+def synchronize(device: Any = None) -> None:
+    """Runs what is pending, and waits for the accelerator if there is one."""
+    if cuda.is_available():
+        cuda.synchronize(device)
+    else:
+        realize_pending()
+
+
+def _platform() -> Any:
+    from .engine.xla import platform
+
+    return platform

@@ -1,0 +1,153 @@
+"""What tests of programs need: the names of ``torch.testing``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .dtypes import as_dtype, dtype
+from .engine.devices import host
+from .engine.realize import value_of
+from .tensors.core import TensorCore, node_of
+
+#: Relative and absolute tolerance, as PyTorch has them; exact for all other dtypes.
+_TOLERANCES = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+    "complex64": (1.3e-6, 1e-5),
+    "complex128": (1e-7, 1e-7),
+}
+Message = str | Callable[[str], str] | None
+
+
+def assert_close(
+    actual: Any,
+    expected: Any,
+    *,
+    allow_subclasses: bool = True,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = False,
+    check_device: bool = True,
+    check_dtype: bool = True,
+    check_layout: bool = True,
+    check_stride: bool = False,
+    msg: Message = None,
+) -> None:
+    """Raises unless ``|actual - expected| <= atol + rtol * |expected|`` everywhere.
+
+    Args:
+        actual, expected: tensors, NumPy arrays, numbers, or sequences and mappings of these.
+        allow_subclasses: without it, both must be of one type.
+        rtol, atol: both, or neither: then by dtype, the looser of the two; integers must be equal.
+        equal_nan: do NaNs equal one another?
+        check_device, check_dtype: must these be the same?
+        check_layout, check_stride: of no effect: all tensors are dense, and how they lie is not
+            seen.
+        msg: in place of the message, or what makes one of it.
+
+    Raises:
+        AssertionError: where they differ, saying by how much and where.
+        ValueError: for one tolerance without the other.
+        TypeError: for values that cannot be compared.
+    """
+    if (rtol is None) != (atol is None):
+        raise ValueError(f"rtol and atol go together, but rtol={rtol} and atol={atol}")
+    tolerances = None if rtol is None or atol is None else (rtol, atol)
+    options = _Options(tolerances, equal_nan, check_device, check_dtype, allow_subclasses)
+    text = _difference(actual, expected, options, "")
+    if text is not None:
+        raise AssertionError(msg(text) if callable(msg) else msg or text)
+
+
+class _Options:
+    def __init__(
+        self,
+        tolerances: tuple[float, float] | None,
+        equal_nan: bool,
+        device: bool,
+        dtype: bool,
+        subclasses: bool,
+    ) -> None:
+        self.tolerances, self.equal_nan = tolerances, equal_nan
+        self.device, self.dtype, self.subclasses = device, dtype, subclasses
+
+
+def _difference(a: Any, b: Any, options: _Options, where: str) -> str | None:
+    """What is said of a difference; ``where`` in nested values. None if there is none."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        if a.keys() != b.keys():
+            return f"The keys of the mappings{where} differ: {list(a)} and {list(b)}"
+        pairs = [(f"[{k!r}]", a[k], b[k]) for k in a]
+    elif _is_sequence(a) and _is_sequence(b):
+        if len(a) != len(b):
+            return f"The lengths of the sequences{where} differ: {len(a)} and {len(b)}"
+        pairs = [(f"[{k}]", x, y) for k, (x, y) in enumerate(zip(a, b, strict=True))]
+    else:
+        return _of_values(a, b, options, where)
+    for place, x, y in pairs:
+        text = _difference(x, y, options, f"{where or ' at '}{place}")
+        if text is not None:
+            return text
+    return None
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _of_values(a: Any, b: Any, options: _Options, where: str) -> str | None:
+    if a is None or b is None:
+        return None if a is b else f"One of the values{where} is None: {a!r} and {b!r}"
+    if not options.subclasses and type(a) is not type(b):
+        raise TypeError(f"the types differ: {type(a).__name__} and {type(b).__name__}")
+    x, y = _array(a), _array(b)
+    kinds = [as_dtype(v.dtype) for v in (x, y)]
+    if isinstance(a, TensorCore) and isinstance(b, TensorCore):
+        nodes = node_of(a).type, node_of(b).type
+        if options.device and nodes[0].device is not nodes[1].device:
+            return f"The devices{where} differ: {nodes[0].device} and {nodes[1].device}"
+        if options.dtype and kinds[0] is not kinds[1]:
+            return f"The dtypes{where} differ: {kinds[0]} and {kinds[1]}"
+    if x.shape != y.shape:
+        return f"The shapes{where} differ: {list(x.shape)} and {list(y.shape)}"
+    rtol, atol = options.tolerances or _tolerances(kinds)
+    return _of_arrays(x, y, rtol, atol, options.equal_nan, where)
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, TensorCore):
+        return np.asarray(host(value_of(node_of(value))))
+    if isinstance(value, (bool, int, float, complex, np.ndarray, np.generic)):
+        return np.asarray(value)
+    raise TypeError(f"assert_close compares tensors and numbers, not {type(value).__name__}")
+
+
+def _tolerances(kinds: list[dtype]) -> tuple[float, float]:
+    found = [_TOLERANCES.get(kind.name, (0.0, 0.0)) for kind in kinds]
+    return max(r for r, _ in found), max(a for _, a in found)
+
+
+def _of_arrays(x: Any, y: Any, rtol: float, atol: float, equal_nan: bool, where: str) -> str | None:
+    wide = np.result_type(x.dtype, y.dtype, np.float64)
+    wide_x, wide_y = x.astype(wide), y.astype(wide)
+    with np.errstate(all="ignore"):
+        far = ~np.isclose(wide_x, wide_y, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    if x.dtype.kind in "iub" and y.dtype.kind in "iub" and not (rtol or atol):
+        far = x != y  # (large integers are not exact as float64)
+    if not far.any():
+        return None
+    with np.errstate(all="ignore"):
+        apart = np.nan_to_num(np.where(far, abs(wide_x - wide_y), 0.0), nan=np.inf)
+        ratio = np.nan_to_num(np.where(far, apart / abs(wide_y), 0.0), nan=np.inf)
+    worst = np.unravel_index(int(apart.argmax()), x.shape)
+    at = "" if not x.shape else f" at {tuple(int(k) for k in worst)}"
+    return (
+        f"The values{where} are not close: {int(far.sum())} of {far.size} differ.\n"
+        f"Greatest absolute difference: {float(apart.max())}{at} (up to {atol} allowed)\n"
+        f"Greatest relative difference: {float(ratio.max())} (up to {rtol} allowed)"
+    )
