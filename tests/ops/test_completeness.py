@@ -135,6 +135,7 @@ NAMES = {op.name for op in OPS}
 NOT_OPS = {
     *("enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"),
     *("get_default_dtype", "set_default_dtype", "set_printoptions", "load", "save"),
+    *("frombuffer", "is_anomaly_enabled"),
     *("get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
     *("compile", "explain", "profile", "get_num_threads", "set_num_threads"),
     *("get_default_device", "set_default_device", "set_default_tensor_type"),
