@@ -93,4 +93,35 @@ FFT = [
       for name in ("fftshift", "ifftshift")],
 ]
 
-COMPLEX = [*PARTS, *ALSO_COMPLEX, *DECOMPOSITIONS, *FFT]
+SIGNAL = x(2, 20)
+WINDOW = pos(6)
+SPECTRA = x(2, 5, 4, dtype="complex128")
+SPECTRAL = [
+    Op("Tensor.stft", (s(SIGNAL, 8, return_complex=True),), "f", loose=8),
+    Op("Tensor.istft", (s(SPECTRA, 8),), "f", loose=8),
+    Op("stft", (
+        s(SIGNAL, 8, return_complex=True), s(x(20), 8, 3, 6, WINDOW, return_complex=True),
+        s(SIGNAL, 8, 2, pad_mode="constant", normalized=True, return_complex=True),
+        s(SIGNAL, 8, 2, pad_mode="circular", onesided=False, return_complex=False),
+        s(SIGNAL, 8, pad_mode="replicate", return_complex=True),
+        s(SIGNAL, 7, center=False, return_complex=True), s(x(12, dtype="complex128"), 4)), "f",
+       loose=8, errors=(
+        bad(RuntimeError, "requires the return_complex", x(9), 4),
+        bad(ShapeError, "shorter than n_fft=8", x(5), 8, center=False, return_complex=True),
+        bad(ShapeError, "cannot be reflected", x(3), 8, return_complex=True),
+        bad(ShapeError, r"a window of shape \[6\] is not of 8", x(9), 8, window=x(6),
+            return_complex=True),
+        bad(ValueError, "0 < win_length <= n_fft", x(9), 8, 2, 9, return_complex=True),
+        bad(DTypeError, "onesided output", x(9, dtype="complex64"), 4, onesided=True))),
+    Op("istft", (
+        s(SPECTRA, 8), s(SPECTRA, 8, 3, 6, WINDOW, grad=False), s(SPECTRA, 8, 2, normalized=True),
+        s(SPECTRA, 8, length=9), s(SPECTRA, 8, center=False),
+        s(x(4, 5, dtype="complex128"), 4, onesided=False, return_complex=True)), "f", loose=8,
+       errors=(
+        bad(DTypeError, "takes a complex dtype", x(5, 4), 8),
+        bad(ShapeError, "6 frequencies", x(6, 4, dtype="complex64"), 8),
+        bad(RuntimeError, "zero somewhere", x(5, 4, dtype="complex64"), 8, 8, center=False,
+            window=these([0.0] * 8)))),
+]
+
+COMPLEX = [*SPECTRAL, *PARTS, *ALSO_COMPLEX, *DECOMPOSITIONS, *FFT]

@@ -490,6 +490,7 @@ if TYPE_CHECKING:
         amp,
         autograd,
         distributions,
+        fft as fft,
         func,
         linalg,
         models,
@@ -538,6 +539,7 @@ if TYPE_CHECKING:
         threshold_,
     )
     from .nn.functional.dropout import dropout
+    from .tensors.spectral import istft, stft
 
 _SUBPACKAGES = (
     *("accelerator", "amp", "autograd", "backends", "cuda", "distributed", "distributions"),
@@ -608,6 +610,8 @@ _NOT_HERE = {
 def __getattr__(name: str) -> Any:
     if name in ("load", "save"):
         return getattr(import_module(f"{__name__}.serialization"), name)
+    if name in ("istft", "stft"):
+        return getattr(import_module(f"{__name__}.tensors.spectral"), name)
     if name in _OF_LAYERS:
         return getattr(import_module(f"{__name__}.nn.functional"), name)
     if name == "from_torch":
@@ -896,6 +900,7 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "istft",
     "kaiser_window",
     "kron",
     "kthvalue",
@@ -1071,6 +1076,7 @@ __all__ = [
     "stack",
     "std",
     "std_mean",
+    "stft",
     "strided",
     "sub",
     "subtract",

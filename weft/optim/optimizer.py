@@ -17,6 +17,7 @@ from ..graph.device import device
 from ..graph.modes import here, on_behalf_of, user_warning
 from ..graph.tracing import current
 from ..hooks import Hooks, RemovableHandle, register
+from ..tensors.complex import view_as_complex, view_as_real
 from ..tensors.core import TensorCore
 from ..tensors.creation import tensor
 from ..tensors.differentiate import Walks
@@ -282,7 +283,9 @@ class Optimizer:
                         self._follow(params)
                     if trace is not None:
                         group = trace.options(group, f"{id(self)}.{k}")
-                    if params and group.get("master_weights"):
+                    if any([p.dtype.is_complex for p in params]):
+                        self._update_pairs(group, params)
+                    elif params and group.get("master_weights"):
                         self._update_masters(group, params)
                     elif params:
                         self.update(group, params)
@@ -296,6 +299,22 @@ class Optimizer:
             state: Any = self.state.get(p)
             if isinstance(state, dict):
                 state.update({k: _on_device(v, p.device) for k, v in state.items()})
+
+    def _update_pairs(self, group: dict[str, Any], params: list[Any]) -> None:
+        """Moves complex parameters as real ones: both parts, each by itself."""
+        pairs = {p: view_as_real(p.detach()) for p in params if p.dtype.is_complex}
+        for p, pair in pairs.items():
+            pair.grad = view_as_real(p.grad.resolve_conj())
+            state = self.state[pair] = self.state[p]
+            state.update({k: view_as_real(v) for k, v in state.items() if _is_complex(v)})
+        try:
+            self.update(group, [pairs.get(p, p) for p in params])
+        finally:
+            for pair in pairs.values():
+                pair.grad = None
+                state = self.state.pop(pair)
+                own = [k for k, v in state.items() if getattr(v, "shape", None) == pair.shape]
+                state.update({k: view_as_complex(state[k]) for k in own})
 
     def _update_masters(self, group: dict[str, Any], params: list[Any]) -> None:
         """Moves float32 copies of 16-bit parameters, and rounds these to them."""
@@ -446,7 +465,7 @@ class Optimizer:
             )
         if not value.ndim:
             return value
-        return value.to(param.device, kind if value.is_floating_point() else None)
+        return value.to(param.device, kind if value.dtype.is_inexact else None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -464,6 +483,10 @@ class Optimizer:
             text += f"\nParameter Group {k}\n"
             text += "".join(f"    {n}: {group[n]}\n" for n in sorted(group) if n != "params")
         return text + ")"
+
+
+def _is_complex(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_complex()
 
 
 def _numbers(own: dict[str, Any], saved: dict[str, Any]) -> list[Any]:

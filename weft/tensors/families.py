@@ -5,6 +5,8 @@ A table as in ``tensor.py``: each line says in which file a method is defined.
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import (
     activations,
     complex as cx,
@@ -106,6 +108,18 @@ class FamilyMethods(TensorCore):
     conj, conj_physical, resolve_conj = cx.conj, cx.conj_physical, cx.resolve_conj
     is_conj, angle, adjoint = cx.is_conj, cx.angle, cx.adjoint
     conj_physical_ = in_place(cx.conj_physical)
+
+    def stft(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`weft.stft`."""
+        from .spectral import stft  # here, not above: few programs need it
+
+        return stft(self, *args, **kwargs)
+
+    def istft(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`weft.istft`."""
+        from .spectral import istft
+
+        return istft(self, *args, **kwargs)
 
     # ---- what is seldom used (lesser.py, activations.py)
 

@@ -24,6 +24,7 @@ from ..ops import elementwise as ew, random as rnd
 from ..ops.base import broadcast
 from ..ops.complex import of_pairs
 from ..ops.reduce import argsort
+from .complex import view_as_real
 from .core import TensorCore, node_of, wrap
 from .creation import finished
 from .indexing import copy_into
@@ -346,8 +347,11 @@ def multinomial(
 def uniform_(
     self: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
-    """Fills with numbers uniform in [low, high)."""
+    """Fills with numbers uniform in [low, high); both parts of complex numbers."""
     kind = node_of(self).type
+    if kind.dtype.is_complex:
+        uniform_(view_as_real(self), low, high, generator=generator)
+        return self
     u = rnd.random_uniform(key_for(generator), kind.shape, _floating("uniform_", kind.dtype))
     return copy_into(self, ew.add(ew.mul(u, high - low), low))
 
@@ -355,8 +359,11 @@ def uniform_(
 def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
-    """Fills with normal numbers."""
+    """Fills with normal numbers; complex ones have half of the variance in each part."""
     kind = node_of(self).type
+    if kind.dtype.is_complex:
+        normal_(view_as_real(self), mean, std * math.sqrt(0.5), generator=generator)
+        return self
     z = rnd.random_normal(key_for(generator), kind.shape, _floating("normal_", kind.dtype))
     return copy_into(self, ew.add(ew.mul(z, std), mean))
 

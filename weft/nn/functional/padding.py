@@ -21,7 +21,7 @@ def _check_sides(mode: str, x: Tensor, widths: Widths) -> None:
     """Raises ShapeError where there is too little to mirror, repeat or continue."""
     for d, (before, after) in enumerate(widths):
         n, most = x.shape[d], max(before, after)
-        if mode == "reflect" and most >= n:
+        if mode == "reflect" and most >= max(n, 1):
             raise ShapeError(
                 f"pad: reflection needs less than the size, but dimension {d} of shape "
                 f"{list(x.shape)} gets {before} and {after}"
