@@ -15,8 +15,9 @@ import os
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -119,7 +120,11 @@ def object_code(text: str, target: Target, opt: int = 1) -> bytes:
 
 
 def _object_code(text: str, target: Target, opt: int) -> bytes:
-    machine, module = _optimised(text, target, opt)
+    with _tools(target, opt) as (machine, builder):
+        return _emitted(machine, _optimised(text, target, machine, builder), text)
+
+
+def _emitted(machine: Any, module: Any, text: str) -> bytes:
     emit = _past_lock("LLVMPY_TargetMachineEmitToMemory")
     if emit is None:
         return bytes(machine.emit_object(module))
@@ -153,9 +158,8 @@ def _past_lock(name: str) -> Any:
 
 def assembly(text: str, target: Target, opt: int = 1) -> str:
     """What the processor will run, to be read."""
-    with _LOCK:
-        machine, module = _optimised(text, target, opt)
-        return str(machine.emit_assembly(module))
+    with _LOCK, _tools(target, opt) as (machine, builder):
+        return str(machine.emit_assembly(_optimised(text, target, machine, builder)))
 
 
 def _key(text: str, names: Sequence[str], opt: int) -> str:
@@ -207,23 +211,45 @@ def _link(code: bytes, names: Sequence[str]) -> Library:
     return Library(builder.link(linker, f"weft{number}"), linker, names)
 
 
-def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
-    """(target machine, module after LLVM's passes)."""
+#: Target machines and pass builders that lie idle. (Each pass builder that is let go leaks 2 kB.)
+_idle: dict[tuple[Target, int], list[tuple[Any, Any]]] = {}
+
+
+@contextmanager
+def _tools(target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
+    """(target machine, pass builder), which no other thread uses meanwhile."""
+    idle = _idle.setdefault((target, opt), [])
+    try:
+        tools = idle.pop()
+    except IndexError:
+        tools = _new_tools(target, opt)
+    try:
+        yield tools
+    finally:
+        idle.append(tools)
+
+
+def _new_tools(target: Target, opt: int) -> tuple[Any, Any]:
     llvm = _llvm()
     if target != host():
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
+    machine = _machine(target, opt)
+    options = llvm.create_pipeline_tuning_options(speed_level=opt)
+    options.loop_vectorization = options.slp_vectorization = opt >= 2
+    return machine, llvm.create_pass_builder(machine, options)
+
+
+def _optimised(text: str, target: Target, machine: Any, builder: Any) -> Any:
+    """The module after LLVM's passes."""
+    llvm = _llvm()
     try:
-        machine = _machine(target, opt)
         module = llvm.parse_assembly(text, context=llvm.create_context())
         module.triple = target.triple
         module.data_layout = str(machine.target_data)
         module.verify()
     except RuntimeError as error:
         raise _fault(error, text) from error
-    options = llvm.create_pipeline_tuning_options(speed_level=opt)
-    options.loop_vectorization = options.slp_vectorization = opt >= 2
-    builder = llvm.create_pass_builder(machine, options)
     manager = builder.getModulePassManager()
     run = _past_lock("LLVMPY_RunNewModulePassManager")
     if run is None:
@@ -233,7 +259,7 @@ def _optimised(text: str, target: Target, opt: int) -> tuple[Any, Any]:
     # Of its two base classes, llvmlite 0.50 takes the _dispose that does nothing: 28 kB would leak.
     llvm.newpassmanagers.NewPassManager._dispose(manager)
     manager.detach()
-    return machine, module
+    return module
 
 
 def _machine(target: Target, opt: int) -> Any:
