@@ -44,7 +44,7 @@ PARTS = [
     *[Op(name, (s(x(2)), s(WIDE)), grad=False) for name in ("is_complex", "is_conj")],
     Op("isreal", (s(x(2)), s(WIDE), s(these([1j, 1 + 0j], dtype="complex64"))), grad=False),
     Op("sgn", (s(x(2, 3), grad=False), s(WIDE), s(these([0j, 2j], dtype="complex64"), grad=False))),
-    *[Op(f"Tensor.{name}", (s(x(2, 3), grad=False), s(WIDE, smooth=False)), "if")
+    *[Op(f"Tensor.{name}", (s(x(2, 3)), s(WIDE)), "if", grad=False)
       for name in ("cfloat", "cdouble")],
 ]
 
@@ -62,6 +62,7 @@ ALSO_COMPLEX = [
 ]
 
 DECOMPOSITIONS = [
+    Op("svd", (s(x(3, 2, dtype="complex128"), grad=False), s(MATRIX, grad=False)), "f", loose=50),
     *[Op(f"linalg.{name}", (s(MATRIX),), "f", loose=50)
       for name in ("det", "inv", "slogdet", "svdvals", "pinv", "matrix_exp")],
     Op("linalg.solve", (s(MATRIX, x(3, 2, dtype="complex128")),), "f", loose=50),

@@ -100,3 +100,32 @@ def test_results_and_gradients(name: str, dtype: str) -> None:
 
 def test_few_are_missing() -> None:
     assert len(ENTRIES) > 300
+
+
+@pytest.mark.parametrize("name", [n for n, op in ENTRIES.items() if op.inplace_variant])
+def test_in_place(name: str) -> None:
+    """The same values; or in both an error, where a result does not fit into the tensor."""
+    op = ENTRIES[name]
+    if name == "abs":  # which weft takes, since real numbers fit into complex ones
+        return
+    change = getattr(weft.Tensor, op.inplace_variant.__name__, None)
+    if change is None or torch.complex128 not in op.dtypes or any(p in name for p in RANDOM):
+        return
+    torch.manual_seed(0)
+    samples = [s for s in op.sample_inputs("cpu", torch.complex128) if not s.broadcasts_input]
+    for k, sample in enumerate(some(samples)):
+        args, kwargs = taken_over(([sample.input, *sample.args], sample.kwargs), [])
+        try:
+            expected = op.inplace_variant(sample.input.clone(), *sample.args, **sample.kwargs)
+        except (RuntimeError, TypeError) as error:
+            with pytest.raises((RuntimeError, TypeError)):
+                change(*args, **kwargs)
+                pytest.fail(f"sample {k} is not refused: {error}")
+            continue
+        try:
+            found = change(*args, **kwargs)
+            assert found is args[0]
+            agree(found, expected, "complex128")
+        except Exception as error:
+            error.add_note(f"sample {k}: {sample.summary()}")
+            raise

@@ -67,6 +67,27 @@ def test_a_state_that_was_loaded_goes_on() -> None:
     assert np.allclose(w.detach(), straight[0].detach())
 
 
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs(search: str | None) -> None:
+    def run(lib: Any) -> Any:
+        z = lib.tensor([1 + 2j, -3j], dtype=lib.complex128, requires_grad=True)
+        r = lib.tensor([0.5], dtype=lib.float64, requires_grad=True)
+        optimizer = lib.optim.LBFGS([z, r], lr=0.3, max_iter=4, line_search_fn=search)
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = ((z - 1j * r).abs() ** 2).sum() + (r - 2).square().sum() + z.real.exp().sum()
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            optimizer.step(closure)
+        return z, r
+
+    for a, b in zip(run(weft), run(torch), strict=True):
+        np.testing.assert_allclose(a.detach(), b.detach(), rtol=1e-9)
+
+
 def test_modules_of_complex_numbers() -> None:
     model = weft.nn.Linear(3, 2).to(weft.complex64)
     assert model.weight.dtype is weft.complex64

@@ -86,6 +86,7 @@ def test_what_loses_the_imaginary_part_warns() -> None:
 @pytest.mark.parametrize(
     ("call", "match"),
     [
+        (lambda x: x[x], "an index must be int or bool"),
         (lambda x: x < 1, "lt is not defined for weft.complex128"),
         (lambda x: x.max(), "max is not defined"),
         (lambda x: x.sort(), "sort is not defined"),

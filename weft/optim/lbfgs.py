@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd.modes import enable_grad, no_grad
+from ..tensors.complex import view_as_real
 from ..tensors.creation import zeros_like
 from ..tensors.shape import cat, stack
 from ..tensors.tensor import Tensor
@@ -84,7 +85,7 @@ class LBFGS(Optimizer):
             raise ValueError(f"LBFGS: history_size={group['history_size']} must be at least 1")
 
     def state_fits(self, name: str, shape: tuple[int, ...], param: Tensor) -> bool:
-        return shape == (sum(p.numel() for p in self.param_groups[0]["params"]),)
+        return shape == (sum(_vector(p).numel() for p in self.param_groups[0]["params"]),)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluates ``closure`` and moves, up to ``max_iter`` times; its first result is returned.
@@ -99,6 +100,11 @@ class LBFGS(Optimizer):
             )
         with no_grad():
             return _Step(self, closure).run()
+
+
+def _vector(x: Tensor) -> Tensor:
+    """All elements; of complex ones both parts, each a number of its own."""
+    return (view_as_real(x.resolve_conj()) if x.is_complex() else x).reshape(-1)
 
 
 class _Step:
@@ -149,15 +155,16 @@ class _Step:
 
     def _flat_grad(self) -> Tensor:
         parts = [zeros_like(p) if p.grad is None else p.grad for p in self.params]
-        return cat([g.reshape(-1) for g in parts])
+        return cat([_vector(g) for g in parts])
 
     def _add(self, t: float) -> None:
         """Moves the parameters along the direction."""
         start = 0
         for p in self.params:
-            part = self.direction[start : start + p.numel()]
-            p.add_(part.reshape(p.shape) * t)
-            start += p.numel()
+            pairs = view_as_real(p) if p.is_complex() else p
+            part = self.direction[start : start + pairs.numel()]
+            pairs.add_(part.reshape(pairs.shape) * t)
+            start += pairs.numel()
 
     def _turn(self, grad: Tensor) -> None:
         """A new direction: the gradient's, corrected for curvature by the last changes."""

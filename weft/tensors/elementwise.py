@@ -25,7 +25,7 @@ from ..dtypes import (
 from ..engine.realize import realize_if_large
 from ..errors import DTypeError
 from ..graph.node import PENDING, Node, number, record1, record2, type_of
-from ..ops import elementwise as ew
+from ..ops import complex as cx, elementwise as ew
 from ..ops.base import op_of
 from ..ops.movement import full
 from . import core
@@ -430,9 +430,15 @@ def isclose(
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """NaN and the infinities replaced; by default infinities become the largest finite values."""
+    """NaN and the infinities replaced; by default infinities become the largest finite values.
+
+    Of complex numbers, in each part.
+    """
     x = node_of(input)
     kind = x.type.dtype
+    if kind.is_complex:
+        parts = [nan_to_num(wrap(p), nan, posinf, neginf) for p in (cx.real(x), cx.imag(x))]
+        return wrap(cx.complex_(*map(node_of, parts)))
     if not kind.is_floating_point:
         return wrap(ew.same(x))
     import ml_dtypes  # knows bfloat16's range too

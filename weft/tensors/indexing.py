@@ -48,7 +48,7 @@ def _array_node(item: Any) -> Node:
         array = np.asarray(list(item) if isinstance(item, range) else item)
         node = as_leaf(array if array.size else array.astype(np.int64))
     kind = node.type.dtype
-    if kind.category == 2:
+    if kind.is_inexact:
         raise DTypeError(f"an index must be int or bool, not {kind}: convert it with .long()")
     if kind in (bool_, uint8):
         return node if kind is bool_ else ew.ne(node, 0)

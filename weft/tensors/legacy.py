@@ -99,6 +99,10 @@ BoolTensor = _kind("BoolTensor", dtypes.bool_)
 _OF_CPU = (
     *(DoubleTensor, FloatTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor),
     *(ShortTensor, CharTensor, ByteTensor, BoolTensor),
+    # (of which PyTorch has the names only)
+    _kind("ComplexFloatTensor", dtypes.complex64),
+    _kind("ComplexDoubleTensor", dtypes.complex128),
+    *[_kind(f"{kind.name.capitalize()}Tensor", kind) for kind in dtypes.FLOAT8],
 )
 #: The same on a GPU, by their names in ``weft.cuda``.
 OF_CUDA = {kind.__name__: _kind(kind.__name__, kind.of, "cuda") for kind in _OF_CPU}
@@ -146,12 +150,12 @@ def qr(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor]:
 
 
 def svd(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """``U``, ``S`` and ``V`` of ``input = U @ diag(S) @ V.mT``, of old.
+    """``U``, ``S`` and ``V`` of ``input = U @ diag(S) @ V.mH``, of old.
 
-    :func:`weft.linalg.svd` gives ``V.mT``.
+    :func:`weft.linalg.svd` gives ``V.mH``.
     """
     u, s, vh = decompositions.svd(input, full_matrices=not some)
-    return u, s, vh.mT
+    return u, s, vh.mH
 
 
 def set_default_tensor_type(t: Any) -> None:

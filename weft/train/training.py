@@ -334,7 +334,7 @@ class Training:
         """What may have made the loss infinite or NaN."""
         for batch in group:
             for k, x in enumerate(tensors_in(batch)):
-                if x.is_floating_point() and not x.isfinite().all().item():
+                if x.dtype.is_inexact and not x.isfinite().all().item():
                     return f"Tensor {k} of the batch is not finite: look at the data."
         return (
             "The batch is finite, so training has diverged: try a rate below "
