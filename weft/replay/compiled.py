@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from itertools import chain
-from operator import is_
+from operator import is_, itemgetter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ from .recording import Obstacle, Recording, recorded
 
 if TYPE_CHECKING:
     from .placed import PlacedReplay
+
+_values, _params = dict.values, itemgetter("params")
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _MOST_KINDS = 64
@@ -105,9 +107,7 @@ class _Options:
         self._groups = list(self.optimizer.param_groups)
         self._options = [dict(g) for g in self._groups]
         self._values = [v for o in self._options for v in o.values()]
-        states = [s.values() for s in self.optimizer.state.values()]
-        params = [g["params"] for g in self._groups]
-        self._tensors = [*chain.from_iterable(states + params)]
+        self._tensors = self._tensors_of(self._groups)
 
     def have_options(self) -> bool:
         """Are the options, parameters aside, the same objects?"""
@@ -121,13 +121,12 @@ class _Options:
     def are_as_before(self) -> bool:
         """Are they the very same objects?"""
         groups = self.optimizer.param_groups
-        now = [*chain.from_iterable([g.values() for g in groups])]
-        return _are(now, self._values) and self._holds_tensors()
+        now = [*chain.from_iterable(map(_values, groups))]
+        return _are(now, self._values) and _are(self._tensors_of(groups), self._tensors)
 
-    def _holds_tensors(self) -> bool:
-        states = [s.values() for s in self.optimizer.state.values()]
-        params = [g["params"] for g in self._groups]
-        return _are([*chain.from_iterable(states + params)], self._tensors)
+    def _tensors_of(self, groups: list[dict[str, Any]]) -> list[Any]:
+        states = map(_values, self.optimizer.state.values())
+        return [*chain.from_iterable(states), *chain.from_iterable(map(_params, groups))]
 
     def hold(self) -> bool:
         """Are they the same, but for the values of floats?"""
@@ -135,7 +134,7 @@ class _Options:
         return (
             len(groups) == len(self._groups)
             and all(map(is_, groups, self._groups))
-            and self._holds_tensors()
+            and _are(self._tensors_of(groups), self._tensors)
             and all(
                 [
                     g.keys() == o.keys()
