@@ -538,3 +538,23 @@ class TestDtypes:
         x = leaf(0.0, 1.0)
         (1 / x).sum().backward()
         np.testing.assert_array_equal(x.grad.numpy(), [-np.inf, -1.0])
+
+
+@pytest.mark.parity
+def test_gradients_of_a_batch_of_gradients() -> None:
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'weft[parity]'")
+    results = []
+    for lib in (weft, torch):
+        x, w, u = (lib.tensor(v, requires_grad=True) for v in ([1.0, 2.0, 3.0], [2.0], [2.0]))
+        y = x**2 * w
+        found = lib.autograd.grad(
+            y, (x, w, u), lib.eye(3), create_graph=True, allow_unused=True, is_grads_batched=True
+        )
+        (again,) = lib.autograd.grad(found[0].sum(), x, only_inputs=True)
+        results.append([None if g is None else g.tolist() for g in (*found, again)])
+    assert results[0] == results[1]
+    x = weft.ones(2, requires_grad=True)
+    with pytest.raises(weft.errors.GradientError, match="first dimension"):
+        weft.autograd.grad(x.sum(), x, weft.tensor(1.0), is_grads_batched=True)
+    with pytest.raises(weft.errors.UnsupportedOp, match=r"call backward\(\)"):
+        weft.autograd.grad(x.sum(), x, only_inputs=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..engine.realize import computed
-from ..errors import DeviceError, GradientError, ShapeError
+from ..errors import DeviceError, GradientError, ShapeError, UnsupportedOp
 from ..gradient import Anomaly, Found, add_hook, gradients, remove_hook
 from ..graph.modes import grad_enabled, grad_mode
 from ..graph.node import HISTORY, LEAF, OPS, RELEASED, Node, leaf
@@ -18,6 +18,7 @@ from ..ops import elementwise as ew
 from ..ops.movement import full
 from .core import DETACH, TensorCore, node_of, not_a_tensor, wrap
 from .creation import require_grad
+from .shape import stack
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -194,24 +195,64 @@ def _accumulate(x: Any, g: Node) -> None:
             hook(x)
 
 
+def _batched(
+    outputs: Any, inputs: Any, given: Any, retain: bool, create: bool, unused: bool, zeros: bool
+) -> tuple[Any, ...]:
+    """:func:`grad` for each place along the first dimension of what is given."""
+    seeds = _as_list(given)
+    counts = {node_of(x).type.shape[:1] for x in seeds}
+    if len(counts) != 1 or counts & {(), (0,)}:
+        raise GradientError(
+            "grad(is_grads_batched=True) takes grad_outputs with a first dimension of one size"
+        )
+    ((count,),) = counts
+    found = [
+        grad(
+            outputs,
+            inputs,
+            [x[k] for x in seeds],
+            retain or k < count - 1,
+            create,
+            allow_unused=unused,
+            materialize_grads=zeros,
+        )
+        for k in range(count)
+    ]
+    return tuple([None if g[0] is None else stack(g) for g in zip(*found, strict=True)])
+
+
 def grad(
     outputs: Any,
     inputs: Any,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """Gradients of ``outputs`` with respect to ``inputs``; no ``.grad`` is touched.
 
     Args:
+        only_inputs: always so; for the sake of programs that say it.
         allow_unused: give None for an input that the outputs do not depend on.
-        materialize_grads: give zeros for it.
+        is_grads_batched: each of ``grad_outputs`` has one dimension more, first; so have the
+            gradients, one for each place along it.
+        materialize_grads: give zeros for an input that the outputs do not depend on.
 
     Raises:
         GradientError: as :func:`backward`; and for an unused input, naming its place.
+        UnsupportedOp: for ``only_inputs=False``.
     """
+    if not only_inputs:
+        raise UnsupportedOp("grad(only_inputs=False): for gradients of all leaves, call backward()")
+    if is_grads_batched:
+        kept = create_graph if retain_graph is None else retain_graph
+        unused = bool(allow_unused)
+        return _batched(
+            outputs, inputs, grad_outputs, kept, create_graph, unused, materialize_grads
+        )
     xs = _as_list(inputs)
     roots, seeds = _roots(_as_list(outputs), grad_outputs)
     targets = [_target(x) for x in xs]
