@@ -14,7 +14,7 @@ from .dtypes import float32
 from .engine.realize import LOCK, Hold
 from .engine.reference import bind
 from .gradient import gradients
-from .graph.body import Body, Part
+from .graph.body import Body, Gradient, Part
 from .graph.modes import grad_mode
 from .graph.node import (
     GONE,
@@ -131,13 +131,14 @@ def _placeholder(kind: TensorType, tracks: int = 0) -> Node:
 
 
 def _recorded(function: Function, options: Hashable, inputs: Sequence[Node]) -> Body:
-    token = grad_mode.set(False)
+    token, no_calls = grad_mode.set(False), op_by_op.set(True)
     try:
         given = [_placeholder(x.type) for x in inputs]
         outputs = _own_nodes(given, function(options, *given))
         return Body(given, outputs, (function, options))
     finally:
         grad_mode.reset(token)
+        op_by_op.reset(no_calls)
 
 
 def _own_nodes(inputs: Sequence[Node], outputs: Sequence[Node]) -> list[Node]:
@@ -164,6 +165,11 @@ def _run_call(body: Body, *arrays: Any) -> Any:
         values.append(bind(sig)(*[values[p] for p in places]))
     found = [values[p] for p in body.outputs]
     return found if len(found) > 1 else found[0]
+
+
+def _run_piece(part: Part, *arrays: Any) -> Any:
+    found = _run_call(part.body, *arrays)
+    return found[part.number] if len(part.body.outputs) > 1 else found
 
 
 def _call_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:
@@ -205,7 +211,8 @@ def _derived(
     if not wanted:
         return None, wanted
     given_nodes = [*inputs, *seeds]
-    return Body(given_nodes, _own_nodes(given_nodes, [found[inputs[k]] for k in wanted])), wanted
+    results = _own_nodes(given_nodes, [found[inputs[k]] for k in wanted])
+    return Body(given_nodes, results, Gradient(body, tuple(wanted))), wanted
 
 
 def _infer_part(part: Part, call: TensorType) -> TensorType:
@@ -222,3 +229,5 @@ _CALL = Op("call", _infer_call, _run_call, _call_rule, needs=_ALL, analytic=Fals
 _PART = Op(
     "part", _infer_part, lambda part, values: values[part.number], _part_rule, analytic=False
 )
+#: A result of a call that is not taken apart, of the call's own inputs. Planning makes them.
+_PIECE = Op("piece", lambda part, *types: part.body.kinds[part.number], _run_piece)

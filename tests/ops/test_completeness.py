@@ -27,6 +27,7 @@ NOT_DIFFERENTIABLE = {
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
     *("argmax", "argmin", "argsort", "searchsorted", "gcd", "max_places"),
     *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
+    "piece",  # made when a graph is planned, after its gradients
     "bundle",  # of gradients, on their way to the rule of a call
     *("leaf", "arange", "detach", "random_uniform", "random_normal", "random_bits"),
 }
@@ -35,7 +36,7 @@ NOT_DIFFERENTIABLE = {
 OF_AUTOGRAD = {"function", "function_output", "vmap"}
 
 #: Many ops recorded as one: put in its place before a graph is run, ``tests/test_calls.py``.
-OF_CALLS = {"call", "part", "bundle"}
+OF_CALLS = {"call", "part", "piece", "bundle"}
 
 #: Gradients that are zero, or random: differences would tell nothing.
 NOTHING_TO_CHECK = {

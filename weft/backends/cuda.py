@@ -34,3 +34,13 @@ def is_built() -> bool:
     from ..engine.xla.platform import is_installed
 
     return is_installed("cuda")
+
+
+def enable_cudnn_sdp(enabled: bool) -> None:
+    """May attention of 16-bit floats on a GPU be a call of cuDNN? By default, yes."""
+    set_precision(fused_attention=bool(enabled))
+
+
+def cudnn_sdp_enabled() -> bool:
+    """What :func:`enable_cudnn_sdp` has set."""
+    return get_precision().fused_attention

@@ -13,10 +13,12 @@ class Precision(NamedTuple):
         matmul: "highest": all of float32; "high": TF32, or three bfloat16 products on TPUs;
             "medium": one product of the fastest kind.
         conv: the same for convolutions. PyTorch lets these use TF32 by default.
+        fused_attention: may attention of 16-bit floats be a kernel that rounds its weights to them?
     """
 
     matmul: str = "highest"
     conv: str = "high"
+    fused_attention: bool = True
 
 
 _precision = Precision()
@@ -26,7 +28,9 @@ def get_precision() -> Precision:
     return _precision
 
 
-def set_precision(*, matmul: str | None = None, conv: str | None = None) -> None:
+def set_precision(
+    *, matmul: str | None = None, conv: str | None = None, fused_attention: bool | None = None
+) -> None:
     """
     Raises:
         ValueError: for anything but "highest", "high" and "medium".
@@ -37,7 +41,8 @@ def set_precision(*, matmul: str | None = None, conv: str | None = None) -> None
             raise ValueError(
                 f"the precision of float32 products must be one of {_NAMES}, not {value!r}"
             )
-    _precision = Precision(matmul or _precision.matmul, conv or _precision.conv)
+    fused = _precision.fused_attention if fused_attention is None else fused_attention
+    _precision = Precision(matmul or _precision.matmul, conv or _precision.conv, fused)
 
 
 def set_float32_matmul_precision(precision: str) -> None:

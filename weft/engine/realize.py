@@ -12,7 +12,7 @@ from weakref import ReferenceType
 
 from .. import config
 from ..errors import CompileError
-from ..graph.body import Inlined, has_calls, inlined
+from ..graph.body import Body, Inlined, has_calls, inlined
 from ..graph.device import CPU
 from ..graph.liveness import Work, settle, take_pending
 from ..graph.modes import Where
@@ -254,6 +254,16 @@ def _plan(work: Work) -> Planned | Placed:
     return Planned(work)
 
 
+def _is_whole(body: Body) -> bool:
+    """Has the body's device a kernel for all of it?"""
+    place = body.kinds[0].device
+    if place is None or place is CPU:
+        return False
+    from .xla.attention import is_attention
+
+    return is_attention(body)
+
+
 def _program(work: Work) -> tuple[Planned | Placed, Inlined | None]:
     """What runs the graph, and how the graph is without calls if it has some."""
     global _program_steps
@@ -270,7 +280,7 @@ def _program(work: Work) -> tuple[Planned | Placed, Inlined | None]:
         _programs.move_to_end(structure)
         return known
     Stats.built += 1
-    flat, how = inlined(work) if has_calls(work) else (work, None)
+    flat, how = inlined(work, _is_whole) if has_calls(work) else (work, None)
     program = _plan(flat)
     _programs[structure] = program, how
     _program_steps += program.size

@@ -10,11 +10,11 @@ each call, so that whoever runs graphs knows nothing of calls, and optimises acr
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .liveness import Work
-from .node import Node, Signature, leaf, record_as
+from .node import OPS, Node, Signature, leaf, record_as, signature
 
 
 class Body:
@@ -29,7 +29,7 @@ class Body:
         outputs: places of the results, each computed by a step of its own.
         kinds: their types.
         derived: what has been made of it before, by what was asked for.
-        source: the function that it was recorded from, and its options.
+        source: the function that it was recorded from, and its options; or a :class:`Gradient`.
     """
 
     __slots__ = ("constants", "derived", "inputs", "kinds", "outputs", "source", "steps")
@@ -67,6 +67,28 @@ class Body:
                 found.append(k)
                 wanted.update(self.steps[k][1])
         return found[::-1]
+
+    @property
+    def rule(self) -> tuple[str, tuple[Any, ...]]:
+        """The name and the options of the rule that was recorded as one node; else ""."""
+        options = self.source[1] if self.source else None
+        if isinstance(options, tuple) and callable(options[0]):
+            return options[0].__name__, options[1]
+        return "", ()
+
+
+class Gradient(NamedTuple):
+    """In place of a source: the body computes gradients of another one.
+
+    Its inputs are the other's, and gradients of the other's outputs.
+
+    Attributes:
+        body: the other.
+        wanted: of which of its inputs.
+    """
+
+    body: Body
+    wanted: tuple[int, ...]
 
 
 class Part(NamedTuple):
@@ -122,16 +144,25 @@ class Inlined(NamedTuple):
         return found
 
 
-def inlined(work: Work) -> tuple[Work, Inlined]:
-    """A graph in which each call is replaced by its ops, of nodes of its own; and how."""
-    inliner = _Inliner()
+#: Whether a device has a kernel for all that a body computes.
+Whole = Callable[[Body], bool]
+
+
+def inlined(work: Work, whole: Whole = lambda body: False) -> tuple[Work, Inlined]:
+    """A graph in which each call is replaced by its ops, of nodes of its own; and how.
+
+    Args:
+        whole: calls for which it is true stay; of several results, each becomes a node ``piece``.
+    """
+    inliner = _Inliner(whole)
     inliner.run(work)
     stored = [node.mark for node in inliner.work.stored]
     return inliner.work, Inlined(inliner.constants, inliner.origins, stored)
 
 
 class _Inliner:
-    def __init__(self) -> None:
+    def __init__(self, whole: Whole) -> None:
+        self._whole = whole
         self.work = Work()
         self.constants: list[Node] = []
         self.origins: list[int] = []
@@ -172,6 +203,13 @@ class _Inliner:
     def _called(
         self, body: Body, inputs: list[Node], used: Sequence[int], origin: int
     ) -> list[Node | None]:
+        if self._whole(body):
+            pieces: list[Node | None] = [None] * len(body.outputs)
+            for k in used:
+                sig = signature(OPS["piece"], Part(body, k), body.inputs)
+                known = self._known.get((sig, tuple(inputs)))
+                pieces[k] = known or self._node(sig, tuple(inputs), origin)
+            return pieces
         nodes: list[Any] = [*inputs, *map(self._constant, body.constants)]
         first = len(nodes)
         nodes += [None] * len(body.steps)

@@ -326,12 +326,14 @@ def record2(op: Op, a: Node, b: Node) -> Node:
 
 def record(op: Op, inputs: tuple[Node, ...], attrs: Any = None) -> Node:
     """Records an op of any number of inputs; ``attrs`` as in :func:`record1`."""
-    types = tuple([i.type for i in inputs])
+    return record_as(signature(op, attrs, tuple([i.type for i in inputs])), inputs)
+
+
+def signature(op: Op, attrs: Any, types: tuple[TensorType, ...]) -> Signature:
+    """Of an op of any number of inputs that is recorded by :func:`record`."""
     key = (attrs, types)
     sig = op.signatures.get(key)
-    if sig is None:
-        sig = sign(op, attrs, types, key)
-    return record_as(sig, inputs)
+    return sign(op, attrs, types, key) if sig is None else sig
 
 
 def record_as(sig: Signature, inputs: tuple[Node, ...]) -> Node:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
+from ..engine.precision import get_precision, set_precision
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -180,8 +181,18 @@ class SDPBackend(IntEnum):
 def sdpa_kernel(
     backends: list[SDPBackend] | SDPBackend, set_priority: bool = False
 ) -> Iterator[None]:
-    """Takes PyTorch's choice of a kernel for attention, and changes nothing: weft has its own."""
-    yield
+    """Inside, attention on a GPU is a call of cuDNN only if one of these is not ``MATH``.
+
+    Which kernel it is, is otherwise weft's choice. Programs are made when their values are needed:
+    what is recorded inside and run later, follows the setting of then.
+    """
+    names = [backends] if isinstance(backends, SDPBackend) else backends
+    before = get_precision().fused_attention
+    set_precision(fused_attention=any(b is not SDPBackend.MATH for b in names))
+    try:
+        yield
+    finally:
+        set_precision(fused_attention=before)
 
 
 __all__ = ["MultiheadAttention"]

@@ -178,7 +178,7 @@ class _Index:
         dims = list(self.arrays)
         order = (*dims, *[d for d in range(len(self.shape)) if d not in self.arrays])
         indices = list(self.arrays.values())
-        return order, [mv.to_device(i, device) if i.type.device is CPU else i for i in indices]
+        return order, [_beside(i, device) for i in indices]
 
     def place(self) -> int:
         """Where the indices' dimensions go: where they were if adjacent, else to the front."""
@@ -216,7 +216,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``."""
     node = node_of(x)
     if isinstance(index, TensorCore) and _is_mask_of(index, node) and is_number(value):
-        x._rebind(ew.where(node_of(index), operand(value, node.type.dtype), node))
+        mask = _beside(node_of(index), node.type.device)
+        x._rebind(ew.where(mask, operand(value, node.type.dtype), node))
         return
     parts = _Index(index, node.type.shape)
     y = parts.view(x)
@@ -225,6 +226,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         copy_into(y, new)
         return
     y._rebind(_put(node_of(y), parts, new, ix.put))
+
+
+def _beside(index: Node, place: device | None) -> Node:
+    """Indices of the CPU go along with any device."""
+    return mv.to_device(index, place) if index.type.device is CPU else index
 
 
 def _is_mask_of(index: TensorCore, node: Node) -> bool:

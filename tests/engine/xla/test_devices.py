@@ -103,6 +103,8 @@ class TestPlaces:
         assert x[weft.tensor([1, 3])].tolist() == [1, 3]
         x[weft.tensor([0, 1])] = 9
         assert x.tolist() == [9, 9, 2, 3, 4]
+        x[weft.tensor([False, False, True, False, True])] = 7
+        assert x.tolist() == [9, 9, 7, 3, 7]
 
     def test_values_of_another_device_can_be_written(self) -> None:
         x = weft.zeros(3, device=XLA)
@@ -215,6 +217,16 @@ class TestModules:
         model.bias.data = weft.zeros(2)
         with pytest.raises(DeviceError, match=r"'weight' is on xla:cpu, .*'bias' is on cpu"):
             model(weft.ones(1, 2, device=XLA))
+
+
+def test_gradients_on_two_devices_are_clipped_together() -> None:
+    a, b = nn.Linear(2, 2), nn.Linear(2, 2).to(XLA)
+    b(a(weft.ones(1, 2)).to(XLA)).sum().backward()
+    parameters = [*a.parameters(), *b.parameters()]
+    total = nn.utils.clip_grad_norm_(parameters, 0.1)
+    assert total > 0.1
+    assert b.weight.grad.device is XLA
+    assert nn.utils.clip_grad_norm_(parameters, 0.1).item() == pytest.approx(0.1, rel=1e-3)
 
 
 class TestMissing:

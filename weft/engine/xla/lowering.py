@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ...graph.node import Signature
-from . import contract, elementwise, fft, linalg, loss, movement, random
+from . import attention, contract, elementwise, fft, linalg, loss, movement, random
 from .rules import Checked, Rule, Setting, Value, Words
 
 RULES: dict[str, Rule] = {
@@ -19,6 +19,20 @@ RULES: dict[str, Rule] = {
     **fft.RULES,
     **loss.RULES,
 }
+
+
+def _piece(sig: Signature, setting: Setting, *inputs: Value) -> Value:
+    """A result of a call: by the device's kernel for it, or else op by op."""
+    body, number = sig.attrs
+    if setting.has_attention and setting.precision.fused_attention:
+        return attention.by_kernel(body, inputs)[number]
+    values = [*inputs, *[jnp.asarray(c.value) for c in body.constants]]
+    for step, places in body.steps:
+        values.append(lower(step, setting, *[values[p] for p in places]))
+    return values[body.outputs[number]]
+
+
+RULES["piece"] = _piece
 
 #: Those that make each element of the elements at the same place.
 ELEMENTWISE = frozenset(elementwise.RULES)

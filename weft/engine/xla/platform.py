@@ -140,6 +140,13 @@ def device_of_jax(to: device) -> Any:
     return _found(to.type)[to.index or 0]
 
 
+@cache
+def has_attention(to: device) -> bool:
+    """Has it cuDNN's fused attention? (From compute capability 8.0 on.)"""
+    place = device_of_jax(to)
+    return to.type == "cuda" and float(place.compute_capability) >= 8
+
+
 def put(value: Any, to: device) -> Any:
     with wide():
         return jax().device_put(value, device_of_jax(to))

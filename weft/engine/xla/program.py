@@ -245,7 +245,11 @@ class Compiled:
                 inputs: they themselves are None.
         """
         undone = undone if self._can_fail else ()
-        setting = Setting(platform.device_of_jax(self.device).platform, precision.get_precision())
+        setting = Setting(
+            platform.device_of_jax(self.device).platform,
+            precision.get_precision(),
+            platform.has_attention(self.device),
+        )
         key = setting, given, bad, undone, numbers
         found = self._jitted.get(key)
         if found is None:

@@ -19,6 +19,7 @@ class Setting(NamedTuple):
 
     platform: str  # "cpu", "gpu", "tpu", as JAX says it
     precision: Precision
+    has_attention: bool = False  # has the device cuDNN's?
 
 
 class Checked(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
+from ...calls import composed
 from ...dtypes import bool_, float32, int64
 from ...errors import DTypeError, ShapeError
 from ...graph.node import Node, Shape, type_of
@@ -51,19 +52,31 @@ def attention_weights(q: Node, k: Node, mask: Node | None, scale: float) -> Node
     return _masked_softmax(scores, mask)
 
 
+def attention(q: Node, k: Node, v: Node, causal: bool, scale: float) -> Node:
+    """Without dropout or a mask of its own: what some devices have a kernel for.
+
+    (``weft/engine/xla/attention.py`` knows it by its name.)
+    """
+    mask = _causal(q.type.shape[-2], k.type.shape[-2]) if causal else None
+    return _attended(q, k, v, mask, 0.0, scale)[0]
+
+
 def _attended(
     q: Node, k: Node, v: Node, mask: Node | None, dropout_p: float, scale: float | None
 ) -> tuple[Node, Node]:
     """The output and the weights. 16-bit floats are computed in float32."""
-    kind, features = q.type.dtype, q.type.shape[-1]
+    kind = q.type.dtype
     if kind.is_reduced:
         q, k, v = (ew.cast(x, float32) for x in (q, k, v))
         mask = mask if mask is None or mask.type.dtype is bool_ else ew.cast(mask, float32)
-    factor = 1 / sqrt(max(features, 1)) if scale is None else scale
-    weights = attention_weights(q, k, mask, factor)
+    weights = attention_weights(q, k, mask, _scale(q) if scale is None else scale)
     if dropout_p > 0:
         weights = dropout_node(weights, dropout_p)
     return ew.cast(matmul(weights, v), kind), ew.cast(weights, kind)
+
+
+def _scale(q: Node) -> float:
+    return 1 / sqrt(max(q.type.shape[-1], 1))
 
 
 def _repeated(x: Node, heads: int) -> Node:
@@ -163,6 +176,9 @@ def scaled_dot_product_attention(
     if enable_gqa:
         heads = q.type.shape[-3]
         k, v = (_repeated(x, heads) for x in (k, v))
+    if q.type.dtype.is_reduced and attn_mask is None and not dropout_p:
+        factor = _scale(q) if scale is None else float(scale)
+        return wrap(composed(attention, q, k, v, bool(is_causal), factor))
     mask: Node | None = None
     if is_causal:
         mask = _causal(q.type.shape[-2], k.type.shape[-2])

@@ -51,8 +51,8 @@ def get_total_norm(
     if not found:
         return tensor(0.0)
     norms = [x.norm(order) for x in found]
-    kind = norms[0].dtype
-    total = stack([n.to(kind) for n in norms]).norm(order)
+    kind, place = norms[0].dtype, norms[0].device  # (gradients may be on several devices)
+    total = stack([n.to(place, kind) for n in norms]).norm(order)
     if error_if_nonfinite and not total.isfinite().item():
         raise GradientError(
             f"the total norm of order {order} of the gradients is {total.item()}, so that they "
@@ -68,7 +68,7 @@ def clip_grads_with_norm_(
     """Multiplies all gradients by ``max_norm / (total_norm + 1e-6)``, if that is less than 1."""
     share = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     for g in _grads(_listed("clip_grads_with_norm_", parameters)):
-        g.mul_(share.to(g.dtype))
+        g.mul_(share.to(g.device, g.dtype))
 
 
 @no_grad()

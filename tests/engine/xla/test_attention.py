@@ -1,0 +1,161 @@
+"""Attention that is kept whole for a device's kernel; cuDNN's as text, without a GPU."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax", reason="computes by JAX: pip install 'weft[xla]'")
+
+from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+import weft
+import weft.nn.functional as F
+from weft.engine import realize
+from weft.engine.precision import Precision
+from weft.engine.xla import attention, platform, program
+from weft.engine.xla.rules import Setting
+
+XLA = "xla:cpu"
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU of XLA is asked as GPUs are."""
+    monkeypatch.setattr(attention, "KINDS", frozenset({XLA}))
+    monkeypatch.setattr(realize, "_programs", type(realize._programs)())
+
+
+def inputs(dtype: Any, *shape: int) -> list[Any]:
+    weft.manual_seed(0)
+    return [weft.randn(*shape).to(XLA, dtype).requires_grad_() for _ in range(3)]
+
+
+def ops_of(function: Any) -> list[str]:
+    realize.realize_pending()
+    with realize.watched() as programs:
+        kept = function()
+        realize.realize_pending()
+        del kept
+    return [sig.op.name for p in programs for sig in p.ops]
+
+
+def attend(x: list[Any], **options: Any) -> Any:
+    y = F.scaled_dot_product_attention(*x, **options)
+    return y, weft.autograd.grad(y.float().square().sum(), x)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [weft.bfloat16, weft.float16])
+@pytest.mark.usefixtures("whole")
+def test_whole_is_what_its_ops_are(dtype: Any, causal: bool) -> None:
+    x = inputs(dtype, 2, 3, 6, 8)
+    assert ops_of(lambda: attend(x, is_causal=causal)).count("piece") == 4
+    y, grads = attend(x, is_causal=causal)
+    want, other = attend([t.detach().cpu().requires_grad_() for t in x], is_causal=causal)
+    for a, b in zip((y, *grads), (want, *other), strict=True):
+        np.testing.assert_allclose(
+            a.detach().float().numpy(), b.detach().float().numpy(), rtol=0.02, atol=0.02
+        )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "options"),
+    [
+        (weft.float32, (2, 3, 6, 8), {}),
+        (weft.bfloat16, (2, 3, 6, 9), {}),
+        (weft.bfloat16, (2, 3, 6, 136), {}),
+        (weft.bfloat16, (2, 3, 6, 8), {"dropout_p": 0.5}),
+        (weft.bfloat16, (2, 3, 6, 8), {"attn_mask": weft.ones(6, 6, dtype=weft.bool)}),
+        (weft.bfloat16, (2, 3, 0, 8), {}),
+    ],
+)
+@pytest.mark.usefixtures("whole")
+def test_what_no_kernel_takes_is_ops(dtype: Any, shape: Any, options: Any) -> None:
+    options = {k: v.to(XLA) if isinstance(v, weft.Tensor) else v for k, v in options.items()}
+    x = inputs(dtype, *shape)
+    assert "piece" not in ops_of(lambda: attend(x, **options))
+
+
+def test_other_devices_never_keep_it() -> None:
+    x = inputs(weft.bfloat16, 2, 3, 6, 8)
+    assert "piece" not in ops_of(lambda: attend(x))
+
+
+@pytest.mark.usefixtures("whole")
+def test_second_order() -> None:
+    def second(x: list[Any]) -> Any:
+        (g,) = weft.autograd.grad(
+            F.scaled_dot_product_attention(*x).float().square().sum(), x[:1], create_graph=True
+        )
+        return weft.autograd.grad(g.float().square().sum(), x)
+
+    x = inputs(weft.bfloat16, 1, 2, 4, 8)
+    for a, b in zip(second(x), second([t.detach().cpu().requires_grad_() for t in x]), strict=True):
+        b = b.float().numpy()
+        np.testing.assert_allclose(a.float().numpy(), b, rtol=0.1, atol=0.03 * abs(b).max())
+
+
+def lowered(monkeypatch: pytest.MonkeyPatch, function: Any, precision: Precision) -> str:
+    """The text of the program that a GPU with cuDNN would be given."""
+    monkeypatch.setattr(cudnn, "check_cudnn_version", lambda: 91000)
+    monkeypatch.setattr(platform, "has_attention", lambda to: True)
+    realize.realize_pending()
+    texts = []
+
+    def called(self: Any, call: Any, arguments: Any) -> Any:
+        setting = Setting("gpu", precision, True)
+        call, _, _ = self._built(setting, (), frozenset(), (), ())
+        with platform.wide():
+            made = call.trace(*arguments).lower(lowering_platforms=("cuda",))
+        texts.append(made.as_text())
+        raise KeyboardInterrupt  # nothing of it can run here
+
+    with monkeypatch.context() as patch:
+        patch.setattr(program.Compiled, "called", called)
+        patch.setattr(program.Compiled, "jitted", lambda self, *_: (None, [], []))
+        with pytest.raises(KeyboardInterrupt):
+            weft.realize(*function())
+    (text,) = texts
+    return text
+
+
+@pytest.mark.usefixtures("whole")
+def test_on_a_gpu_it_is_a_call_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both() -> list[Any]:
+        x = inputs(weft.bfloat16, 2, 3, 16, 64)
+        y, grads = attend(x, is_causal=True)
+        return [y, *grads]
+
+    text = lowered(monkeypatch, both, Precision())
+    assert "__cudnn$fmhaSoftmax" in text
+    assert "__cudnn$fmhaSoftmaxBackward" in text
+    assert re.search(r"mask_type.{1,8}CAUSAL", text)
+
+
+@pytest.mark.usefixtures("whole")
+def test_not_where_it_is_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward() -> list[Any]:
+        return [F.scaled_dot_product_attention(*inputs(weft.bfloat16, 2, 3, 16, 64))]
+
+    text = lowered(monkeypatch, forward, Precision(fused_attention=False))
+    assert "fmha" not in text
+    assert "dot_general" in text
+
+
+def test_turning_it_off() -> None:
+    assert weft.backends.cuda.cudnn_sdp_enabled()
+    kernels = weft.nn.attention.SDPBackend
+    with weft.nn.attention.sdpa_kernel(kernels.MATH):
+        assert not weft.backends.cuda.cudnn_sdp_enabled()
+        with weft.nn.attention.sdpa_kernel([kernels.MATH, kernels.FLASH_ATTENTION]):
+            assert weft.backends.cuda.cudnn_sdp_enabled()
+    assert weft.backends.cuda.cudnn_sdp_enabled()
+    weft.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        assert not weft.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        weft.backends.cuda.enable_cudnn_sdp(True)
