@@ -46,6 +46,7 @@ def test_import_weft_brings_nothing_heavy() -> None:
 def test_import_weft_leaves_its_subpackages_for_later() -> None:
     loaded = loaded_after("import weft")
     assert not loaded & {"weft.nn", "weft.optim", "weft.utils", "weft.serialization"}
+    assert not loaded & {"weft.fft", "weft.tensors.fft", "weft.tensors.spectral"}
 
 
 def test_layers_and_optimisers_need_nothing_heavy_either() -> None:

@@ -208,7 +208,8 @@ def _checked(g: Node, node: Node) -> Node:
         f"detect_anomaly: the gradient of '{node.sig.op.name}' (shape {list(node.type.shape)}) "
         "should consist of numbers"
     )
-    return ew.add(g, in_range(ew.where(ew.isnan(g), g, 0), text, -1, 1))
+    wrong = ew.where(ew.isnan(g), ew.abs_(g), 0)
+    return ew.add(g, ew.cast(in_range(wrong, text, -1, 1), g.type.dtype))
 
 
 def release(nodes: Sequence[Node]) -> None:

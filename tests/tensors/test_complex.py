@@ -202,3 +202,9 @@ def test_printing_is_that_of_pytorch() -> None:
             )
             # (A line may break elsewhere, since PyTorch's name is longer.)
             assert ours.replace("weft.", "torch.").split() == theirs.split()
+
+
+def test_anomalies_are_found_in_complex_gradients() -> None:
+    x = weft.tensor([0j, 1j], requires_grad=True)
+    with weft.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="gradient of 'sqrt'"):
+        weft.realize(weft.autograd.grad((x.sqrt() * 0).abs().sum(), x)[0])

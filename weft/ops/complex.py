@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import dtype
+from ..dtypes import dtype, float32, float64
 from ..errors import DTypeError
 from ..graph.node import HOOKED, Grads, Node, Op, TensorType, record1, record2, type_of
 from .base import MixedDtypes, binary_shape
@@ -17,7 +17,7 @@ from .movement import concat, reshape, slice_, zeros
 def _infer_complex(attrs: None, a: TensorType, b: TensorType) -> TensorType:
     if a.dtype is not b.dtype:
         raise MixedDtypes(f"complex takes parts of one dtype, not {a.dtype} and {b.dtype}")
-    if not a.dtype.is_floating_point or a.dtype.is_reduced:
+    if a.dtype not in (float32, float64):
         raise DTypeError(f"complex takes float32 or float64 parts, not {a.dtype}")
     return type_of(binary_shape("complex", a.shape, b.shape), a.dtype.to_complex())
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import int64
+from ..dtypes import float32, float64, int64
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 from .base import broadcast
@@ -71,7 +71,7 @@ def _column_vector(x: Node) -> Node:
 
 
 def _check_matrices(name: str, x: TensorType, square: bool = True) -> None:
-    if not x.dtype.is_inexact or x.dtype.is_reduced:
+    if x.dtype.to_real() not in (float32, float64):
         raise DTypeError(
             f"{name} takes float32, float64 or their complex dtypes, not {x.dtype}: convert with "
             ".to()"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import pi
 from typing import TYPE_CHECKING, Any
 
-from ..dtypes import bool_, get_default_dtype
+from ..dtypes import bool_, float32, float64, get_default_dtype
 from ..errors import DTypeError, ShapeError
-from ..graph.node import type_of
+from ..graph.node import Node, type_of
 from ..ops import complex as cx, elementwise as ew, movement as mv
 from .core import AS_COMPLEX, AS_REAL, CONJ, IMAG, REAL, node_of, wrap
 
@@ -63,7 +63,7 @@ def view_as_complex(input: Tensor) -> Tensor:
         ShapeError: if the last dimension is not of size 2, or pairs do not lie side by side.
     """
     kind = node_of(input).type
-    if not kind.dtype.is_floating_point or kind.dtype.is_reduced:
+    if kind.dtype not in (float32, float64):
         raise DTypeError(f"view_as_complex takes float32 or float64, not {kind.dtype}")
     if kind.ndim == 0 or kind.shape[-1] != 2:
         raise ShapeError(
@@ -174,7 +174,7 @@ def angle(input: Tensor) -> Tensor:
     return wrap(ew.where(ew.isnan(x), ew.detach(x), ew.where(ew.lt(x, 0), pi, zero)))
 
 
-def _angle_of(x: Any) -> Any:
+def _angle_of(x: Node) -> Node:
     a, b = cx.real(x), cx.imag(x)
     # At 0 the angle is 0 or pi, by the signs of the zeros; the gradient is 0, not 0/0.
     none = ew.eq(x, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..dtypes import as_dtype, dtype
+from ..dtypes import as_dtype, dtype, float32, float64
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, linalg as la, movement as mv, reduce as rd
@@ -396,7 +396,7 @@ def svdvals(A: Tensor) -> Tensor:
 
 def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[float, float]:
     kind = node_of(A).type
-    if not kind.dtype.is_inexact or kind.dtype.is_reduced:
+    if kind.dtype.to_real() not in (float32, float64):
         raise DTypeError(
             f"{name} takes float32, float64 or their complex dtypes, not {kind.dtype}: convert "
             "with .to()"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import get_default_dtype
+from ..dtypes import float32, float64, get_default_dtype
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node
 from ..ops import complex as cx, elementwise as ew, fft as ft, movement as mv
@@ -32,11 +32,12 @@ def _taken(name: str, input: Tensor, to_complex: bool) -> Node:
     """The input in a dtype that has transforms.
 
     Raises:
-        DTypeError: for 16-bit floats; for complex numbers where real ones are needed.
+        DTypeError: for shorter floats; for complex numbers where real ones are needed.
     """
     x = node_of(input)
     kind = x.type.dtype
-    if kind.is_reduced or (kind.is_complex and not to_complex):
+    is_wide = not kind.is_inexact or kind.to_real() in (float32, float64)
+    if not is_wide or (kind.is_complex and not to_complex):
         takes = "float32, float64 or their complex dtypes" if to_complex else "real numbers"
         raise DTypeError(f"{name} takes {takes}, not {kind}: convert with .to()")
     if not kind.is_inexact:
