@@ -16,6 +16,7 @@ from ..ops.base import normal_dim
 from ..ops.contract import matmul as matmul_op
 from .autocasting import in_full_precision, in_low_precision
 from .core import node_of, wrap
+from .numpy_names import with_numpy_names
 from .placing import diag_embed
 from .products import cross as cross_of
 from .reductions import Dims, norm as norm_of, squared
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # ---- norms
 
 
+@with_numpy_names
 def vector_norm(
     x: Tensor,
     ord: float = 2,
@@ -532,6 +534,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return (x.conj() * y).sum(dim)
 
 
+@with_numpy_names
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """Vector products along ``dim``, whose size is 3."""
     return cross_of(input, other, dim)

@@ -24,6 +24,7 @@ from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
 from .creation import as_leaf, check_fits
 from .elementwise import operand
+from .numpy_names import with_numpy_names
 from .reductions import along, take_along
 
 if TYPE_CHECKING:
@@ -308,6 +309,7 @@ def _vector(x: Node) -> Node:
     return x if x.type.ndim else mv.reshape(x, (1,))
 
 
+@with_numpy_names
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of dimension ``dim``.
 
@@ -337,6 +339,7 @@ def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> N
     return ew.cast(index, int64)
 
 
+@with_numpy_names
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for ``dim=0``)."""
     x, i = _vector(node_of(input)), node_of(index)

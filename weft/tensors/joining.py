@@ -18,6 +18,7 @@ from ..ops.elementwise import cast
 from .core import TensorCore, node_of, wrap
 from .creation import as_leaf, meshgrid
 from .indexing import index_select
+from .numpy_names import with_numpy_names
 from .shape import Size, cat, cut, flip, reshape, sizes_of, stack, transpose
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
 # ---- pieces
 
 
+@with_numpy_names
 def tensor_split(
     input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
 ) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ from .core import node_of
 from .creation import tensor
 from .decompositions import multi_dot
 from .joining import column_stack
+from .numpy_names import with_numpy_names
 from .shape import stack
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _trapezoids(name: str, y: Any, x: Any, dx: float, dim: int) -> Any:
     return means * x.diff(dim=d)
 
 
+@with_numpy_names
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The integral of ``y`` along ``dim``, at the places ``x`` or in steps of ``dx``.
 
@@ -50,6 +52,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     return _trapezoids("trapezoid", y, x, dx, dim).sum(dim)  # type: ignore[no-any-return]
 
 
+@with_numpy_names
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1
 ) -> Tensor:

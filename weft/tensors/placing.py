@@ -18,6 +18,7 @@ from .core import node_of, wrap
 from .creation import as_leaf, finished
 from .elementwise import operand
 from .indexing import _check_gather, _vector, gather, scatter, scatter_add
+from .numpy_names import with_numpy_names
 from .shape import cut, diagonal, reshape, select
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _integers(name: str, index: Tensor) -> Node:
     return ew.cast(i, int64)
 
 
+@with_numpy_names
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Elements of ``input`` at ``indices`` along ``dim``; the other dimensions broadcast.
 

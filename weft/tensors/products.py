@@ -15,6 +15,7 @@ from .autocasting import in_full_precision, in_low_precision, to_low_precision
 from .core import TensorCore, node_of, wrap
 from .elementwise import promoted
 from .linalg import bmm, mv as matrix_by_vector
+from .numpy_names import with_numpy_names
 from .reductions import sum as sum_of
 from .shape import diagonal, roll
 
@@ -134,6 +135,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return wrap(mv.reshape(ew.mul(a, b), shape))
 
 
+@with_numpy_names
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Vector product along ``dim``, by default the first dimension of size 3.
 

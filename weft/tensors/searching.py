@@ -20,6 +20,7 @@ from .core import is_number, node_of, wrap
 from .creation import as_leaf
 from .elementwise import Operand, operand, promoted, where as choose
 from .indexing import index_select, nonzero
+from .numpy_names import with_numpy_names
 from .reductions import sort
 from .shape import reshape
 
@@ -167,6 +168,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return wrap(as_leaf(counts.astype(kind), x.type.device))
 
 
+@with_numpy_names
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
@@ -239,6 +241,7 @@ def _results(input: Tensor, values: Any, dim: int | None, d: int, inverse: Any, 
     return out[0] if len(out) == 1 else tuple(out)
 
 
+@with_numpy_names
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -272,6 +275,7 @@ def unique(
     )
 
 
+@with_numpy_names
 def unique_consecutive(
     input: Tensor,
     return_inverse: bool = False,

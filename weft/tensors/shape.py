@@ -13,6 +13,7 @@ from ..ops import elementwise as ew, movement as mv
 from ..ops.base import broadcast, normal_dim
 from ..ops.elementwise import cast
 from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, ViewKind, node_of, not_a_tensor, wrap
+from .numpy_names import with_numpy_names
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -199,6 +200,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     return input._view(PERMUTE, tuple([at[k] if k in at else next(rest) for k in range(ndim)]))
 
 
+@with_numpy_names
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the dimensions of size 1 (or those of ``dim`` that are of size 1)."""
     shape = node_of(input).type.shape
@@ -210,6 +212,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     return input._view(RESHAPE, tuple([n for k, n in enumerate(shape) if n != 1 or k not in dims]))
 
 
+@with_numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of size 1 at ``dim``."""
     shape = node_of(input).type.shape
@@ -300,6 +303,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return part._view(RESHAPE, shape[:d] + shape[d + 1 :])
 
 
+@with_numpy_names
 def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along ``dim``: of one size (the last may be smaller), or of the given sizes.
 
@@ -325,6 +329,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
     return tuple(out)
 
 
+@with_numpy_names
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size along ``dim`` (the last may be smaller).
 
@@ -337,6 +342,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, max(-(-n // chunks), 1), dim)
 
 
+@with_numpy_names
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All places of dimension ``dim``, each without that dimension."""
     shape = node_of(input).type.shape
@@ -415,6 +421,7 @@ def _dtype_of_all(name: str, tensors: Sequence[Any]) -> list[Node]:
     return [cast(n, kind) for n in nodes]
 
 
+@with_numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along ``dim``.
 
@@ -430,6 +437,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return wrap(ew.same(y) if y in real else y)
 
 
+@with_numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 

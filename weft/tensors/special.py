@@ -27,6 +27,7 @@ from .elementwise import (
     result_type,
 )
 from .interop import to
+from .numpy_names import with_numpy_names
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -83,11 +84,13 @@ def over_dim(
     return wrap(rule(x, d))
 
 
+@with_numpy_names
 def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """``exp(input) / sum(exp(input))`` along ``dim``."""
     return over_dim("softmax", softmax_node, input, dim, dtype)
 
 
+@with_numpy_names
 def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """The logarithm of :func:`softmax`, exact where that underflows."""
     return over_dim("log_softmax", log_softmax_node, input, dim, dtype)

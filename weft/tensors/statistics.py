@@ -14,6 +14,7 @@ from ..ops.base import normal_dim
 from .autocasting import in_full_precision, in_low_precision
 from .complex import complex as complex_of
 from .core import is_number, node_of, wrap
+from .numpy_names import with_numpy_names
 from .reductions import (
     Dims,
     ValuesIndices,
@@ -119,10 +120,11 @@ def _median(name: str, skip_nan: bool) -> Callable[..., Any]:
     return function
 
 
-median = _median("median", False)
-nanmedian = _median("nanmedian", True)
+median = with_numpy_names(_median("median", False))
+nanmedian = with_numpy_names(_median("nanmedian", True))
 
 
+@with_numpy_names
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The ``k``-th smallest value along ``dim`` (1: the smallest), and where it is.
 
@@ -140,6 +142,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     return _picked("kthvalue", input, dim, keepdim, rule)
 
 
+@with_numpy_names
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The most frequent value along ``dim`` (of several, the smallest), and where it is last."""
 
@@ -164,6 +167,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@with_numpy_names
 @in_full_precision
 def quantile(
     input: Tensor,
@@ -186,6 +190,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
+@with_numpy_names
 @in_full_precision
 def nanquantile(
     input: Tensor,
@@ -279,6 +284,7 @@ def _at(rows: Node, rank: Node) -> Node:
 # ---- reductions without NaNs, and two at once
 
 
+@with_numpy_names
 def nansum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -289,6 +295,7 @@ def nansum(
     return wrap(rd.sum_(x, dims_of("nansum", dim, x.type.ndim), keepdim))
 
 
+@with_numpy_names
 def nanmean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -304,6 +311,7 @@ def nanmean(
     return wrap(ew.div(node_of(nansum(input, dim, keepdim, dtype=dtype)), count))
 
 
+@with_numpy_names
 def var_mean(
     input: Tensor,
     dim: Dims | bool = None,
@@ -317,6 +325,7 @@ def var_mean(
     return spread, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@with_numpy_names
 def std_mean(
     input: Tensor,
     dim: Dims | bool = None,
@@ -337,6 +346,7 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
+@with_numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """Smallest and largest value along ``dim``, or of all."""
     dims: Dims = () if dim is None else dim
@@ -386,10 +396,11 @@ def _cumulative(name: str, better: Callable[[Node, Node], Node]) -> Callable[...
     return function
 
 
-cummax = _cumulative("cummax", ew.ge)
-cummin = _cumulative("cummin", ew.le)
+cummax = with_numpy_names(_cumulative("cummax", ew.ge))
+cummin = with_numpy_names(_cumulative("cummin", ew.le))
 
 
+@with_numpy_names
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """``log(cumsum(exp(input)))`` along ``dim``, without overflow."""
     x = node_of(input)
@@ -399,6 +410,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return wrap(_scan(x, d, logaddexp_nodes) if x.type.ndim else ew.same(x))
 
 
+@with_numpy_names
 def diff(
     input: Tensor,
     n: int = 1,
