@@ -115,7 +115,8 @@ Cuts = tuple[tuple[ViewKind, Any], ...]
 @lru_cache(maxsize=4096)
 def layout(shape: Shape, cuts: Cuts, is_complex: bool = False) -> Any:
     """An array with the strides (in elements) that a view has in PyTorch."""
-    a = np.empty(shape, np.complex64 if is_complex else np.float32)
+    pairs = any([kind is AS_COMPLEX for kind, _ in cuts])
+    a = np.empty(shape, np.complex64 if is_complex else np.float32 if pairs else np.bool_)
     for kind, attrs in cuts:
         a = kind.strides(a, attrs)
     return a
