@@ -116,7 +116,7 @@ Cuts = tuple[tuple[ViewKind, Any], ...]
 def layout(shape: Shape, cuts: Cuts, is_complex: bool = False) -> Any:
     """An array with the strides (in elements) that a view has in PyTorch."""
     pairs = any([kind is AS_COMPLEX for kind, _ in cuts])
-    a = np.empty(shape, np.complex64 if is_complex else np.float32 if pairs else np.bool_)
+    a: Any = np.empty(shape, np.complex64 if is_complex else np.float32 if pairs else np.bool_)
     for kind, attrs in cuts:
         a = kind.strides(a, attrs)
     return a
