@@ -529,3 +529,17 @@ def test_eight_bit_floats_pass_through() -> None:
     wanted = (x * 3).to(weft.float8_e4m3fn).float().t() + 1
     for _ in range(3):
         assert weft.equal(stored(x), weft.cat([wanted, wanted], 1)[1:])
+
+
+def test_complex_numbers_pass_through() -> None:
+    """Their ops are left to the reference, within native programs."""
+    x, z = weft.randn(40), weft.randn(40, dtype=weft.complex128)
+    factor = weft.tensor(0.5 + 2j, dtype=weft.complex128)
+
+    @weft.compile
+    def mixed(x: weft.Tensor, z: weft.Tensor, factor: weft.Tensor) -> weft.Tensor:
+        return (z * factor * (x * 2 + 1)).abs().exp() + x
+
+    wanted = (z * factor).abs() * (x * 2 + 1).abs()
+    for _ in range(3):
+        np.testing.assert_allclose(mixed(x, z, factor), wanted.exp() + x, rtol=1e-6)

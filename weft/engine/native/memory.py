@@ -65,6 +65,10 @@ def _first_gap(begins: Any, ends: Any, size: int) -> int:
     return int(ends[fits.argmax()] if fits.any() else ends[-1])
 
 
+#: Bytes of a number that is a leaf: as many as the largest has, complex128.
+_CELL = 16
+
+
 class Memory:
     """The plan of a program's memory.
 
@@ -120,16 +124,16 @@ class Memory:
         shapes, leaves = self._shapes, range(self._leaf_count)
         self._scalars = [k for k in leaves if shapes[k] == ()]
         self._arrays = [k for k in leaves if shapes[k] != ()]
-        self._scalar_bytes = np.zeros(8 * max(1, len(self._scalars)), np.uint8)
+        self._scalar_bytes = np.zeros(_CELL * max(1, len(self._scalars)), np.uint8)
         self._scalar_cells = [
-            self._scalar_bytes[8 * k : 8 * k + 8].view(self._numpy(leaf))
+            self._scalar_bytes[_CELL * k : _CELL * (k + 1)].view(self._numpy(leaf))
             for k, leaf in enumerate(self._scalars)
         ]
         self.addresses = np.zeros(self.count, np.int64)
         self.addresses[-1] = threads.runtime_address()
         base = self._scalar_bytes.ctypes.data
         for k, leaf in enumerate(self._scalars):
-            self.addresses[leaf] = base + 8 * k
+            self.addresses[leaf] = base + _CELL * k
         self._arena: Any = None
         self._inside = np.array(list(self.offsets), np.int64)
         self._offsets = np.array(list(self.offsets.values()), np.int64)
