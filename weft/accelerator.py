@@ -54,6 +54,31 @@ def synchronize(device: Any = None) -> None:
         realize_pending()
 
 
+class device_index(cuda.device):  # noqa: N801 (PyTorch's name)
+    """Inside, another one is used where none is named: ``with weft.accelerator.device_index(1):``.
+
+    Raises:
+        DeviceError: if there is no such device.
+    """
+
+
+current_device_idx, set_device_idx = current_device_index, set_device_index
+
+# What is in use, in bytes, and the order of work: as on GPUs.
+empty_cache, memory_stats = cuda.empty_cache, cuda.memory_stats
+memory_allocated, max_memory_allocated = cuda.memory_allocated, cuda.max_memory_allocated
+memory_reserved, max_memory_reserved = cuda.memory_reserved, cuda.max_memory_reserved
+reset_peak_memory_stats = cuda.reset_peak_memory_stats
+reset_accumulated_memory_stats = cuda.reset_accumulated_memory_stats
+get_memory_info = cuda.mem_get_info
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("current_stream", "set_stream"):
+        return getattr(cuda, name)
+    raise AttributeError(f"module 'weft.accelerator' has no attribute '{name}'")
+
+
 def _platform() -> Any:
     from .engine.xla import platform
 

@@ -44,3 +44,39 @@ def enable_cudnn_sdp(enabled: bool) -> None:
 def cudnn_sdp_enabled() -> bool:
     """What :func:`enable_cudnn_sdp` has set."""
     return get_precision().fused_attention
+
+
+class _Kernels:
+    """Which of PyTorch's other kernels for attention may be used: kept, and without effect."""
+
+    flash = mem_efficient = math = True
+
+
+def enable_flash_sdp(enabled: bool) -> None:
+    """Kept for :func:`flash_sdp_enabled`; weft has cuDNN's kernel and its own ops."""
+    _Kernels.flash = bool(enabled)
+
+
+def flash_sdp_enabled() -> bool:
+    """What :func:`enable_flash_sdp` has set."""
+    return _Kernels.flash
+
+
+def enable_mem_efficient_sdp(enabled: bool) -> None:
+    """Kept for :func:`mem_efficient_sdp_enabled`; weft has cuDNN's kernel and its own ops."""
+    _Kernels.mem_efficient = bool(enabled)
+
+
+def mem_efficient_sdp_enabled() -> bool:
+    """What :func:`enable_mem_efficient_sdp` has set."""
+    return _Kernels.mem_efficient
+
+
+def enable_math_sdp(enabled: bool) -> None:
+    """Kept for :func:`math_sdp_enabled`; what no kernel takes is computed by ops in any case."""
+    _Kernels.math = bool(enabled)
+
+
+def math_sdp_enabled() -> bool:
+    """What :func:`enable_math_sdp` has set."""
+    return _Kernels.math

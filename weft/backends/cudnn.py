@@ -7,11 +7,15 @@ XLA chooses how a convolution is computed, by measuring. ``benchmark``, ``determ
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from ..engine.precision import get_precision, set_precision
 
 benchmark = False
+benchmark_limit = 10
 deterministic = False
 enabled = True
 
@@ -39,3 +43,25 @@ def is_available() -> bool:
 
 def version() -> None:
     """None: which cuDNN is used is JAX's matter."""
+
+
+@contextmanager
+def flags(
+    enabled: bool = False,
+    benchmark: bool = False,
+    benchmark_limit: int = 10,
+    deterministic: bool = False,
+    allow_tf32: bool = True,
+) -> Iterator[None]:
+    """Sets these inside; only ``allow_tf32`` has an effect."""
+    settings: Any = sys.modules[__name__]
+    names = ("enabled", "benchmark", "benchmark_limit", "deterministic", "allow_tf32")
+    before = [getattr(settings, name) for name in names]
+    new = (enabled, benchmark, benchmark_limit, deterministic, allow_tf32)
+    try:
+        for name, value in zip(names, new, strict=True):
+            setattr(settings, name, value)
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(settings, name, value)

@@ -6,6 +6,7 @@ for a GPU raises a DeviceError that says what is missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,10 @@ from ..engine.devices import resolve, waited_for
 from ..engine.realize import realize_pending
 from ..errors import DeviceError, OutOfMemoryError as OutOfMemoryError, UnsupportedOp
 from ..graph import device as devices
+from ..graph.modes import user_warning
 from ..tensors.legacy import OF_CUDA
-from ..tensors.random import default_generator
+from ..tensors.random import default_generator, initial_seed as initial_seed, seed as seed
+from ..tensors.tensor import Tensor
 
 
 def _platform() -> Any:
@@ -76,14 +79,25 @@ class device:  # noqa: N801 (PyTorch's name)
     """
 
     def __init__(self, device: Any) -> None:
-        self.idx = _gpu(device).index or 0
+        """``device``: None or a negative index to change nothing."""
+        nothing = device is None or (isinstance(device, int) and device < 0)
+        self.idx = -1 if nothing else _gpu(device).index or 0
 
     def __enter__(self) -> None:
-        self._before = current_device()
-        set_device(self.idx)
+        if self.idx >= 0:
+            self._before = current_device()
+            set_device(self.idx)
 
     def __exit__(self, *error: object) -> None:
-        set_device(self._before)
+        if self.idx >= 0:
+            set_device(self._before)
+
+
+class device_of(device):  # noqa: N801 (PyTorch's name)
+    """Inside, "cuda" stands for the GPU that a Tensor is on; nothing changes for others."""
+
+    def __init__(self, obj: Any) -> None:
+        super().__init__(obj.device if obj.is_cuda else None)
 
 
 def _gpu(which: Any) -> devices.device:
@@ -166,6 +180,26 @@ def memory_reserved(device: Any = None) -> int:
     return max(_memory(device, "pool_bytes"), memory_allocated(device))
 
 
+max_memory_reserved = max_memory_allocated
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Warns: JAX counts from the process's beginning on, and has no way to begin anew."""
+    _gpu(device)
+    user_warning(
+        "the peaks of GPU memory cannot be reset: max_memory_allocated() stays the most since the "
+        "process began"
+    )
+
+
+reset_max_memory_allocated = reset_accumulated_memory_stats = reset_peak_memory_stats
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """What JAX counts of a GPU's memory, a line each."""
+    return "\n".join(f"{name}: {n:,}" for name, n in memory_stats(device).items())
+
+
 def memory_stats(device: Any = None) -> dict[str, int]:
     """What JAX counts of a GPU's memory, by its names."""
     return dict(_described(device).memory_stats() or {})
@@ -175,6 +209,10 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
     """Bytes that are free, and that there are, of what JAX may use of a GPU."""
     total = _memory(device, "bytes_limit")
     return total - memory_allocated(device), total
+
+
+def ipc_collect() -> None:
+    """Does nothing: no memory is shared between processes."""
 
 
 def empty_cache() -> None:
@@ -190,13 +228,36 @@ def manual_seed(seed: int) -> None:
 
 
 manual_seed_all = manual_seed
+seed_all = seed
+
+
+def get_rng_state(device: Any = "cuda") -> Tensor:
+    """The state of weft's random numbers: those of all devices are one stream."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
+    """Goes back to a state that :func:`get_rng_state` gave."""
+    default_generator.set_state(new_state)
+
+
+def get_rng_state_all() -> list[Tensor]:
+    """The state, once: there is one stream for all devices."""
+    return [get_rng_state()]
+
+
+def set_rng_state_all(new_states: Iterable[Tensor]) -> None:
+    """Goes back to the state that :func:`get_rng_state_all` gave."""
+    for state in new_states:
+        set_rng_state(state)
+
 
 _UNSUPPORTED = {
-    "Stream": "XLA orders and overlaps work by itself",
-    "Event": "take the time around weft.cuda.synchronize()",
     "CUDAGraph": "weft.compile runs a step as one program",
-    "reset_peak_memory_stats": "JAX counts from the process's beginning on",
 }
+
+
+_OF_STREAMS = ("Event", "Stream", "current_stream", "default_stream", "set_stream", "stream")
 
 
 def _unsupported(name: str) -> type:
@@ -209,8 +270,10 @@ def _unsupported(name: str) -> type:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "amp":
-        return import_module(f"{__name__}.amp")
+    if name in ("amp", "streams"):
+        return import_module(f"{__name__}.{name}")
+    if name in _OF_STREAMS:
+        return getattr(import_module(f"{__name__}.streams"), name)
     if name in OF_CUDA:  # weft.cuda.FloatTensor
         return OF_CUDA[name]
     if name in _UNSUPPORTED:

@@ -89,7 +89,8 @@ def _where_all_is(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, An
         for name, x in members:
             own.setdefault(getattr(x, "device", None), f"{kind} '{name}'")
     named = [(f"argument {k}", x) for k, x in enumerate(args)] + list(kwargs.items())
-    given = {x.device: name for name, x in reversed(named) if isinstance(x, TensorCore)}  # type: ignore[attr-defined]
+    tensors = [pair for name, x in named for pair in _tensors_of(name, x)]
+    given = {x.device: name for name, x in reversed(tensors)}
     if len(own) > 1:
         listed = ", ".join(f"its {name} is on {place}" for place, name in own.items())
         target = next(place for place in own if place is not CPU)
@@ -100,6 +101,15 @@ def _where_all_is(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, An
     ((here, name),) = own.items()
     what = f"model.to('{away[0]}')" if here is CPU else f"x = x.to('{here}') for the input"
     return f"\n  its {name} is on {here}, {given[away[0]]} on {away[0]}: write {what}"
+
+
+def _tensors_of(name: str, value: Any) -> list[tuple[str, Any]]:
+    """The Tensors in an argument, with words for where they are."""
+    if isinstance(value, TensorCore):
+        return [(name, value)]
+    if not isinstance(value, (tuple, list)):
+        return []
+    return [pair for k, x in enumerate(value) for pair in _tensors_of(f"{name}[{k}]", x)]
 
 
 _NOTE = "in module "

@@ -212,6 +212,11 @@ class TestModules:
         with pytest.raises(DeviceError, match=r"is on cpu(.|\n)*write model.to\('xla:cpu'\)"):
             model.cpu()(weft.ones(1, 2, device=XLA))
 
+    def test_a_state_on_another_device(self) -> None:
+        state = (weft.zeros(1, 1, 3), weft.zeros(1, 1, 3))
+        with pytest.raises(DeviceError, match=r"is on xla:cpu, argument 1\[0\] on cpu: write"):
+            nn.LSTM(2, 3).to(XLA)(weft.ones(4, 1, 2, device=XLA), state)
+
     def test_a_model_on_two_devices(self) -> None:
         model = nn.Linear(2, 2).to(XLA)
         model.bias.data = weft.zeros(2)
@@ -227,6 +232,26 @@ def test_gradients_on_two_devices_are_clipped_together() -> None:
     assert total > 0.1
     assert b.weight.grad.device is XLA
     assert nn.utils.clip_grad_norm_(parameters, 0.1).item() == pytest.approx(0.1, rel=1e-3)
+
+
+def test_streams_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weft.cuda, "_gpu", lambda which: XLA)
+    start, end = (weft.cuda.Event(enable_timing=True) for _ in range(2))
+    with pytest.raises(ValueError, match="recorded"):
+        start.elapsed_time(end)
+    start.record()
+    stream = weft.cuda.Stream()
+    with weft.cuda.stream(stream):
+        x = weft.ones(3, device=XLA) + 1
+    weft.cuda.current_stream().wait_stream(stream)
+    end.record(stream)
+    end.synchronize()
+    assert start.elapsed_time(end) > 0
+    assert stream.query()
+    assert x.tolist() == [2, 2, 2]
+    with pytest.warns(UserWarning, match="cannot be reset"):
+        weft.cuda.reset_peak_memory_stats()
+    assert isinstance(weft.cuda.memory_summary(), str)
 
 
 class TestMissing:
