@@ -17,6 +17,7 @@ T = torch.distributions
 
 LOC = np.array([[0.3], [-1.2]])
 SCALE = np.array([0.5, 1.5, 2.0])
+SHAPES = np.array([[0.7], [8.0]])
 PROBS = np.array([[0.1, 0.2, 0.7], [0.0, 0.5, 0.5]])
 LOGITS = np.array([[0.3, -1.0, 2.0], [0.0, 0.5, 0.1]])
 COVARIANCE = np.array([[2.0, 0.6], [0.6, 1.0]])
@@ -44,11 +45,19 @@ KINDS: dict[str, tuple[Make, Any]] = {
         ),
         np.array([0.1, 0.2]),
     ),
+    "gamma": (lambda d, t: d.Gamma(t(SCALE), t(SHAPES)), np.array([0.4, 0.7, 9.0])),
+    "chi2": (lambda d, t: d.Chi2(t(SCALE * 4)), np.array([0.4, 0.7, 1.0])),
+    "beta": (lambda d, t: d.Beta(t(SCALE), t(SHAPES)), np.array([0.4, 0.7, 0.9])),
+    "dirichlet": (lambda d, t: d.Dirichlet(t(SHAPES * SCALE)), np.array([0.1, 0.2, 0.7])),
     "independent": (
         lambda d, t: d.Independent(d.Normal(t(LOC), t(SCALE)), 1),
         np.array([0.4, -0.7, 1.0]),
     ),
 }
+
+
+#: Draws are accepted or not, by what depends on parameters.
+WITHOUT_GRADIENTS = {"gamma", "chi2", "beta", "dirichlet"}
 
 
 def both(kind: str) -> tuple[Any, Any]:
@@ -67,7 +76,7 @@ def test_what_a_distribution_says(kind: str) -> None:
     ours, theirs = both(kind)
     assert list(ours.batch_shape) == list(theirs.batch_shape)
     assert list(ours.event_shape) == list(theirs.event_shape)
-    assert ours.has_rsample == theirs.has_rsample
+    assert ours.has_rsample == (theirs.has_rsample and kind not in WITHOUT_GRADIENTS)
     value = KINDS[kind][1]
     same(ours.log_prob(weft.tensor(value)), theirs.log_prob(torch.tensor(value)))
     same(ours.entropy(), theirs.entropy())
@@ -129,6 +138,26 @@ def test_gradients_go_through_draws(name: str) -> None:
         np.testing.assert_allclose([low.grad.item(), high.grad.item()], [7, unit.item()])
 
 
+@pytest.mark.parametrize("shape", [0.05, 0.3, 1.0, 2.5, 40.0, 1e4])
+def test_gamma_draws_are_distributed_as_scipy_says(shape: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    weft.manual_seed(1)
+    drawn = D.Gamma(weft.full((20000,), shape, dtype=weft.float64), 2.0).sample().numpy()
+    assert stats.kstest(drawn, stats.gamma(shape, scale=0.5).cdf).pvalue > 1e-3
+
+
+def test_draws_of_the_gamma_family_carry_no_gradients() -> None:
+    drawn = D.Dirichlet(weft.full((5, 3), 0.1, requires_grad=True)).sample((100,))
+    np.testing.assert_allclose(drawn.sum(-1).numpy(), 1, rtol=1e-5)
+    assert drawn.isfinite().all()
+    with pytest.raises(UnsupportedOp, match=r"Beta has no rsample\(\)"):
+        D.Beta(1.0, 2.0).rsample()
+    with pytest.raises(DataError, match="Dirichlet: concentration must be positive"):
+        D.Beta(1.0, -2.0)
+    with pytest.raises(ValueError, match="needs a dimension of parts"):
+        D.Dirichlet(weft.tensor(1.0))
+
+
 @pytest.mark.parity
 def test_gradients_of_log_prob_are_pytorchs() -> None:
     grads = []
@@ -148,6 +177,9 @@ PAIRS: dict[str, Callable[[Any, Callable[[Any], Any], float], Any]] = {
     "bernoulli": lambda d, t, k: d.Bernoulli(logits=t(LOGITS * k)),
     "categorical": lambda d, t, k: d.Categorical(logits=t(LOGITS * k)),
     "one hot": lambda d, t, k: d.OneHotCategorical(logits=t(LOGITS * k)),
+    "gamma": lambda d, t, k: d.Gamma(t(SCALE * k), t(SHAPES + k)),
+    "beta": lambda d, t, k: d.Beta(t(SCALE * k), t(SHAPES + k)),
+    "dirichlet": lambda d, t, k: d.Dirichlet(t(SHAPES * SCALE + k)),
     "multivariate": lambda d, t, k: d.MultivariateNormal(t(LOC[:, 0] * k), t(COVARIANCE + k)),
     "independent": lambda d, t, k: d.Independent(d.Normal(t(LOC * k), t(SCALE + k)), 1),
 }

@@ -607,23 +607,27 @@ _NOT_HERE = {
 }
 
 
+#: Names of modules that are imported when first used.
+_ELSEWHERE = {
+    **dict.fromkeys(("load", "save"), "serialization"),
+    **dict.fromkeys(("istft", "stft"), "tensors.spectral"),
+    **dict.fromkeys(_OF_LAYERS, "nn.functional"),
+    **dict.fromkeys(_OF_BACKENDS, "backends"),
+    **dict.fromkeys(_OF_AMP, "amp"),
+    "from_torch": "nn.from_torch",
+    "OutOfMemoryError": "errors",
+    "vmap": "func",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("load", "save"):
-        return getattr(import_module(f"{__name__}.serialization"), name)
-    if name in ("istft", "stft"):
-        return getattr(import_module(f"{__name__}.tensors.spectral"), name)
-    if name in _OF_LAYERS:
-        return getattr(import_module(f"{__name__}.nn.functional"), name)
-    if name == "from_torch":
-        return import_module(f"{__name__}.nn.from_torch").from_torch
-    if name in _OF_BACKENDS:
-        return getattr(import_module(f"{__name__}.backends"), name)
-    if name in _OF_AMP:
-        return getattr(import_module(f"{__name__}.amp"), name)
-    if name == "OutOfMemoryError":
-        return errors.OutOfMemoryError
-    if name == "vmap":
-        return import_module(f"{__name__}.func").vmap
+    if name in _ELSEWHERE:
+        return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    if name.startswith("_foreach_"):
+        foreach = import_module(f"{__name__}.tensors.foreach").foreach
+        function = foreach(name.removeprefix("_foreach_"))
+        if function is not None:
+            return function
     if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
         return getattr(Tensor, name)  # weft.exp_(x), a change in place
     if name in _SUBPACKAGES:  # imported when first used

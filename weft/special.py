@@ -1,4 +1,4 @@
-"""The names of ``torch.special``: functions that are in ``weft`` too, some by another name."""
+"""The names of ``torch.special``: functions that ``weft`` has too, by other names, and more."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ from .tensors.elementwise import (
 )
 from .tensors.reductions import logsumexp
 from .tensors.special import (
+    entr,
     erfinv,
+    log_ndtr,
     log_softmax,
     logit,
     mvlgamma as multigammaln,
+    ndtr,
     polygamma,
     sinc,
     softmax,
+    xlog1py,
     xlogy,
 )
 
 __all__ = [
     "digamma",
+    "entr",
     "erf",
     "erfc",
     "erfinv",
@@ -39,15 +44,18 @@ __all__ = [
     "expm1",
     "gammaln",
     "log1p",
+    "log_ndtr",
     "log_softmax",
     "logit",
     "logsumexp",
     "multigammaln",
+    "ndtr",
     "polygamma",
     "psi",
     "round",
     "sinc",
     "softmax",
+    "xlog1py",
     "xlogy",
 ]
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .dtypes import as_dtype, dtype
+from .dtypes import as_dtype, complex128, dtype, finfo, float32, float64
 from .engine.devices import host
 from .engine.realize import value_of
+from .errors import OptionError
+from .tensors.complex import complex as complex_of
 from .tensors.core import TensorCore, node_of
+from .tensors.creation import zeros
+from .tensors.random import randint, uniform_
+from .tensors.shape import sizes_of
+from .tensors.tensor import Tensor
 
 #: Relative and absolute tolerance, as PyTorch has them; exact for all other dtypes.
 _TOLERANCES = {
@@ -151,3 +158,59 @@ def _of_arrays(x: Any, y: Any, rtol: float, atol: float, equal_nan: bool, where:
         f"Greatest absolute difference: {float(apart.max())}{at} (up to {atol} allowed)\n"
         f"Greatest relative difference: {float(ratio.max())} (up to {rtol} allowed)"
     )
+
+
+def make_tensor(
+    *shape: Any,
+    dtype: dtype,
+    device: Any = None,
+    low: float | None = None,
+    high: float | None = None,
+    requires_grad: bool = False,
+    noncontiguous: bool = False,
+    exclude_zero: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """A tensor of random numbers in ``[low, high)``.
+
+    Args:
+        shape: sizes, or one sequence of them.
+        dtype: the dtype; complex numbers have both parts in that interval.
+        device: where; None for the default device.
+        low, high: where left out, -9 and 9 (10 for integers), 0 and 10 for uint8, 0 and 2 for bool.
+        requires_grad: are gradients wanted?
+        noncontiguous: every other element of a larger tensor, by its last dimension.
+        exclude_zero: zeros become the smallest positive number (1, for integers).
+        memory_format: without effect.
+
+    Raises:
+        OptionError: if there is nothing in the interval, or ``requires_grad`` of integers.
+    """
+    kind = as_dtype(dtype)
+    sizes = sizes_of("make_tensor", shape)
+    if requires_grad and not kind.is_inexact:
+        raise OptionError(f"make_tensor: {kind} has no gradients, but requires_grad=True")
+    lowest, highest = _INTERVALS.get(kind.name, (-9, 9 if kind.is_inexact else 10))
+    low, high = lowest if low is None else low, highest if high is None else high
+    if not low < high:
+        raise OptionError(f"make_tensor: there is nothing from low={low} up to high={high}")
+    wide = (*sizes[:-1], 2 * sizes[-1]) if noncontiguous and sizes else sizes
+    made = _drawn(wide, kind, low, high, device)
+    if wide != sizes:
+        made = made[..., ::2]
+    if exclude_zero:
+        made = made.masked_fill(made == 0, finfo(kind).tiny if kind.is_inexact else 1)
+    return made.detach().requires_grad_(requires_grad)
+
+
+_INTERVALS = {"uint8": (0, 10), "bool": (0, 2)}
+
+
+def _drawn(sizes: Sequence[int], kind: dtype, low: float, high: float, device: Any) -> Tensor:
+    if kind.is_complex:
+        real = float64 if kind is complex128 else float32
+        parts = [_drawn(sizes, real, low, high, device) for _ in range(2)]
+        return complex_of(*parts)
+    if kind.is_floating_point:
+        return uniform_(zeros(sizes, dtype=kind, device=device), low, high)
+    return randint(math.ceil(low), math.ceil(high), sizes, dtype=kind, device=device)

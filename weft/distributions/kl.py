@@ -13,6 +13,7 @@ from ..tensors.tensor import Tensor
 from .continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
 from .discrete import Bernoulli, Categorical, OneHotCategorical
 from .distribution import Distribution, Independent
+from .gamma import Beta, Dirichlet, Gamma
 
 
 def _normal(p: Normal, q: Normal) -> Tensor:
@@ -54,6 +55,24 @@ def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
     return out
 
 
+def _gamma(p: Gamma, q: Gamma) -> Tensor:
+    a, b = p.concentration, q.concentration
+    shapes = b.lgamma() - a.lgamma() + (a - b) * a.digamma()
+    return b * (p.rate / q.rate).log() + shapes + (q.rate - p.rate) * (a / p.rate)
+
+
+def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    a, b = p.concentration, q.concentration
+    total = a.sum(-1)
+    towards = ((a - b) * (a.digamma() - total.digamma()[..., None])).sum(-1)
+    out: Tensor = total.lgamma() - b.sum(-1).lgamma() - (a.lgamma() - b.lgamma()).sum(-1) + towards
+    return out
+
+
+def _beta(p: Beta, q: Beta) -> Tensor:
+    return _dirichlet(p._dirichlet, q._dirichlet)
+
+
 def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise ValueError("kl_divergence: the two Independent take other numbers of dimensions")
@@ -62,8 +81,11 @@ def _independent(p: Independent, q: Independent) -> Tensor:
 
 _RULES: dict[type[Distribution], Callable[[Any, Any], Tensor]] = {
     Bernoulli: _bernoulli,
+    Beta: _beta,
     Categorical: _categorical,
+    Dirichlet: _dirichlet,
     Exponential: _exponential,
+    Gamma: _gamma,
     Independent: _independent,
     Laplace: _laplace,
     MultivariateNormal: _multivariate,

@@ -130,6 +130,50 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     return wrap(ew.where(zero, 0, ew.mul(x, ew.log(ew.where(zero, 1, y)))))
 
 
+def xlog1py(input: Operand, other: Operand) -> Tensor:
+    """``input * log(1 + other)``, and 0 where ``input`` is 0 (unless ``other`` is NaN)."""
+    x, y = promoted(input, other, to_float=True)
+    zero = ew.logical_and(ew.eq(x, 0), ew.logical_or(ew.le(y, -1), ew.isinf(y)))
+    return wrap(ew.where(zero, 0, ew.mul(x, ew.log1p(ew.where(zero, 0, y)))))
+
+
+def entr(input: Tensor) -> Tensor:
+    """``-input * log(input)``: 0 at 0, minus infinity below; there the gradient is 0."""
+    x = _floating(input)
+    inside = ew.gt(x, 0)
+    y = ew.neg(ew.mul(x, ew.log(ew.where(inside, x, 1))))
+    return wrap(ew.where(ew.lt(x, 0), -math.inf, y))
+
+
+def ndtr(input: Tensor) -> Tensor:
+    """The probability that a standard normal number is at most ``input``."""
+    return wrap(ew.mul(ew.erfc(ew.mul(_floating(input), -math.sqrt(0.5))), 0.5))
+
+
+#: Below this, ``log_ndtr`` is a series: ``erfc`` would lose digits in float32, and soon vanish.
+_TAIL = -12.0
+
+
+def log_ndtr(input: Tensor) -> Tensor:
+    """The logarithm of :func:`ndtr`, exact where that underflows.
+
+    Far below zero by the asymptotic series of Mills' ratio (Abramowitz and Stegun, 26.2.12).
+    """
+    x = _floating(input)
+    far, below = ew.lt(x, _TAIL), ew.lt(x, 0)
+    low = ew.where(far, x, _TAIL)
+    square, one = ew.mul(low, low), mv.full(x.type, 1)
+    series = one
+    for k in range(27, 0, -2):
+        series = ew.sub(one, ew.div(ew.mul(series, k), square))
+    log_density = ew.sub(ew.mul(square, -0.5), math.log(2 * math.pi) / 2)
+    tail = ew.add(ew.sub(log_density, ew.log(ew.neg(low))), ew.log(series))
+    z = ew.mul(ew.where(far, _TAIL, x), math.sqrt(0.5))
+    negative = ew.log(ew.mul(ew.erfc(ew.neg(ew.where(below, z, 0))), 0.5))
+    positive = ew.log1p(ew.mul(ew.erfc(ew.where(below, 0, z)), -0.5))
+    return wrap(ew.where(far, tail, ew.where(below, negative, positive)))
+
+
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """``log(input / (1 - input))``, the inverse of sigmoid.
 

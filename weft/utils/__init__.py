@@ -17,7 +17,7 @@ _NOT_HERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # imported when first used
+    if name in (*__all__, "_pytree"):  # imported when first used
         return import_module(f"{__name__}.{name}")
     hint = did_you_mean(name, __all__)
     if name in _NOT_HERE:
