@@ -97,10 +97,21 @@ def _where_all_is(module: Module, args: tuple[Any, ...], kwargs: Mapping[str, An
         return f"\n  {listed}: write model.to('{target}')"
     away = [place for place in given if place not in own]
     if not own or not away:
-        return ""
+        return _left_behind(module, own)
     ((here, name),) = own.items()
     what = f"model.to('{away[0]}')" if here is CPU else f"x = x.to('{here}') for the input"
     return f"\n  its {name} is on {here}, {given[away[0]]} on {away[0]}: write {what}"
+
+
+def _left_behind(module: Module, own: Mapping[Any, str]) -> str:
+    """Which attribute is a Tensor that ``to()`` does not move."""
+    for name, x in vars(module).items():
+        if isinstance(x, TensorCore) and (place := x._node.type.device) not in {None, *own}:
+            return (
+                f"\n  its attribute '{name}' is on {place}, and model.to(...) moves parameters and "
+                f"buffers only: write self.register_buffer('{name}', ...) in __init__"
+            )
+    return ""
 
 
 def _tensors_of(name: str, value: Any) -> list[tuple[str, Any]]:

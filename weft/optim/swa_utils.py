@@ -138,6 +138,7 @@ class AveragedModel(Module):
                 "AveragedModel.update_parameters: the parameters of this model are not those of "
                 "the model that was averaged so far"
             )
+        theirs = [x.to(average.device) for x, average in zip(theirs, mine, strict=True)]
         if self.n_averaged.item() == 0:
             for average, new in zip(mine, theirs, strict=True):
                 average.copy_(new)

@@ -217,6 +217,18 @@ class TestModules:
         with pytest.raises(DeviceError, match=r"is on xla:cpu, argument 1\[0\] on cpu: write"):
             nn.LSTM(2, 3).to(XLA)(weft.ones(4, 1, 2, device=XLA), state)
 
+    def test_an_attribute_that_was_not_moved(self) -> None:
+        class Scaled(nn.Linear):
+            def __init__(self) -> None:
+                super().__init__(2, 2)
+                self.scale = weft.ones(2)
+
+            def forward(self, x: Any) -> Any:
+                return super().forward(x) * self.scale
+
+        with pytest.raises(DeviceError, match=r"'scale' is on cpu, .*register_buffer\('scale'"):
+            Scaled().to(XLA)(weft.ones(1, 2, device=XLA))
+
     def test_a_model_on_two_devices(self) -> None:
         model = nn.Linear(2, 2).to(XLA)
         model.bias.data = weft.zeros(2)

@@ -100,6 +100,11 @@ def averaged() -> Any:
     average = weft.optim.swa_utils.AveragedModel(model)
     average.update_parameters(model)
     average.update_parameters(model)
+    far = weft.optim.swa_utils.AveragedModel(model, device="cpu")
+    for _ in range(3):
+        far.update_parameters(model)
+    assert far.module.weight.device == "cpu"
+    assert far.module.weight.allclose(model.weight.cpu())
     return average(weft.ones(1, 2, device=XLA))
 
 

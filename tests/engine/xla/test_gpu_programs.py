@@ -1,4 +1,4 @@
-"""Attention that is kept whole for a device's kernel; cuDNN's as text, without a GPU."""
+"""What GPUs are given, as text, without one: attention kept whole for cuDNN, and products."""
 
 from __future__ import annotations
 
@@ -159,3 +159,34 @@ def test_turning_it_off() -> None:
         assert not weft.backends.cuda.cudnn_sdp_enabled()
     finally:
         weft.backends.cuda.enable_cudnn_sdp(True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision", "words"),
+    [
+        (weft.float32, Precision(), ("HIGHEST", "HIGH>")),
+        (weft.float32, Precision("high", "highest"), ("HIGH]", "HIGHEST>")),
+        (weft.bfloat16, Precision(), ("DEFAULT", "DEFAULT>")),
+    ],
+)
+def test_products_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, dtype: Any, precision: Precision, words: tuple[str, str]
+) -> None:
+    """TF32 where it is allowed; convolutions and both gradients as convolutions, in their dtype."""
+    x, w = weft.randn(2, 4, 8, 8).to(XLA, dtype), weft.randn(4, 2, 3, 3).to(XLA, dtype)
+    a = weft.randn(4, 4).to(XLA, dtype)
+    weft.realize(x.requires_grad_(), w.requires_grad_(), a)
+
+    def both() -> list[Any]:
+        y = F.conv2d(x, w, groups=2, padding=1, stride=2)
+        return [y, a @ a, *weft.autograd.grad(y.sum(), [x, w])]
+
+    lines = lowered(monkeypatch, both, precision).splitlines()
+    (product,) = [line for line in lines if "stablehlo.dot_general" in line]
+    convolutions = [line for line in lines if "stablehlo.convolution" in line]
+    assert words[0] in product
+    assert len(convolutions) == 3
+    kind = "xbf16>" if dtype is weft.bfloat16 else "xf32>"
+    for line in convolutions:
+        assert words[1] in line or (words[1] == "DEFAULT>" and "precision" not in line)
+        assert line.endswith(kind)
