@@ -71,6 +71,23 @@ def test_memory_of_others_as_a_tensor() -> None:
         weft.frombuffer(3, dtype=weft.int16)
 
 
+def test_what_tensors_have_not_is_said() -> None:
+    x = weft.ones(2)
+    for name, hint in (
+        ("data_ptr", r"x\.numpy\(\)"),
+        ("untyped_storage", "engine"),
+        ("share_memory_", "pickle"),
+        ("to_sparse", "dense"),
+        ("resize_", r"x\.reshape"),
+    ):
+        assert not hasattr(weft.Tensor, name)
+        with pytest.raises(AttributeError, match=f"'Tensor' object has no attribute.*{hint}"):
+            getattr(x, name)
+    with pytest.raises(AttributeError, match=r"^'Parameter' object has no attribute 'nothing'$"):
+        getattr(weft.nn.Parameter(x), "nothing")  # noqa: B009
+    assert getattr(x, "nothing", 3) == 3
+
+
 # ---- anomalies
 
 

@@ -5,9 +5,10 @@ A table as in ``tensor.py``: each line says in which file a method is defined.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import (
+    absent,
     activations,
     complex as cx,
     decompositions as de,
@@ -155,3 +156,8 @@ class FamilyMethods(TensorCore):
     is_neg = is_inference = lesser.no
     resolve_neg = el.positive
     cholesky_solve, cholesky_inverse = de.cholesky_solve, de.cholesky_inverse
+
+    # ---- what is not there (absent.py); type checkers are to say so themselves
+
+    if not TYPE_CHECKING:
+        __getattr__ = absent.attribute
