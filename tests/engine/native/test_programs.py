@@ -540,6 +540,13 @@ def test_complex_numbers_pass_through() -> None:
     def mixed(x: weft.Tensor, z: weft.Tensor, factor: weft.Tensor) -> weft.Tensor:
         return (z * factor * (x * 2 + 1)).abs().exp() + x
 
+    def products(c: weft.Tensor, a: weft.Tensor, b: weft.Tensor) -> list[weft.Tensor]:
+        y = weft.addmm(c, a, b, beta=1 + 2j, alpha=2 + 3j).abs().square().sum()
+        first = weft.autograd.grad(y, [c, a, b], create_graph=True)
+        total = weft.stack([g.abs().square().sum() for g in first]).sum()
+        return [y, *first, *weft.autograd.grad(total, [a, b])]
+
+    check(*products(*[weft.randn(4, 4, dtype=weft.complex128).requires_grad_() for _ in "cab"]))
     wanted = (z * factor).abs() * (x * 2 + 1).abs()
     for _ in range(3):
         np.testing.assert_allclose(mixed(x, z, factor), wanted.exp() + x, rtol=1e-6)

@@ -132,7 +132,7 @@ class Graph:
     def _lower(self, node: Node) -> Operand:
         sig = node.sig
         operands = tuple([self._at[i.mark] for i in node.inputs])
-        if sig.op.name == "matmul" and sig.attrs is not None:
+        if sig.op.name == "matmul" and sig.attrs is not None and _kind(sig) == "matmul":
             pairs = zip(operands, sig.attrs, strict=True)
             operands = tuple([_turned(o) if turn else o for o, turn in pairs])
         key = (sig, operands)
