@@ -86,6 +86,20 @@ def test_other_devices_never_keep_it() -> None:
 
 
 @pytest.mark.usefixtures("whole")
+def test_several_heads() -> None:
+    layer = weft.nn.MultiheadAttention(16, 2, batch_first=True).to(XLA, weft.bfloat16)
+    x = weft.randn(2, 5, 16).to(XLA, weft.bfloat16)
+    assert ops_of(lambda: layer(x, x, x, need_weights=False)[0]).count("piece") == 1
+    y, weights = layer(x, x, x, need_weights=True)
+    assert weights is not None
+    np.testing.assert_allclose(
+        layer(x, x, x, need_weights=False)[0].detach().float().numpy(),
+        y.detach().float().numpy(),
+        atol=0.02,
+    )
+
+
+@pytest.mark.usefixtures("whole")
 def test_second_order() -> None:
     def second(x: list[Any]) -> Any:
         (g,) = weft.autograd.grad(

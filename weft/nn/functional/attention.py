@@ -75,6 +75,24 @@ def _attended(
     return ew.cast(matmul(weights, v), kind), ew.cast(weights, kind)
 
 
+def _output(
+    q: Node,
+    k: Node,
+    v: Node,
+    mask: Node | None,
+    causal: bool,
+    dropout_p: float,
+    scale: float | None,
+) -> Node:
+    """What attention gives, where nobody asks for the weights."""
+    if q.type.dtype.is_reduced and mask is None and not dropout_p:
+        factor = _scale(q) if scale is None else float(scale)
+        return composed(attention, q, k, v, bool(causal), factor)
+    if causal:
+        mask = _causal(q.type.shape[-2], k.type.shape[-2])
+    return _attended(q, k, v, mask, dropout_p, scale)[0]
+
+
 def _scale(q: Node) -> float:
     return 1 / sqrt(max(q.type.shape[-1], 1))
 
@@ -176,15 +194,8 @@ def scaled_dot_product_attention(
     if enable_gqa:
         heads = q.type.shape[-3]
         k, v = (_repeated(x, heads) for x in (k, v))
-    if q.type.dtype.is_reduced and attn_mask is None and not dropout_p:
-        factor = _scale(q) if scale is None else float(scale)
-        return wrap(composed(attention, q, k, v, bool(is_causal), factor))
-    mask: Node | None = None
-    if is_causal:
-        mask = _causal(q.type.shape[-2], k.type.shape[-2])
-    elif attn_mask is not None:
-        mask = _given_mask(attn_mask, q, k.type.shape[-2])
-    return wrap(_attended(q, k, v, mask, dropout_p, scale)[0])
+    mask = None if attn_mask is None else _given_mask(attn_mask, q, k.type.shape[-2])
+    return wrap(_output(q, k, v, mask, is_causal, dropout_p, scale))
 
 
 # ---- several heads
@@ -411,12 +422,17 @@ def multi_head_attention_forward(
         kh, vh = _one_more_zero(kh, 2), _one_more_zero(vh, 2)
     added = kh.type.shape[2] - sizes.keys
     mask = _combined([_padded_mask(m, added) for m in masks], qh)
-    out, attended = _attended(qh, kh, vh, mask, dropout_p if training else 0.0, None)
+    p = dropout_p if training else 0.0
+    attended: Node | None = None
+    if need_weights:
+        out, attended = _attended(qh, kh, vh, mask, p, None)
+    else:
+        out = _output(qh, kh, vh, mask, False, p, None)
     joined = mv.reshape(mv.permute(out, (2, 0, 1, 3)), q.type.shape)
     output = linear(wrap(joined), out_proj_weight, out_proj_bias)
     if not batched:
         output = output.squeeze(1)
-    if not need_weights:
+    if attended is None:
         return output, None
     shown = wrap(attended)
     if average_attn_weights:
