@@ -28,6 +28,8 @@ KINDS: dict[str, tuple[Make, Any]] = {
     "normal": (lambda d, t: d.Normal(t(LOC), t(SCALE)), np.array([0.4, -0.7, 1.0])),
     "normal of numbers": (lambda d, _: d.Normal(0.0, 2), np.array([0.4, -0.7])),
     "laplace": (lambda d, t: d.Laplace(t(LOC), t(SCALE)), np.array([0.4, -0.7, 1.0])),
+    "log normal": (lambda d, t: d.LogNormal(t(LOC), t(SCALE / 3)), np.array([0.4, 0.7, 1.0])),
+    "gumbel": (lambda d, t: d.Gumbel(t(LOC), t(SCALE)), np.array([0.4, -0.7, 1.0])),
     "uniform": (lambda d, t: d.Uniform(t(LOC), t(LOC + SCALE), False), np.array([0.4, -0.7, 1.0])),
     "exponential": (lambda d, t: d.Exponential(t(SCALE)), np.array([0.4, 0.7, 1.0])),
     "bernoulli": (lambda d, t: d.Bernoulli(t(PROBS)), np.array([0.0, 1.0, 1.0])),
@@ -87,7 +89,9 @@ def test_what_a_distribution_says(kind: str) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("kind", ["normal", "laplace", "uniform", "exponential"])
+@pytest.mark.parametrize(
+    "kind", ["normal", "log normal", "gumbel", "laplace", "uniform", "exponential"]
+)
 def test_cdf_and_its_inverse(kind: str) -> None:
     ours, theirs = both(kind)
     value = KINDS[kind][1].clip(0.45, 0.55) if kind == "uniform" else KINDS[kind][1]
@@ -123,7 +127,7 @@ def test_draws_of_dependent_numbers_depend() -> None:
     np.testing.assert_allclose(weft.cov(drawn.T).numpy(), COVARIANCE, atol=0.1)
 
 
-@pytest.mark.parametrize("name", ["Normal", "Laplace", "Uniform"])
+@pytest.mark.parametrize("name", ["Normal", "Laplace", "Gumbel", "Uniform"])
 def test_gradients_go_through_draws(name: str) -> None:
     low, high = (weft.tensor([v], dtype=weft.float64, requires_grad=True) for v in (0.5, 1.5))
     drawn = getattr(D, name)(low, high).rsample((7,))
@@ -171,6 +175,7 @@ def test_gradients_of_log_prob_are_pytorchs() -> None:
 
 PAIRS: dict[str, Callable[[Any, Callable[[Any], Any], float], Any]] = {
     "normal": lambda d, t, k: d.Normal(t(LOC * k), t(SCALE + k)),
+    "log normal": lambda d, t, k: d.LogNormal(t(LOC * k), t(SCALE + k)),
     "laplace": lambda d, t, k: d.Laplace(t(LOC * k), t(SCALE + k)),
     "uniform": lambda d, t, k: d.Uniform(t(LOC - k), t(LOC + SCALE + k)),
     "exponential": lambda d, t, k: d.Exponential(t(SCALE + k)),
@@ -208,6 +213,8 @@ def test_mistakes() -> None:
         D.Categorical(weft.ones(2)).rsample()
     with pytest.raises(UnsupportedOp, match=r"kl_divergence of Normal and Uniform"):
         D.kl_divergence(D.Normal(0.0, 1.0), D.Uniform(0.0, 1.0))
+    with pytest.raises(UnsupportedOp, match=r"kl_divergence of LogNormal and Normal"):
+        D.kl_divergence(D.LogNormal(0.0, 1.0), D.Normal(0.0, 1.0))
 
 
 def test_a_stream_goes_on_after_fork_rng() -> None:

@@ -32,6 +32,8 @@ def test_where_a_script_wants_to_compute() -> None:
     assert weft.version.cuda is None
     assert weft.version.__version__ == weft.__version__
     assert issubclass(weft.OutOfMemoryError, RuntimeError)
+    with pytest.raises(AttributeError, match=r"weft\.load"):
+        getattr(weft.utils, "model_zoo")  # noqa: B009
     with pytest.raises(AttributeError, match="tensorboardX"):
         getattr(weft.utils, "tensorboard")  # noqa: B009
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import did_you_mean
-from .continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
+from .continuous import Exponential, Gumbel, Laplace, LogNormal, MultivariateNormal, Normal, Uniform
 from .discrete import Bernoulli, Categorical, OneHotCategorical
 from .distribution import Distribution, Independent
 from .gamma import Beta, Chi2, Dirichlet, Gamma
@@ -20,8 +20,10 @@ __all__ = [
     "Distribution",
     "Exponential",
     "Gamma",
+    "Gumbel",
     "Independent",
     "Laplace",
+    "LogNormal",
     "MultivariateNormal",
     "Normal",
     "OneHotCategorical",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..dtypes import finfo
 from ..tensors.decompositions import cholesky, solve_triangular
 from ..tensors.elementwise import log1p
 from ..tensors.linalg import matmul
@@ -13,6 +14,9 @@ from ..tensors.random import rand, randn
 from ..tensors.special import erfinv
 from ..tensors.tensor import Tensor
 from .distribution import Distribution, together
+
+#: Euler's constant.
+_EULER = 0.57721566490153286
 
 
 class _LocScale(Distribution):
@@ -53,6 +57,68 @@ class Normal(_LocScale):
 
     def icdf(self, value: Tensor) -> Tensor:
         return self.loc + self.scale * erfinv(2 * value - 1) * math.sqrt(2)
+
+
+class LogNormal(_LocScale):
+    """Positive numbers, whose logarithms are :class:`Normal` with ``loc`` and ``scale``."""
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        super().__init__(loc, scale, validate_args)
+        self._logarithm = Normal(self.loc, self.scale, False)
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.loc + self.scale**2 / 2).exp()
+
+    @property
+    def variance(self) -> Tensor:
+        square = self.scale**2
+        return square.expm1() * (2 * self.loc + square).exp()
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return self._logarithm.rsample(sample_shape).exp()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self._logarithm.log_prob(value.log()) - value.log()
+
+    def entropy(self) -> Tensor:
+        return self._logarithm.entropy() + self.loc
+
+    def cdf(self, value: Tensor) -> Tensor:
+        return self._logarithm.cdf(value.log())
+
+    def icdf(self, value: Tensor) -> Tensor:
+        return self._logarithm.icdf(value).exp()
+
+
+class Gumbel(_LocScale):
+    """Greatest of many numbers, in the limit: probability ``exp(-exp(-(x - loc) / scale))``."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + self.scale * _EULER
+
+    @property
+    def variance(self) -> Tensor:
+        return (math.pi * self.scale) ** 2 / 6
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        shape = self._extended(sample_shape)
+        u = rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc - self.scale * (-log1p(-u)).clamp(min=finfo(u.dtype).tiny).log()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        z = (self.loc - value) / self.scale
+        return z - z.exp() - self.scale.log()
+
+    def entropy(self) -> Tensor:
+        return self.scale.log() + 1 + _EULER
+
+    def cdf(self, value: Tensor) -> Tensor:
+        return (-((self.loc - value) / self.scale).exp()).exp()
+
+    def icdf(self, value: Tensor) -> Tensor:
+        return self.loc - self.scale * (-value.log()).log()
 
 
 class Laplace(_LocScale):

@@ -10,13 +10,13 @@ from ..nn.functional import softplus
 from ..tensors.decompositions import solve_triangular
 from ..tensors.elementwise import where
 from ..tensors.tensor import Tensor
-from .continuous import Exponential, Laplace, MultivariateNormal, Normal, Uniform
+from .continuous import Exponential, Laplace, LogNormal, MultivariateNormal, Normal, Uniform
 from .discrete import Bernoulli, Categorical, OneHotCategorical
 from .distribution import Distribution, Independent
 from .gamma import Beta, Dirichlet, Gamma
 
 
-def _normal(p: Normal, q: Normal) -> Tensor:
+def _normal(p: Normal | LogNormal, q: Normal | LogNormal) -> Tensor:
     ratio = (p.scale / q.scale) ** 2
     return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
 
@@ -88,6 +88,7 @@ _RULES: dict[type[Distribution], Callable[[Any, Any], Tensor]] = {
     Gamma: _gamma,
     Independent: _independent,
     Laplace: _laplace,
+    LogNormal: _normal,
     MultivariateNormal: _multivariate,
     Normal: _normal,
     OneHotCategorical: _categorical,

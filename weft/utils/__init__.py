@@ -12,6 +12,7 @@ __all__ = ["checkpoint", "data"]
 #: What PyTorch has and weft has not, with what there is instead.
 _NOT_HERE = {
     "cpp_extension": "there are no kernels in C++; weft.autograd.Function takes NumPy's or JAX's",
+    "model_zoo": "it fetches files; get a model's weights, and weft.load them",
     "tensorboard": "weft.train.fit writes logs; for TensorBoard's, the package tensorboardX",
 }
 
