@@ -142,6 +142,30 @@ def test_options_that_choose_another_path() -> None:
     each(lambda t: t.optimiser.param_groups[0].update(nesterov=False))
 
 
+def test_a_parameter_that_moves_to_another_group() -> None:
+    """The same lists, options and parameters, in the same order: but for one another rate."""
+
+    def move(training: Training) -> None:
+        first, second = training.optimiser.param_groups
+        second["params"].insert(0, first["params"].pop())
+
+    def divided(training: Training) -> None:
+        first = training.optimiser.param_groups[0]
+        rest = first["params"][2:]
+        del first["params"][2:]
+        training.optimiser.add_param_group({"params": rest, "lr": 0.001})
+
+    compiled, plain = both()
+    for training in (compiled, plain):
+        divided(training)
+        training.run(0, 5)
+    assert is_replayed(compiled.step)
+    for training in (compiled, plain):
+        move(training)
+    assert compiled.run(5, 12) == plain.run(5, 12)
+    assert_same(compiled, plain)
+
+
 def test_eval_and_train() -> None:
     each(lambda t: t.model.eval())
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .dtypes import as_dtype, complex128, dtype, finfo, float32, float64
-from .engine.devices import host
-from .engine.realize import value_of
 from .errors import OptionError
 from .tensors.complex import complex as complex_of
-from .tensors.core import TensorCore, node_of
+from .tensors.core import node_of
 from .tensors.creation import zeros
+from .tensors.interop import host_value
 from .tensors.random import randint, uniform_
 from .tensors.shape import sizes_of
 from .tensors.tensor import Tensor
@@ -71,17 +70,12 @@ def assert_close(
         raise AssertionError(msg(text) if callable(msg) else msg or text)
 
 
-class _Options:
-    def __init__(
-        self,
-        tolerances: tuple[float, float] | None,
-        equal_nan: bool,
-        device: bool,
-        dtype: bool,
-        subclasses: bool,
-    ) -> None:
-        self.tolerances, self.equal_nan = tolerances, equal_nan
-        self.device, self.dtype, self.subclasses = device, dtype, subclasses
+class _Options(NamedTuple):
+    tolerances: tuple[float, float] | None
+    equal_nan: bool
+    device: bool
+    dtype: bool
+    subclasses: bool
 
 
 def _difference(a: Any, b: Any, options: _Options, where: str) -> str | None:
@@ -114,7 +108,7 @@ def _of_values(a: Any, b: Any, options: _Options, where: str) -> str | None:
         raise TypeError(f"the types differ: {type(a).__name__} and {type(b).__name__}")
     x, y = _array(a), _array(b)
     kinds = [as_dtype(v.dtype) for v in (x, y)]
-    if isinstance(a, TensorCore) and isinstance(b, TensorCore):
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
         nodes = node_of(a).type, node_of(b).type
         if options.device and nodes[0].device is not nodes[1].device:
             return f"The devices{where} differ: {nodes[0].device} and {nodes[1].device}"
@@ -127,8 +121,8 @@ def _of_values(a: Any, b: Any, options: _Options, where: str) -> str | None:
 
 
 def _array(value: Any) -> Any:
-    if isinstance(value, TensorCore):
-        return np.asarray(host(value_of(node_of(value))))
+    if isinstance(value, Tensor):
+        return host_value(value)
     if isinstance(value, (bool, int, float, complex, np.ndarray, np.generic)):
         return np.asarray(value)
     raise TypeError(f"assert_close compares tensors and numbers, not {type(value).__name__}")

@@ -108,6 +108,7 @@ class _Options:
         self._options = [dict(g) for g in self._groups]
         self._values = [v for o in self._options for v in o.values()]
         self._tensors = self._tensors_of(self._groups)
+        self._sizes = self._sizes_of(self._groups)
 
     def have_options(self) -> bool:
         """Are the options, parameters aside, the same objects?"""
@@ -122,7 +123,15 @@ class _Options:
         """Are they the very same objects?"""
         groups = self.optimizer.param_groups
         now = [*chain.from_iterable(map(_values, groups))]
-        return _are(now, self._values) and _are(self._tensors_of(groups), self._tensors)
+        return _are(now, self._values) and self._holds_tensors(groups)
+
+    def _holds_tensors(self, groups: list[dict[str, Any]]) -> bool:
+        same = _are(self._tensors_of(groups), self._tensors)
+        return same and self._sizes_of(groups) == self._sizes
+
+    def _sizes_of(self, groups: list[dict[str, Any]]) -> list[int]:
+        """Of the groups and of their lists of parameters, which may move from one to the next."""
+        return [*map(len, groups), *map(len, map(_params, groups))]
 
     def _tensors_of(self, groups: list[dict[str, Any]]) -> list[Any]:
         states = map(_values, self.optimizer.state.values())
@@ -134,7 +143,7 @@ class _Options:
         return (
             len(groups) == len(self._groups)
             and all(map(is_, groups, self._groups))
-            and _are(self._tensors_of(groups), self._tensors)
+            and self._holds_tensors(groups)
             and all(
                 [
                     g.keys() == o.keys()

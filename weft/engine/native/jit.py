@@ -319,7 +319,8 @@ def _unload(tracker: Any, linker: Any) -> None:
 def _unload_all() -> None:
     while _unloading:
         try:
-            tracker, _linker = _unloading.popleft()  # that may go after it, here under the lock
+            tracker, linker = _unloading.popleft()
         except IndexError:  # another finaliser has come in between
             return
         tracker.close()
+        del linker  # it goes with the last of its libraries: here, under the lock

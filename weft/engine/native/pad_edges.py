@@ -104,7 +104,7 @@ class _Planes:
         place = place - self.spec.widths[dim][0]
         low, high = {
             "reflect": (-place, 2 * (size - 1) - place),
-            "replicate": (place * 0, place * 0 + (size - 1)),
+            "replicate": (0, size - 1),
             "circular": (place + size, place - size),
         }[self.spec.mode]
         place = fn.select(fn.compare("slt", place, 0), low, place)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
+from ..conv_layout import transpose
 from ..ir import Function, Module, Value, size_of, vector
 from .epilogue import Ahead, Epilogue, ahead_of_folded, batch_offset, of_folded, store
 from .kernels import dot_kernel, tile_kernel
-from .packing import panel_packer, tile_packer, transposed
+from .packing import panel_packer, tile_packer
 from .plan import Plan, better_transposed, plan_of
 from .spec import Matmul
 
@@ -268,7 +269,7 @@ class Blocks:
             mask = fn.first_lanes(lanes, rows - i)
             with fn.loop(0, columns, lanes) as j:
                 rows_at = [fn.least(rows - 1, i + k) * plan.width for k in range(lanes)]
-                held = transposed(fn, [fn.load(kind, sums, at + j) for at in rows_at])
+                held = transpose(fn, [fn.load(kind, sums, at + j) for at in rows_at])
                 for k, value in enumerate(held):
                     fn.store(value, square, k * lanes)
                 with fn.loop(0, fn.least(columns - j, fn.const(lanes, "i64"))) as r:

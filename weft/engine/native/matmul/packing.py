@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..conv_layout import transpose
 from ..ir import Function, Module, Value, vector
 from .kernels import ROWS_AHEAD, kernel_name
 from .plan import Plan
@@ -41,7 +42,7 @@ def tile_packer(module: Module, spec: Matmul, plan: Plan, height: int) -> str:
                     for r in range(lanes)
                 ]
                 to_k = fn.address(to, tile * plan.slot + k * height, spec.kind)
-                for r, value in enumerate(transposed(fn, rows)):
+                for r, value in enumerate(transpose(fn, rows)):
                     fn.store(value, to_k, r * height + i)
 
     def build(fn: Function) -> None:
@@ -86,7 +87,7 @@ def panel_packer(module: Module, spec: Matmul, plan: Plan, ragged: bool) -> str:
             column = fn.least(j + r, live - 1) if ragged else j + r
             rows.append(fn.load(kind, source, column * column_stride + k, mask))
         inside = j % width
-        for r, value in enumerate(transposed(fn, rows)):
+        for r, value in enumerate(transpose(fn, rows)):
             fn.store(value, to, j // width * plan.panel + (k + r) * width + inside)
 
     def build(fn: Function) -> None:
@@ -136,18 +137,3 @@ def _copy(
     with fn.loop(0, outer[0]) as k, fn.loop(0, inner[0]) as i:
         one = fn.load(kind, source, k * outer[1] + i * inner[1])
         fn.store(one, to, k * width + i)
-
-
-def transposed(fn: Function, rows: list[Value]) -> list[Value]:
-    """Vectors as rows of a square, turned: blocks of 1, 2, 4, ... change places."""
-    count, block = len(rows), 1
-    while block < count:
-        low = [i if not i & block else count + (i ^ block) for i in range(count)]
-        high = [i | block if not i & block else count + i for i in range(count)]
-        turned = list(rows)
-        for i in range(count):
-            if not i & block:
-                turned[i] = fn.shuffle(rows[i], rows[i | block], low)
-                turned[i | block] = fn.shuffle(rows[i], rows[i | block], high)
-        rows, block = turned, 2 * block
-    return rows
