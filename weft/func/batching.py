@@ -254,7 +254,7 @@ _RULES: dict[str, Rule] = {
     "cat": _with_attrs(lambda dim, size: dim + 1),
     **dict.fromkeys(("cumsum", "rfft"), _with_attrs(lambda dim, size: dim + 1)),
     **dict.fromkeys(
-        ("sum", "max", "min", "argmax", "argmin", "argsort", "fft", "irfft"),
+        ("sum", "max", "min", "argmax", "argmin", "argsort", "even_sums", "fft", "irfft"),
         _with_attrs(_first_shifted),
     ),
     "take": _take,

@@ -156,6 +156,47 @@ def cumsum(x: Node, dim: int) -> Node:
     return record1(_cumsum, x, dim)
 
 
+def even_bounds(size: int, count: int) -> list[tuple[int, int]]:
+    """The first element of each of ``count`` windows over ``size``, and the one after its last.
+
+    An element is in those windows whose numbers are a window of ``size`` over ``count``.
+    """
+    return [(k * size // count, -(-(k + 1) * size // count)) for k in range(count)]
+
+
+def _infer_even_sums(attrs: tuple[int, int], x: TensorType) -> TensorType:
+    dim, count = attrs
+    return type_of((*x.shape[:dim], count, *x.shape[dim + 1 :]), x.dtype)
+
+
+def _reference_even_sums(attrs: tuple[int, int], x: Any) -> Any:
+    dim, count = attrs
+    parts = np.moveaxis(x, dim, 0)
+    total = np.empty((count, *parts.shape[1:]), x.dtype)
+    for k, (start, stop) in enumerate(even_bounds(x.shape[dim], count)):
+        total[k] = parts[start:stop].sum(0)
+    return np.ascontiguousarray(np.moveaxis(total, 0, dim))
+
+
+def _even_sums_gradient(node: Node, g: Node, want: Sequence[bool]) -> Grads:
+    dim = node.sig.attrs[0]
+    return (even_sums(g, dim, node.sig.types[0].shape[dim]),)
+
+
+_even_sums = Op(
+    "even_sums",
+    _infer_even_sums,
+    _reference_even_sums,
+    _even_sums_gradient,
+    widen=True,
+)
+
+
+def even_sums(x: Node, dim: int, count: int) -> Node:
+    """Sums of ``count`` windows along ``dim``, nearly equal in size, that cover it."""
+    return record1(_even_sums, x, (dim, count))
+
+
 def _part(x: Node, dim: int, start: int, stop: int) -> Node:
     cuts = [(0, n, 1) for n in x.type.shape]
     cuts[dim] = (start, stop, 1)

@@ -107,6 +107,16 @@ def test_padding_with_what_is_inside(mode: str, dtype: str) -> None:
             assert "sums of" in run(lambda x=x, y=y, g=g: weft.autograd.grad(y, x, g, True))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_windows_nearly_equal_in_size(dtype: str) -> None:
+    x = values((2, 3, 35, 22), dtype).nan_to_num(0, 0, 0).requires_grad_()
+    for counts in [(7, 5), (12, 40), (34, 22), (50, 1), (3, 0)]:
+        y = F.adaptive_avg_pool2d(x, counts)
+        assert "even_sums" in run(lambda n=counts: F.adaptive_avg_pool2d(x, n))
+        g = weft.randn(*y.shape, dtype=y.dtype)
+        assert "even_sums" in run(lambda y=y, g=g: weft.autograd.grad(y, x, g, True))
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_adaptive_and_fractional_pooling(dims: int) -> None:
     x = values((2, 3, *(11, 7, 9)[:dims]), "float32").nan_to_num(0, 0, 0).requires_grad_()

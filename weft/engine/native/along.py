@@ -190,6 +190,53 @@ def running_sum(sig: Signature) -> RunningSum:
     return RunningSum(_along(sig, sig.attrs), sig.type.dtype.name)
 
 
+# ---- sums of windows
+
+
+@dataclass(frozen=True)
+class EvenSums:
+    """Sums of ``count`` windows, nearly equal in size, that cover the dimension."""
+
+    x: Along
+    count: int
+    dtype: str
+
+    @property
+    def work(self) -> int:
+        return self.x[0] * self.x[2] * max(self.x[1], self.count)
+
+    def __str__(self) -> str:
+        return f"even_sums  {self.count} of {self.x[1]}, {self.x[0] * self.x[2]} times"
+
+    def emit(self, module: Module, name: str, vector_bytes: int) -> int:
+        k = Kernel(module, name)
+        fn, (outer, n, inner), count = k.fn, self.x, self.count
+        lanes = operations.lanes_for([self.dtype], vector_bytes) if inner > 1 else 1
+        memory = operations.memory_type(self.dtype)
+        x, out = k.pointers(2)
+        kind = vector(operations.register_type(self.dtype), lanes)
+        total = fn.variable(kind)
+        with _lines(k, outer, inner, lanes) as (o, first, live):
+            source = fn.address(x, o * (n * inner) + first, memory)
+            target = fn.address(out, o * (count * inner) + first, memory)
+            with fn.loop(0, count) as window:
+                fn.store(fn.const(0, kind), total)
+                start, stop = window * n // count, ((window + 1) * n + count - 1) // count
+                with fn.loop(start, stop) as i:
+                    value = fn.load(vector(memory, lanes), source, i * inner, live)
+                    value = operations.loaded(fn, value, self.dtype)
+                    value = operations.combine(fn, "sum", self.dtype, fn.load(kind, total), value)
+                    fn.store(value, total)
+                value = operations.stored(fn, fn.load(kind, total), self.dtype)
+                fn.store(value, target, window * inner, live)
+        return 0
+
+
+def even_sums(sig: Signature) -> EvenSums:
+    dim, count = sig.attrs
+    return EvenSums(_along(sig, dim), count, sig.type.dtype.name)
+
+
 # ---- the order
 
 

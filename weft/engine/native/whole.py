@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ...graph.node import Signature
-from .along import extreme, order, running_sum
+from .along import even_sums, extreme, order, running_sum
 from .ctc import ctc
 from .in_range import in_range
 from .ir import Module
@@ -37,6 +37,7 @@ _MAKERS: dict[str, Callable[[Signature], Whole | None]] = {
     "ctc_likelihood": ctc,
     "ctc_occupancy": ctc,
     "cumsum": running_sum,
+    "even_sums": even_sums,
     "in_range": in_range,
     "max_places": window_places,
     "pad_edges": pad_edges,

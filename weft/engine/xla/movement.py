@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ...errors import DataError
@@ -97,6 +98,20 @@ def _put(wrap: bool, x: Value, part: Value, *indices: Value) -> Checked:
     return Checked(x.at[places].set(part, mode="drop"), failed, wrong)
 
 
+def _even_sums(attrs: tuple[int, int], x: Value) -> Value:
+    (dim, count), size = attrs, x.shape[attrs[0]]
+    if 0 in (size, count):
+        return jnp.zeros((*x.shape[:dim], count, *x.shape[dim + 1 :]), x.dtype)
+    ends = np.arange(count + 1)[:, None] * size
+    starts = ends[:-1] // count
+    lengths = -(-ends[1:] // count) - starts
+    steps = np.arange(lengths.max())
+    rows = jnp.moveaxis(x, dim, 0)[np.minimum(starts + steps, size - 1)]
+    # What a shorter window does not have is left out, rather than multiplied by 0: it may be NaN.
+    inside = (steps < lengths).reshape(*rows.shape[:2], *[1] * (x.ndim - 1))
+    return jnp.moveaxis(jnp.where(inside, rows, 0).sum(1, dtype=x.dtype), 0, dim)
+
+
 def _put_add(wrap: bool, x: Value, part: Value, *indices: Value) -> Checked:
     places, failed, wrong = _checked(wrap, x.shape, indices)
     sums = x.at[places].max if x.dtype == jnp.bool_ else x.at[places].add
@@ -152,6 +167,7 @@ RULES: dict[str, Rule] = {
     "argmax": _reduction(jnp.argmax),
     "argmin": _reduction(jnp.argmin),
     "argsort": with_attrs(_argsort),
+    "even_sums": with_attrs(_even_sums),
     "cumsum": with_attrs(lambda dim, x: jnp.cumsum(x, axis=dim, dtype=x.dtype)),
     "take": with_attrs(_take),
     "put": with_attrs(_put),

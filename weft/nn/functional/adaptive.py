@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ...dtypes import float32, int64
+import numpy as np
+
+from ...dtypes import dtype, float32, int64
 from ...errors import DTypeError, ShapeError
 from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import contract, elementwise as ew, index as ix, movement as mv
-from ...ops.reduce import sum_
+from ...ops.reduce import even_bounds, even_sums
 from ...tensors.autocasting import in_full_precision
 from ...tensors.core import node_of, wrap
 from ...tensors.creation import arange, full, tensor
@@ -39,39 +41,25 @@ def _output_size(name: str, output_size: Any, sizes: Shape) -> Shape:
     return found
 
 
-def _bounds(size: int, count: int) -> list[tuple[int, int]]:
-    """The first element of each of ``count`` windows, and the one after its last."""
-    return [(k * size // count, -(-(k + 1) * size // count)) for k in range(count)]
-
-
-def _places(size: int, count: int) -> Node:
-    """The elements of each window, a row for each; shorter windows repeat their last one."""
-    bounds = _bounds(size, count)
-    longest = max([b - a for a, b in bounds], default=1)
-    rows = [[min(a + k, b - 1) for k in range(longest)] for a, b in bounds]
-    return mv.reshape(node_of(tensor(rows, dtype=int64, device=ANYWHERE)), (count, longest))
-
-
 # ---- the mean
 
 
-def _mean_along(x: Node, dim: int, count: int) -> Node:
+def _sum_along(x: Node, dim: int, count: int) -> Node:
     size = x.type.shape[dim]
-    if count == size:
-        return x
     if count and size % count == 0:
-        return ew.div(sum_along(x, dim, size // count, size // count, count), size // count)
-    places = _places(size, count)
-    lengths = tensor([b - a for a, b in _bounds(size, count)], dtype=int64, device=ANYWHERE)
-    # A window's repeated elements are left out, rather than weighted with zero: they may be NaN.
-    inside = arange(places.type.shape[1], device=ANYWHERE) < lengths.unsqueeze(1)
-    order = (dim, *[k for k in x.type.dims if k != dim])
-    rows = ix.take(mv.permute(x, order), [places], wrap=False)
-    rest = (1,) * (x.type.ndim - 1)
-    mask = mv.reshape(node_of(inside), (*places.type.shape, *rest))
-    total = sum_(ew.where(mask, rows, 0), (1,))
-    by = mv.reshape(ew.cast(node_of(lengths), x.type.dtype), (count, *rest))
-    return mv.permute(ew.div(total, by), mv.inverse(order))
+        return sum_along(x, dim, size // count, size // count, count)
+    return even_sums(x, dim, count)
+
+
+def _lengths(sizes: Shape, counts: Shape, kind: dtype) -> Node | int:
+    """How many elements there are in each window."""
+    if all(count and size % count == 0 for size, count in zip(sizes, counts, strict=True)):
+        return prod(sizes) // prod(counts)
+    lengths = np.ones((), kind.numpy)
+    for size, count in zip(sizes, counts, strict=True):
+        along = [stop - start for start, stop in even_bounds(size, count)]
+        lengths = np.multiply.outer(lengths, np.array(along, kind.numpy))
+    return node_of(tensor(lengths, device=ANYWHERE))
 
 
 def _adaptive_avg_pool(dims: int, input: Tensor, output_size: Any) -> Tensor:
@@ -83,8 +71,9 @@ def _adaptive_avg_pool(dims: int, input: Tensor, output_size: Any) -> Tensor:
     wanted = _output_size(name, output_size, x.type.shape[2:])
     y = ew.cast(x, float32) if kind.itemsize == 2 else x
     for d, count in enumerate(wanted):
-        y = _mean_along(y, d + 2, count)
-    y = ew.cast(y, kind)
+        y = _sum_along(y, d + 2, count)
+    lengths = _lengths(x.type.shape[2:], wanted, y.type.dtype)
+    y = ew.cast(ew.div(y, lengths), kind)
     return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
 
 
@@ -152,7 +141,7 @@ def _adaptive_max_pool(dims: int, input: Tensor, output_size: Any, return_indice
         return _MAX_POOLS[dims](input, kernel, return_indices=return_indices)
     tables = []
     for size, count in zip(sizes, wanted, strict=True):
-        bounds = tensor(_bounds(size, count), dtype=int64, device=ANYWHERE).reshape(1, count, 2)
+        bounds = tensor(even_bounds(size, count), dtype=int64, device=ANYWHERE).reshape(1, count, 2)
         tables += [node_of(bounds[..., k]) for k in (0, 1)]
     return _result(_largest(x, tables), added, return_indices)
 
