@@ -2,13 +2,14 @@
 
     WeftError
     ├── ShapeError       (RuntimeError, ValueError)  shapes that do not fit one another
-    ├── DTypeError       (RuntimeError, TypeError)   a dtype that an op or a layer cannot take
+    ├── DTypeError       (RuntimeError, TypeError, ValueError)  a dtype that an op or a layer
+    │                                                cannot take
     ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
     ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
     ├── OptionError      (RuntimeError, ValueError)  an option that an op cannot take
     ├── OutOfMemoryError (RuntimeError, MemoryError) a device's memory does not suffice
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
-    ├── IndexOutOfRange  (IndexError)                an index beyond the end
+    ├── IndexOutOfRange  (IndexError, RuntimeError)  an index beyond the end
     ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
     ├── CheckpointError  (RuntimeError, ValueError, pickle.UnpicklingError)  a file or state that
@@ -45,7 +46,7 @@ class ShapeError(WeftError, RuntimeError, ValueError):
     """Shapes that do not fit one another."""
 
 
-class DTypeError(WeftError, RuntimeError, TypeError):
+class DTypeError(WeftError, RuntimeError, TypeError, ValueError):
     """A dtype that an op or a layer cannot take."""
 
 
@@ -69,7 +70,7 @@ class GradientError(WeftError, RuntimeError):
     """A gradient that cannot be computed."""
 
 
-class IndexOutOfRange(WeftError, IndexError):
+class IndexOutOfRange(WeftError, IndexError, RuntimeError):
     """An index beyond the end of a dimension."""
 
 

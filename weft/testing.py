@@ -58,11 +58,11 @@ def assert_close(
 
     Raises:
         AssertionError: where they differ, saying by how much and where.
-        ValueError: for one tolerance without the other.
+        OptionError: for one tolerance without the other.
         TypeError: for values that cannot be compared.
     """
     if (rtol is None) != (atol is None):
-        raise ValueError(f"rtol and atol go together, but rtol={rtol} and atol={atol}")
+        raise OptionError(f"rtol and atol go together, but rtol={rtol} and atol={atol}")
     tolerances = None if rtol is None or atol is None else (rtol, atol)
     options = _Options(tolerances, equal_nan, check_device, check_dtype, allow_subclasses)
     text = _difference(actual, expected, options, "")

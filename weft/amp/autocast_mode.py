@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from ..dtypes import bfloat16, dtype as DType, float16
 from ..engine.xla.platform import devices
-from ..errors import DeviceError
+from ..errors import DeviceError, OptionError
 from ..graph.device import KINDS
 from ..graph.modes import user_warning
 from ..tensors.autocasting import Kinds, autocast_mode, call_without_autocast
@@ -38,7 +38,7 @@ class autocast:  # noqa: N801 - PyTorch's name
             cast once anyway.
 
     Raises:
-        ValueError: unless ``device_type`` is a string.
+        OptionError: unless ``device_type`` is a string.
         DeviceError: for an unknown one.
 
     Example:
@@ -107,7 +107,7 @@ class autocast:  # noqa: N801 - PyTorch's name
 
 def _check_device_type(device_type: Any) -> None:
     if not isinstance(device_type, str):
-        raise ValueError(  # noqa: TRY004 - PyTorch's
+        raise OptionError(
             f"Expected `device_type` of type `str`, got: `{type(device_type)}`. Write "
             "autocast('cpu', dtype=...)"
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..autograd.modes import no_grad
 from ..dtypes import float16, float32, int32
+from ..errors import OptionError
 from ..graph.modes import user_warning
 from ..tensors.core import TensorCore, not_a_tensor
 from ..tensors.creation import tensor
@@ -86,7 +87,7 @@ class GradScaler:
         """The outputs (a Tensor, or any nesting of lists of them) times the scale.
 
         Raises:
-            ValueError: for anything else.
+            OptionError: for anything else.
         """
         if not self._enabled:
             return outputs
@@ -99,7 +100,7 @@ class GradScaler:
             return type(outputs)([self.scale(x) for x in outputs])
         if isinstance(outputs, Iterable):
             return map(self.scale, outputs)
-        raise ValueError(
+        raise OptionError(
             f"outputs must be a Tensor or an iterable of Tensors, not {type(outputs).__name__}"
         )
 
@@ -110,7 +111,7 @@ class GradScaler:
 
         Raises:
             RuntimeError: if it was done already since the last :meth:`update`.
-            ValueError: for gradients in float16: parameters have to be float32.
+            OptionError: for gradients in float16: parameters have to be float32.
         """
         if not self._enabled:
             return
@@ -295,7 +296,7 @@ def _unscaled(optimizer: Any, scale: Tensor) -> Tensor | None:
             if p.grad is None:
                 continue
             if p.grad.dtype is float16:
-                raise ValueError(
+                raise OptionError(
                     "Attempting to unscale FP16 gradients. Parameters under autocast stay float32: "
                     "leave out model.half()"
                 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtypes import finfo
+from ..errors import OptionError
 from ..tensors.decompositions import cholesky, solve_triangular
 from ..tensors.elementwise import log1p
 from ..tensors.linalg import matmul
@@ -230,7 +231,7 @@ class MultivariateNormal(Distribution):
         scale_tril: its lower Cholesky factor.
 
     Raises:
-        ValueError: unless there is one of the two.
+        OptionError: unless there is one of the two.
     """
 
     has_rsample = True
@@ -244,7 +245,7 @@ class MultivariateNormal(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         if (covariance_matrix is None) == (scale_tril is None) or precision_matrix is not None:
-            raise ValueError("MultivariateNormal takes one of covariance_matrix and scale_tril")
+            raise OptionError("MultivariateNormal takes one of covariance_matrix and scale_tril")
         factor: Any = scale_tril if covariance_matrix is None else cholesky(covariance_matrix)
         batch = (loc[..., None] + factor).shape[:-1]
         self.loc = loc.expand(batch)

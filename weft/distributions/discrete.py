@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autograd.modes import no_grad
 from ..dtypes import finfo
+from ..errors import OptionError
 from ..nn.functional import binary_cross_entropy_with_logits, one_hot
 from ..tensors.random import bernoulli, multinomial
 from ..tensors.tensor import Tensor
@@ -21,7 +22,7 @@ def _clamped(probs: Tensor) -> Tensor:
 
 def _one_of(kind: str, probs: Any, logits: Any) -> None:
     if (probs is None) == (logits is None):
-        raise ValueError(f"{kind} takes one of probs and logits")
+        raise OptionError(f"{kind} takes one of probs and logits")
 
 
 class Bernoulli(Distribution):
@@ -80,7 +81,7 @@ class Categorical(Distribution):
         given = logits if probs is None else probs
         assert given is not None
         if given.ndim < 1:
-            raise ValueError("Categorical: probs and logits need a dimension of classes")
+            raise OptionError("Categorical: probs and logits need a dimension of classes")
         if probs is not None:
             self.probs = probs / probs.sum(-1, keepdim=True)
             self.logits = _clamped(self.probs).log()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..autograd.modes import no_grad
-from ..errors import DataError, UnsupportedOp
+from ..errors import DataError, OptionError, UnsupportedOp
 from ..tensors.creation import as_tensor, full
 from ..tensors.shape import Size, broadcast_tensors
 from ..tensors.tensor import Tensor
@@ -138,7 +138,7 @@ class Independent(Distribution):
     ) -> None:
         shape, n = base_distribution.batch_shape, reinterpreted_batch_ndims
         if n > len(shape):
-            raise ValueError(
+            raise OptionError(
                 f"Independent: reinterpreted_batch_ndims={n} is more than there are dimensions in "
                 f"batch_shape {list(shape)}"
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..autograd.modes import no_grad
 from ..dtypes import finfo
+from ..errors import OptionError
 from ..tensors.elementwise import log1p, where
 from ..tensors.random import rand, randn
 from ..tensors.shape import stack
@@ -91,7 +92,7 @@ class Dirichlet(Distribution):
 
     def __init__(self, concentration: Tensor, validate_args: bool | None = None) -> None:
         if concentration.ndim < 1:
-            raise ValueError("Dirichlet: concentration needs a dimension of parts")
+            raise OptionError("Dirichlet: concentration needs a dimension of parts")
         self.concentration = concentration
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args)
         self._require("concentration", concentration > 0, "positive")

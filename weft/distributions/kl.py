@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UnsupportedOp
+from ..errors import OptionError, UnsupportedOp
 from ..nn.functional import softplus
 from ..tensors.decompositions import solve_triangular
 from ..tensors.elementwise import where
@@ -75,7 +75,7 @@ def _beta(p: Beta, q: Beta) -> Tensor:
 
 def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise ValueError("kl_divergence: the two Independent take other numbers of dimensions")
+        raise OptionError("kl_divergence: the two Independent take other numbers of dimensions")
     return p._summed(kl_divergence(p.base_dist, q.base_dist))
 
 

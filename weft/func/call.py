@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import OptionError
 from ..nn.module import Module
 from ..nn.utils import stateless
 
@@ -24,7 +25,7 @@ def functional_call(
         parameter_and_buffer_dicts: a dict of them by path, or several dicts without common paths.
 
     Raises:
-        ValueError: for one path in two dicts.
+        OptionError: for one path in two dicts.
 
     See :func:`weft.nn.utils.stateless.functional_call` for the rest.
 
@@ -39,7 +40,7 @@ def functional_call(
     for each in [dicts] if isinstance(dicts, Mapping) else dicts:
         for path, value in each.items():
             if path in merged:
-                raise ValueError(f"functional_call: '{path}' is in two of the dicts")
+                raise OptionError(f"functional_call: '{path}' is in two of the dicts")
             merged[path] = value
     return stateless.functional_call(
         module, merged, args, kwargs, tie_weights=tie_weights, strict=strict

@@ -15,7 +15,7 @@ from ..autograd.function import Function as AutogradFunction, FunctionCtx, check
 from ..calls import op_by_op
 from ..engine.realize import CHANGES, Hold
 from ..engine.reference import Failure
-from ..errors import UnsupportedOp
+from ..errors import OptionError, UnsupportedOp
 from ..gradient import unsum
 from ..graph.modes import grad_mode
 from ..graph.node import HISTORY, RELEASED, Node, Op, TensorType, number, record, record1, type_of
@@ -71,7 +71,7 @@ def vmap(
         chunk_size: how many samples are computed at a time; None: all.
 
     Raises:
-        ValueError: from the new function: if batch sizes differ, dims do not fit the arguments, or
+        OptionError: from the new function: if batch sizes differ, dims do not fit the arguments, or
             ``func`` gives anything but Tensors.
         UnsupportedOp: if ``func`` asks for a Tensor's value, or changes one from outside in place.
 
@@ -89,7 +89,7 @@ def vmap(
             f"{randomness}"
         )
     if chunk_size is not None and chunk_size <= 0:
-        raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
+        raise OptionError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
     @wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -123,12 +123,12 @@ def _dims_of_arguments(
 ) -> list[int | None]:
     """For each leaf of the arguments its batch dimension; keyword arguments have it in front."""
     if not isinstance(in_dims, (int, tuple, list)):
-        raise ValueError(  # noqa: TRY004 (PyTorch's)
+        raise OptionError(
             f"vmap: expected `in_dims` to be int or a (potentially nested) tuple matching the "
             f"structure of inputs, got {type(in_dims)}"
         )
     if not leaves:
-        raise ValueError("vmap: the function got no inputs. Maybe you forgot to add some?")
+        raise OptionError("vmap: the function got no inputs. Maybe you forgot to add some?")
     found: list[Any] = []
     _match(in_dims, args, "in_dims", found)
     extra, _ = flatten(kwargs)
@@ -156,7 +156,7 @@ def _match(dims: Any, value: Any, name: str, found: list[Any]) -> None:
         what = f"{type(value).__name__}" + (
             f" of {len(value)}" if hasattr(value, "__len__") else ""
         )
-        raise ValueError(
+        raise OptionError(
             f"vmap: {name}={dims!r} is not compatible with the structure of the "
             f"{'inputs' if name == 'in_dims' else 'outputs'}: it meets a {what}"
         )
@@ -166,13 +166,13 @@ def _checked_dim(dim: int | None, x: Any, in_dims: Any) -> int | None:
     if dim is None:
         return None
     if not isinstance(x, TensorCore):
-        raise ValueError(  # noqa: TRY004 (PyTorch's)
+        raise OptionError(
             f"vmap: in_dims={in_dims!r} gives a dimension for an input of type "
             f"{type(x).__name__}: only Tensors have one, use None for it"
         )
     ndim = node_of(x).type.ndim
     if not -ndim <= dim < ndim:
-        raise ValueError(
+        raise OptionError(
             f"vmap: in_dims={in_dims!r}: an input of shape {list(node_of(x).type.shape)} has no "
             f"dimension {dim} to map over"
         )
@@ -182,11 +182,11 @@ def _checked_dim(dim: int | None, x: Any, in_dims: Any) -> int | None:
 def _size(leaves: list[Any], dims: list[int | None]) -> int:
     sizes = [node_of(x).type.shape[d] for x, d in zip(leaves, dims, strict=True) if d is not None]
     if not sizes:
-        raise ValueError(
+        raise OptionError(
             "vmap: at least one input must have a batch dimension; all in_dims are None"
         )
     if len(set(sizes)) > 1:
-        raise ValueError(
+        raise OptionError(
             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
             f"{sizes} for the mapped dimension"
         )
@@ -236,7 +236,7 @@ def _for_batch(
         outputs, rebuild = flatten(result)
         for y in outputs:
             if not isinstance(y, TensorCore):
-                raise ValueError(  # noqa: TRY004 (PyTorch's)
+                raise OptionError(
                     f"vmap: the function must only return Tensors, got type {type(y).__name__}"
                 )
         found: list[Any] = []
@@ -408,14 +408,14 @@ def _placed(y: Input, size: int, dim: int | None, out_dims: Any) -> Any:
     """A result with its batch dimension where it is wanted."""
     if dim is None:
         if y.batched:
-            raise ValueError(
+            raise OptionError(
                 f"vmap: out_dims={out_dims!r} says None for a result that differs from sample to "
                 "sample: give the place for its batch dimension"
             )
         return wrap(y.node)
     ndim = y.ndim + 1
     if not -ndim <= dim < ndim:
-        raise ValueError(
+        raise OptionError(
             f"vmap: out_dims={out_dims!r}: a result of {y.ndim} dimensions has no place {dim} for "
             "the batch"
         )

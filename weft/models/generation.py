@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..tensors.interop import realize
 from ..tensors.random import multinomial
 from ..tensors.shape import cat
@@ -17,7 +17,7 @@ def check_prompt(
     """
     Raises:
         ShapeError, DTypeError: unless tokens are int64 ``[N, L]``, ``L`` at least 1.
-        ValueError: for numbers that are too small.
+        OptionError: for numbers that are too small.
     """
     if tokens.ndim != 2 or tokens.shape[1] == 0:
         raise ShapeError(
@@ -27,7 +27,7 @@ def check_prompt(
     if tokens.dtype.is_floating_point or tokens.dtype.name == "bool":
         raise DTypeError(f"generate takes indices of tokens (int64), not {tokens.dtype}")
     if max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1):
-        raise ValueError(
+        raise OptionError(
             f"generate: max_new_tokens={max_new_tokens} and temperature={temperature} must not be "
             f"negative, top_k={top_k} at least 1"
         )

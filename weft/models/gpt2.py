@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from .. import nn
 from ..autograd.modes import no_grad
-from ..errors import CheckpointError, DTypeError, ShapeError
+from ..errors import CheckpointError, DTypeError, OptionError, ShapeError
 from ..nn import functional as F
 from ..serialization import load
 from ..tensors.creation import arange, empty, zeros
@@ -152,7 +152,7 @@ class GPT2(nn.Module):
     ) -> None:
         super().__init__()
         if n_layer < 1 or n_embd % n_head:
-            raise ValueError(
+            raise OptionError(
                 f"GPT2: n_layer={n_layer} must be positive, n_head={n_head} divide n_embd={n_embd}"
             )
         self.n_head = n_head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import nn
 from ..autograd.modes import no_grad
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..tensors.tensor import Tensor
 from .generation import check_prompt, continued
 
@@ -27,7 +27,7 @@ class LSTMLanguageModel(nn.Module):
         text when it is passed with what follows.
 
     Raises:
-        ValueError: for tied weights of different sizes.
+        OptionError: for tied weights of different sizes.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LSTMLanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         if tie_weights and embed_dim != hidden_size:
-            raise ValueError(
+            raise OptionError(
                 f"LSTMLanguageModel: tied weights take embed_dim == hidden_size, not {embed_dim} "
                 f"and {hidden_size}"
             )

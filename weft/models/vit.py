@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import nn
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..tensors.creation import zeros
 from ..tensors.shape import cat
 from ..tensors.tensor import Tensor
@@ -105,7 +105,7 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         if img_size % patch_size or embed_dim % num_heads:
-            raise ValueError(
+            raise OptionError(
                 f"ViT: patch_size={patch_size} must divide img_size={img_size}, and "
                 f"num_heads={num_heads} embed_dim={embed_dim}"
             )

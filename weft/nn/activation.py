@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..graph.modes import user_warning
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
@@ -142,7 +142,7 @@ class Hardtanh(_Activation):
         min_value, max_value: older names of ``min_val`` and ``max_val``.
 
     Raises:
-        ValueError: unless ``min_val`` is below ``max_val``.
+        OptionError: unless ``min_val`` is below ``max_val``.
     """
 
     __constants__ = ("min_val", "max_val", "inplace")
@@ -165,7 +165,7 @@ class Hardtanh(_Activation):
         max_val = max_val if max_value is None else max_value
         super().__init__(min_val, max_val, inplace)
         if min_val >= max_val:
-            raise ValueError(f"Hardtanh: min_val={min_val} must be below max_val={max_val}")
+            raise OptionError(f"Hardtanh: min_val={min_val} must be below max_val={max_val}")
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)

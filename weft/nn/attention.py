@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from ..engine.precision import get_precision, set_precision
+from ..errors import OptionError
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -44,7 +45,7 @@ class MultiheadAttention(Module):
         out_proj: the layer that joins the heads.
 
     Raises:
-        ValueError: unless ``num_heads`` divides ``embed_dim``, both positive.
+        OptionError: unless ``num_heads`` divides ``embed_dim``, both positive.
     """
 
     in_proj_weight: Parameter | None
@@ -73,7 +74,7 @@ class MultiheadAttention(Module):
         self.embed_dim = size_option("MultiheadAttention", "embed_dim", embed_dim)
         self.num_heads = size_option("MultiheadAttention", "num_heads", num_heads)
         if embed_dim == 0 or num_heads == 0 or embed_dim % num_heads:
-            raise ValueError(
+            raise OptionError(
                 f"MultiheadAttention: embed_dim must be a multiple of num_heads, both positive, "
                 f"not embed_dim={embed_dim} and num_heads={num_heads}"
             )

@@ -8,6 +8,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from itertools import chain
 from typing import Any, NoReturn, Self, SupportsIndex, overload
 
+from ..errors import OptionError
 from ..tensors.core import TensorCore
 from ..tensors.tensor import Tensor
 from .mistakes import deprecated, not_registrable
@@ -182,7 +183,7 @@ def _given_a_collection(value: Any) -> TypeError:
 
 def _sequential(other: Any) -> Sequential:
     if not isinstance(other, Sequential):
-        raise ValueError(  # noqa: TRY004 (PyTorch's)
+        raise OptionError(
             "add operator supports only objects of Sequential class, but "
             f"{type(other)} is given. Use append() or extend() for layers"
         )
@@ -193,7 +194,7 @@ def _times(other: Any) -> int:
     if not isinstance(other, int):
         raise TypeError(f"unsupported operand type(s) for *: Sequential and {type(other)}")
     if other <= 0:
-        raise ValueError(f"Non-positive multiplication factor {other} for Sequential")
+        raise OptionError(f"Non-positive multiplication factor {other} for Sequential")
     return other
 
 
@@ -322,7 +323,7 @@ class ModuleDict(Module):
 
         Raises:
             TypeError: if they cannot be iterated.
-            ValueError: for what is no pair.
+            OptionError: for what is no pair.
         """
         for key, module in _pairs("ModuleDict", modules):
             self[key] = module
@@ -344,7 +345,7 @@ def _pairs(kind: str, items: Any) -> list[tuple[Any, Any]]:
             )
         members = tuple(pair)
         if len(members) != 2:
-            raise ValueError(
+            raise OptionError(
                 f"{kind} update sequence element #{k} has length {len(members)}; 2 is required"
             )
         pairs.append(members)
@@ -526,7 +527,7 @@ class ParameterDict(Module):
 
         Raises:
             TypeError: if they cannot be iterated.
-            ValueError: for what is no pair.
+            OptionError: for what is no pair.
         """
         pairs = _pairs("ParameterDict", parameters)
         if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -47,12 +47,14 @@ class _ConvNd(Module):
         self.out_channels = size_option(layer, "out_channels", out_channels)
         self.groups = size_option(layer, "groups", groups)
         if self.groups == 0:
-            raise ValueError(f"{layer}: groups must be positive")
+            raise OptionError(f"{layer}: groups must be positive")
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
-                raise ValueError(f"{layer}: {name}={channels} does not divide into {groups} groups")
+                raise OptionError(
+                    f"{layer}: {name}={channels} does not divide into {groups} groups"
+                )
         if padding_mode not in _PADDING_MODES:
-            raise ValueError(
+            raise OptionError(
                 f"{layer}: padding_mode={padding_mode!r} should be one of "
                 f"{', '.join(_PADDING_MODES)}"
             )
@@ -74,9 +76,9 @@ class _ConvNd(Module):
             return each(padding, self.dims, "padding")
         layer = type(self).__name__
         if padding not in ("same", "valid"):
-            raise ValueError(f"{layer}: padding={padding!r} should be ints, 'valid' or 'same'")
+            raise OptionError(f"{layer}: padding={padding!r} should be ints, 'valid' or 'same'")
         if padding == "same" and any(s != 1 for s in self.stride):
-            raise ValueError(f"{layer}: padding='same' needs stride 1, not {self.stride}")
+            raise OptionError(f"{layer}: padding='same' needs stride 1, not {self.stride}")
         return padding
 
     def _weight_shape(self) -> tuple[int, ...]:
@@ -189,7 +191,7 @@ class _ConvTransposeNd(_ConvNd):
         dtype: Any = None,
     ) -> None:
         if padding_mode != "zeros" or isinstance(padding, str):
-            raise ValueError(
+            raise OptionError(
                 f"{type(self).__name__} takes padding as ints and padding_mode='zeros' only, not "
                 f"padding={padding!r}, padding_mode={padding_mode!r}"
             )

@@ -29,7 +29,7 @@ class Dropout(_DropoutNd):
         inplace: change the input itself.
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class AlphaDropout(_DropoutNd):
         inplace: change the input itself.
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
 
     def forward(self, input: Tensor) -> Tensor:

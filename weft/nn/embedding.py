@@ -82,7 +82,7 @@ class Embedding(_Table):
         weight: ``[num_embeddings, embedding_dim]``, at first standard normal.
 
     Raises:
-        ValueError: if there is no row ``padding_idx``.
+        OptionError: if there is no row ``padding_idx``.
     """
 
     def __init__(

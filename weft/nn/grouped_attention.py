@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.modes import is_grad_enabled
-from ..errors import DTypeError, GradientError, ShapeError
+from ..errors import DTypeError, GradientError, OptionError, ShapeError
 from ..graph.device import ANYWHERE
 from ..tensors.creation import arange, zeros
 from ..tensors.tensor import Tensor
@@ -185,7 +185,7 @@ class GroupedQueryAttention(Module):
         q_proj, k_proj, v_proj, out_proj: the projections.
 
     Raises:
-        ValueError: unless the numbers of heads and features fit one another.
+        OptionError: unless the numbers of heads and features fit one another.
         ShapeError: for other inputs; for more tokens than a cache has room for.
 
     Example:
@@ -218,17 +218,17 @@ class GroupedQueryAttention(Module):
         kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         self.num_kv_heads = size_option(name, "num_kv_heads", kv_heads)
         if 0 in (num_heads, kv_heads) or num_heads % kv_heads:
-            raise ValueError(
+            raise OptionError(
                 f"{name}: num_kv_heads={kv_heads} must divide num_heads={num_heads}, both positive"
             )
         if head_dim is None and embed_dim % num_heads:
-            raise ValueError(
+            raise OptionError(
                 f"{name}: embed_dim={embed_dim} is no multiple of num_heads={num_heads}: give "
                 "head_dim"
             )
         self.head_dim = embed_dim // num_heads if head_dim is None else head_dim
         if rotary is not None and rotary.dim != self.head_dim:
-            raise ValueError(
+            raise OptionError(
                 f"{name}: rotary turns {rotary.dim} features, but a head has {self.head_dim}: pass "
                 f"RotaryEmbedding({self.head_dim})"
             )
@@ -271,7 +271,7 @@ class GroupedQueryAttention(Module):
             )
         if cache is not None:
             if attn_mask is not None:
-                raise ValueError(
+                raise OptionError(
                     "GroupedQueryAttention takes attn_mask or cache, not both: a cache is causal, "
                     "and its sequences grow together"
                 )

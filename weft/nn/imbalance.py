@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..dtypes import dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..ops.loss import in_range
 from ..tensors.core import node_of, wrap
 from ..tensors.tensor import Tensor
@@ -24,7 +24,7 @@ class _MaskLoss(Module):
     def __init__(self, reduction: str) -> None:
         super().__init__()
         if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"reduction={reduction!r} should be 'none', 'mean' or 'sum'")
+            raise OptionError(f"reduction={reduction!r} should be 'none', 'mean' or 'sum'")
         self.reduction = reduction
 
     def _check(self, input: Tensor, target: Tensor) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ..autograd.modes import no_grad
 from ..dtypes import float64
-from ..errors import ShapeError, did_you_mean
+from ..errors import OptionError, ShapeError, did_you_mean
 from ..graph.modes import user_warning
 from ..tensors.creation import empty, eye as identity
 from ..tensors.decompositions import qr
@@ -39,14 +39,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a nonlinearity.
 
     Raises:
-        ValueError: for a nonlinearity that is not listed.
+        OptionError: for a nonlinearity that is not listed.
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity not in _GAINS:
         known = ", ".join([*_GAINS, "leaky_relu"])
-        raise ValueError(f"no gain is known for {nonlinearity!r}; known are {known}")
+        raise OptionError(f"no gain is known for {nonlinearity!r}; known are {known}")
     return _GAINS[nonlinearity]
 
 
@@ -97,10 +97,10 @@ def trunc_normal_(
     """Normal, of which only what lies in [a, b] is taken.
 
     Raises:
-        ValueError: unless ``std`` is positive and ``a`` not above ``b``.
+        OptionError: unless ``std`` is positive and ``a`` not above ``b``.
     """
     if not (std > 0 and a <= b):
-        raise ValueError(f"trunc_normal_ needs std > 0 and a <= b, not std={std}, a={a} and b={b}")
+        raise OptionError(f"trunc_normal_ needs std > 0 and a <= b, not std={std}, a={a} and b={b}")
     if mean < a - 2 * std or mean > b + 2 * std:
         user_warning(
             f"trunc_normal_: mean={mean} is more than 2 std from [{a}, {b}], far out where the "
@@ -225,7 +225,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     modes = ("fan_in", "fan_out")
     if mode not in modes:
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}")
+        raise OptionError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}")
     fan = max(fans(tensor)[modes.index(mode)], 1)  # 0 only where there are no elements
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 

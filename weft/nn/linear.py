@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..errors import OptionError
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -18,13 +19,13 @@ def size_option(layer: str, name: str, value: Any) -> int:
 
     Raises:
         TypeError: for anything but an int.
-        ValueError: for a negative one.
+        OptionError: for a negative one.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{layer}: {name} must be an int, not {value!r} ({type(value).__name__})")
     size = value.__index__()
     if size < 0:
-        raise ValueError(f"{layer}: {name} must not be negative, but is {size}")
+        raise OptionError(f"{layer}: {name} must not be negative, but is {size}")
     return size  # type: ignore[no-any-return]
 
 
@@ -115,7 +116,7 @@ class Bilinear(Module):
         bias: ``[out_features]``, likewise.
 
     Raises:
-        ValueError: unless ``in1_features`` is positive.
+        OptionError: unless ``in1_features`` is positive.
     """
 
     weight: Parameter
@@ -135,7 +136,7 @@ class Bilinear(Module):
         self.in2_features = size_option("Bilinear", "in2_features", in2_features)
         self.out_features = size_option("Bilinear", "out_features", out_features)
         if in1_features == 0:
-            raise ValueError("Bilinear: in1_features must be positive, but is 0")
+            raise OptionError("Bilinear: in1_features must be positive, but is 0")
         sizes = (self.out_features, self.in1_features, self.in2_features)
         self.weight = Parameter(empty(sizes, device=device, dtype=dtype))
         if bias:

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..autograd.modes import no_grad
-from ..errors import CheckpointError, did_you_mean
+from ..errors import CheckpointError, OptionError, did_you_mean
 from ..tensors.creation import empty
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -64,7 +64,7 @@ class LoRA(Module):
     ) -> None:
         super().__init__()
         if size_option("LoRA", "rank", rank) == 0:
-            raise ValueError("LoRA: rank must be positive")
+            raise OptionError("LoRA: rank must be positive")
         check_probability("LoRA", dropout)
         self.rank = rank
         self.alpha = float(rank if alpha is None else alpha)
@@ -120,7 +120,7 @@ def _adapted(model: Module) -> Iterator[tuple[str, Any, _Adapted, int]]:
 def _some(model: Module) -> list[tuple[str, Any, _Adapted, int]]:
     found = list(_adapted(model))
     if not found:
-        raise ValueError("the model has no adapters: make them with nn.lora.add(model, ...)")
+        raise OptionError("the model has no adapters: make them with nn.lora.add(model, ...)")
     return found
 
 
@@ -135,7 +135,7 @@ def _check_layer(model: Module, name: str, layer: Module) -> None:
             f"nn.lora.add: '{name}' is a {type(layer).__name__}, but adapters are for linear layers"
         )
     if _CHILD in layer._modules:
-        raise ValueError(f"nn.lora.add: '{name}' has an adapter: take it off with nn.lora.remove")
+        raise OptionError(f"nn.lora.add: '{name}' has an adapter: take it off with nn.lora.remove")
     outer = model.get_submodule(name.rpartition(".")[0])
     if isinstance(outer, MultiheadAttention):
         raise TypeError(
@@ -163,7 +163,7 @@ def add(
         the names of the layers.
 
     Raises:
-        ValueError: for a target that is no layer's name, or of one that has an adapter.
+        OptionError: for a target that is no layer's name, or of one that has an adapter.
         TypeError: for a layer that is not linear.
     """
     patterns = [targets] if isinstance(targets, str) else list(targets)
@@ -173,7 +173,7 @@ def add(
         found = {name: m for name, m in layers.items() if fnmatchcase(name, pattern)}
         linear = {name: m for name, m in found.items() if _is_linear(m)}
         if not found:
-            raise ValueError(
+            raise OptionError(
                 f"nn.lora.add: no layer has a name like '{pattern}'."
                 f"{did_you_mean(pattern, [n for n in layers if n])}"
             )
@@ -202,7 +202,7 @@ def merge(model: Module) -> None:
     """Adds the adapters to the weights; until :func:`unmerge` they cost nothing, nor learn.
 
     Raises:
-        ValueError: if there are none, or if a weight belongs to another layer too.
+        OptionError: if there are none, or if a weight belongs to another layer too.
     """
     found = [each for each in _some(model) if each[2].weight is None]
     for name, layer, _, _ in found:
@@ -213,7 +213,7 @@ def merge(model: Module) -> None:
             for p in m._parameters.values()
         }.get(id(layer.weight))
         if shared is not None:
-            raise ValueError(
+            raise OptionError(
                 f"nn.lora.merge: '{name}' shares its weight with '{shared}', which would change too"
             )
     with no_grad():
@@ -254,12 +254,12 @@ def load_state_dict(model: Module, state: Mapping[str, Tensor]) -> None:
     """Loads what :func:`state_dict` gave into a model with the same adapters.
 
     Raises:
-        ValueError: if adapters are merged.
+        OptionError: if adapters are merged.
         CheckpointError: if names or shapes do not fit; nothing is changed then.
     """
     found = _some(model)
     if any(hook.weight is not None for _, _, hook, _ in found):
-        raise ValueError("nn.lora.load_state_dict: the adapters are merged: unmerge them first")
+        raise OptionError("nn.lora.load_state_dict: the adapters are merged: unmerge them first")
     wanted = state_dict(model)
     for what, keys in (("missing", wanted.keys() - state), ("unexpected", state.keys() - wanted)):
         if keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..errors import OptionError
 from ..tensors.tensor import Tensor
 from . import functional as F
 from .distance import PairwiseDistance
@@ -421,7 +422,7 @@ class MultiMarginLoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: p must be 1 or 2, not {p}")
+            raise OptionError(f"MultiMarginLoss: p must be 1 or 2, not {p}")
         self.p = p
         self.margin = margin
 
@@ -462,7 +463,7 @@ class TripletMarginLoss(_MarginLoss):
         swap: measure from positive to negative where that is less.
 
     Raises:
-        ValueError: unless ``margin`` is positive.
+        OptionError: unless ``margin`` is positive.
     """
 
     def __init__(
@@ -503,7 +504,7 @@ class TripletMarginWithDistanceLoss(_MarginLoss):
         swap: measure from positive to negative where that is less.
 
     Raises:
-        ValueError: unless ``margin`` is positive.
+        OptionError: unless ``margin`` is positive.
     """
 
     def __init__(

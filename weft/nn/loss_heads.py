@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, DTypeError, ShapeError
+from ..errors import DataError, DTypeError, OptionError, ShapeError
 from ..graph.device import ANYWHERE
 from ..tensors.creation import tensor
 from ..tensors.shape import cat
@@ -37,7 +37,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         (class indices), or probabilities ``[N, num_classes, *out_features]``.
 
     Raises:
-        ValueError: for a ``label_smoothing`` outside of [0, 1].
+        OptionError: for a ``label_smoothing`` outside of [0, 1].
         ShapeError: for a ``weight`` that has not ``num_classes`` elements.
     """
 
@@ -62,7 +62,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
                 f"{num_classes} classes"
             )
         if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
+            raise OptionError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
         super().__init__(weight, reduction=reduction)
         self.num_classes = size_option("LinearCrossEntropyLoss", "num_classes", num_classes)
         self.out_features = out_features
@@ -122,7 +122,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         int64). Targets are needed at once: this runs what they depend on.
 
     Raises:
-        ValueError: for cutoffs that do not ascend between 1 and ``n_classes - 1``.
+        OptionError: for cutoffs that do not ascend between 1 and ``n_classes - 1``.
     """
 
     in_features: int
@@ -147,7 +147,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         cutoffs = list(cutoffs)
         ascending = cutoffs == sorted({int(c) for c in cutoffs})
         if not cutoffs or not ascending or cutoffs[0] <= 0 or cutoffs[-1] > n_classes - 1:
-            raise ValueError(
+            raise OptionError(
                 "AdaptiveLogSoftmaxWithLoss: cutoffs must be integers that ascend between 1 and "
                 f"n_classes - 1 = {n_classes - 1}, not {cutoffs}"
             )

@@ -16,7 +16,7 @@ from typing import (
     overload,
 )
 
-from ..errors import UnsupportedOp
+from ..errors import OptionError, UnsupportedOp
 from ..graph.modes import module_path
 from ..hooks import Changes
 from ..tensors.core import TensorCore
@@ -315,14 +315,14 @@ class Module(ModuleBase):
         Raises:
             KeyError: for a name that is empty, has a dot, or is taken.
             TypeError: unless ``param`` is a Parameter or None.
-            ValueError: for one that is computed from other tensors.
+            OptionError: for one that is computed from other tensors.
         """
         check_name(self, "parameter", name, self._parameters)
         if param is not None:
             if not isinstance(param, Parameter):
                 raise not_registrable(self, "parameter", name, param)
             if param.grad_fn:
-                raise ValueError(
+                raise OptionError(
                     f"Cannot assign non-leaf Tensor to parameter '{name}' of "
                     f"{type(self).__name__}: it is the result of {param.grad_fn.name()}. To "
                     f"express '{name}' as a function of another Tensor, compute it in forward()"
@@ -363,12 +363,10 @@ class Module(ModuleBase):
         """Switches this module and all below it to training, or with False to evaluation.
 
         Raises:
-            ValueError: unless ``mode`` is a bool.
+            OptionError: unless ``mode`` is a bool.
         """
         if not isinstance(mode, bool):
-            raise ValueError(  # noqa: TRY004 (PyTorch's)
-                f"training mode is expected to be boolean, not {type(mode).__name__}"
-            )
+            raise OptionError(f"training mode is expected to be boolean, not {type(mode).__name__}")
         self.training = mode
         for module in self.children():
             module.train(mode)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..dtypes import int64
-from ..errors import ShapeError, UnsupportedOp
+from ..errors import OptionError, ShapeError, UnsupportedOp
 from ..tensors.creation import empty, tensor
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -407,7 +407,7 @@ class GroupNorm(_Affine):
         Input and output ``[N, num_channels, *]``.
 
     Raises:
-        ValueError: unless the groups divide the channels.
+        OptionError: unless the groups divide the channels.
     """
 
     def __init__(
@@ -425,7 +425,7 @@ class GroupNorm(_Affine):
         self.num_groups = size_option("GroupNorm", "num_groups", num_groups)
         self.num_channels = size_option("GroupNorm", "num_channels", num_channels)
         if num_groups == 0 or num_channels % num_groups:
-            raise ValueError(
+            raise OptionError(
                 f"GroupNorm: num_channels ({num_channels}) must be divisible by num_groups "
                 f"({num_groups})"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import OptionError
 from ..tensors.tensor import Tensor
 from . import functional as F
 from .functional.adaptive import check_fractional, ratios
@@ -356,7 +357,7 @@ class _FractionalMaxPoolNd(Module):
         check_fractional(type(self).__name__, self.dims, output_size, output_ratio)
         self.kernel_size = each(kernel_size, self.dims, "kernel_size")
         if min(self.kernel_size) < 1:
-            raise ValueError(f"kernel_size must be positive, not {kernel_size}")
+            raise OptionError(f"kernel_size must be positive, not {kernel_size}")
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
         self.output_size = (
@@ -387,7 +388,7 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
         Input ``[N, C, H, W]`` or ``[C, H, W]``.
 
     Raises:
-        ValueError: unless exactly one of size and ratio is given.
+        OptionError: unless exactly one of size and ratio is given.
     """
 
     dims = 2

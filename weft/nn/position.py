@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..dtypes import float32
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..graph.device import ANYWHERE
 from ..tensors.creation import arange, tensor
 from ..tensors.shape import cat, stack
@@ -35,7 +35,7 @@ class RotaryEmbedding(Module):
         super().__init__()
         self.dim = size_option("RotaryEmbedding", "dim", dim)
         if self.dim == 0 or self.dim % 2:
-            raise ValueError(f"RotaryEmbedding: dim must be even and positive, not {dim}")
+            raise OptionError(f"RotaryEmbedding: dim must be even and positive, not {dim}")
         self.base = base
         self.interleaved = interleaved
 
@@ -93,7 +93,7 @@ class ALiBi(Module):
         super().__init__()
         self.num_heads = size_option("ALiBi", "num_heads", num_heads)
         if self.num_heads == 0:
-            raise ValueError("ALiBi: num_heads must be positive")
+            raise OptionError("ALiBi: num_heads must be positive")
         self.register_buffer("slopes", tensor(_slopes(self.num_heads)), persistent=False)
 
     def forward(self, queries: int, keys: int | None = None) -> Tensor:

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node
 from ..tensors.autocasting import autocast_mode
 from ..tensors.core import node_of, wrap
@@ -23,7 +23,7 @@ from .utils.rnn import PackedSequence
 def _positive(layer: str, name: str, value: Any) -> int:
     size = size_option(layer, name, value)
     if size == 0:
-        raise ValueError(f"{layer}: {name} must be greater than zero")
+        raise OptionError(f"{layer}: {name} must be greater than zero")
     return size
 
 
@@ -47,7 +47,7 @@ class RNNBase(Module):
         super().__init__()
         name = type(self).__name__
         if mode not in GATES:
-            raise ValueError(f"{name}: mode is one of {', '.join(GATES)}, not {mode!r}")
+            raise OptionError(f"{name}: mode is one of {', '.join(GATES)}, not {mode!r}")
         self.mode = mode
         self.input_size = _positive(name, "input_size", input_size)
         self.hidden_size = _positive(name, "hidden_size", hidden_size)
@@ -61,7 +61,7 @@ class RNNBase(Module):
         self.bidirectional = bidirectional
         self.proj_size = size_option(name, "proj_size", proj_size)
         if proj_size >= hidden_size:
-            raise ValueError(
+            raise OptionError(
                 f"{name}: proj_size ({proj_size}) must be smaller than hidden_size ({hidden_size})"
             )
         self._all_weights = self._make_weights(device, dtype)
@@ -70,7 +70,7 @@ class RNNBase(Module):
     def _checked_dropout(self, p: Any) -> float:
         name = type(self).__name__
         if not isinstance(p, (int, float)) or isinstance(p, bool) or not 0 <= p <= 1:
-            raise ValueError(f"{name}: dropout is a probability, between 0 and 1, not {p!r}")
+            raise OptionError(f"{name}: dropout is a probability, between 0 and 1, not {p!r}")
         if p > 0 and self.num_layers == 1:
             warnings.warn(
                 f"{name}: dropout={p} comes between layers and has no effect with num_layers=1",
@@ -161,7 +161,7 @@ class RNNBase(Module):
         parts = [hx] if self.mode != "LSTM" else list(hx)
         name = type(self).__name__
         if len(parts) != len(sizes):
-            raise ValueError(f"{name}: the state is a pair (h, c), not {len(parts)} tensors")
+            raise OptionError(f"{name}: the state is a pair (h, c), not {len(parts)} tensors")
         out = []
         for what, part, size in zip("hc", parts, sizes, strict=False):
             wanted = size if batched else (size[0], size[2])
@@ -298,7 +298,7 @@ class RNN(RNNBase):
 
 def _mode_of(layer: str, nonlinearity: str) -> str:
     if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"{layer}: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
+        raise OptionError(f"{layer}: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
     return f"RNN_{nonlinearity.upper()}"
 
 

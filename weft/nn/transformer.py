@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import OptionError
 from ..tensors.creation import full
 from ..tensors.tensor import Tensor
 from . import functional as F
@@ -24,7 +25,7 @@ def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
-        raise ValueError(
+        raise OptionError(
             f"a transformer layer's activation is 'relu', 'gelu' or a function, not {activation!r}"
         )
     return getattr(F, activation)  # type: ignore[no-any-return]

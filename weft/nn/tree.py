@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
+from ..errors import OptionError
 from ..tensors.tensor import Tensor
 from . import place as places
 from .base import ModuleBase
@@ -48,13 +49,13 @@ def set_submodule(self: Module, target: str, module: Module, strict: bool = Fals
         strict: do not add what is not there.
 
     Raises:
-        ValueError: for an empty path, or what is no Module.
+        OptionError: for an empty path, or what is no Module.
         AttributeError: if the path leads nowhere.
     """
     if not target:
-        raise ValueError("Cannot set the submodule without a target name!")
+        raise OptionError("Cannot set the submodule without a target name!")
     if not isinstance(module, ModuleBase):
-        raise ValueError(f"`module` is not an nn.Module, found {type(module)}")  # noqa: TRY004
+        raise OptionError(f"`module` is not an nn.Module, found {type(module)}")
     path, _, name = target.rpartition(".")
     parent = self.get_submodule(path)
     if hasattr(parent, name):

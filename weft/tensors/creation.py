@@ -21,7 +21,7 @@ from ..dtypes import (
 )
 from ..engine.devices import put, resolve
 from ..engine.realize import computed, realize_if_large
-from ..errors import DTypeError, GradientError, ShapeError
+from ..errors import DTypeError, GradientError, OptionError, ShapeError
 from ..graph.device import CPU, device
 from ..graph.modes import grad_enabled
 from ..graph.node import Fresh, Node, leaf, type_of
@@ -84,7 +84,7 @@ def _from_sequence(data: Any) -> Any:
     Raises:
         ShapeError: if they are ragged.
         TypeError: if they hold anything but numbers.
-        ValueError: for an int that has more than 64 bits.
+        OptionError: for an int that has more than 64 bits.
     """
     try:
         array = np.array(data)
@@ -95,7 +95,7 @@ def _from_sequence(data: Any) -> Any:
             if not is_number(leaf) and not isinstance(leaf, np.ndarray):
                 raise TypeError(f"tensor() takes numbers, not {leaf!r}")
             if isinstance(leaf, int) and not -(1 << 63) <= leaf < 1 << 63:
-                raise ValueError(
+                raise OptionError(
                     f"tensor(): {leaf} does not fit int64; as a float, {leaf}.0, it does"
                 )
     return array
@@ -241,16 +241,16 @@ def frombuffer(
         offset: bytes to pass over.
 
     Raises:
-        ValueError: if there is too little, or what there is is no multiple of an element.
+        OptionError: if there is too little, or what there is is no multiple of an element.
         TypeError: for an object that does not show its memory.
     """
     to = as_dtype(dtype)
     memory = memoryview(buffer).cast("B")
     if not 0 <= offset <= len(memory):
-        raise ValueError(f"frombuffer: offset={offset} of a buffer of {len(memory)} bytes")
+        raise OptionError(f"frombuffer: offset={offset} of a buffer of {len(memory)} bytes")
     size = len(memory) - offset if count < 0 else count * to.itemsize
     if offset + size > len(memory) or size % to.itemsize:
-        raise ValueError(
+        raise OptionError(
             f"frombuffer: {len(memory) - offset} bytes are not {'' if count < 0 else f'{count} '}"
             f"elements of {to}, which has {to.itemsize} bytes"
         )
@@ -416,13 +416,13 @@ def arange(
     """``start, start + step, ...`` up to but without ``end``.
 
     Raises:
-        ValueError: if ``step`` is 0 or leads away from ``end``.
+        OptionError: if ``step`` is 0 or leads away from ``end``.
     """
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, TensorCore) else v for v in (start, end, step))  # type: ignore[attr-defined]
     if step == 0 or (end - start) / step < 0:
-        raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
+        raise OptionError(f"arange: a step of {step} does not lead from {start} to {end}")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     to = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
     if to is int64 and not whole:  # as PyTorch: the numbers are cut down first
@@ -445,10 +445,10 @@ def linspace(
     """``steps`` values from ``start`` to ``end``, both included.
 
     Raises:
-        ValueError: if ``steps`` is negative.
+        OptionError: if ``steps`` is negative.
     """
     if steps < 0:
-        raise ValueError(f"linspace: steps must not be negative: {steps}")
+        raise OptionError(f"linspace: steps must not be negative: {steps}")
     to = _or_default(dtype)
     if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
         to = to.to_complex()
@@ -467,11 +467,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Vectors spread over a grid, one tensor for each; ``indexing`` "ij" or "xy".
 
     Raises:
-        ValueError: for another ``indexing``.
+        OptionError: for another ``indexing``.
     """
     vectors = list(tensors[0]) if isinstance(tensors[0], (list, tuple)) else list(tensors)
     if indexing not in ("ij", "xy"):
-        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
+        raise OptionError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
     swap = indexing == "xy" and len(vectors) > 1
     if swap:
         vectors[:2] = vectors[1::-1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..dtypes import as_dtype, dtype, float32, float64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, linalg as la, movement as mv, reduce as rd
 from ..ops.base import normal_dim
@@ -61,7 +61,7 @@ def matrix_norm(
 
     Raises:
         ShapeError: unless ``dim`` names two dimensions.
-        ValueError: for another ``ord``.
+        OptionError: for another ``ord``.
     """
     x = _as(A, dtype)
     ndim = node_of(x).type.ndim
@@ -80,7 +80,7 @@ def matrix_norm(
         sums = m.abs().sum(-2 if abs(float(ord)) == 1 else -1)
         y = sums.amax(-1) if float(ord) > 0 else sums.amin(-1)
     else:
-        raise ValueError(
+        raise OptionError(
             f"matrix_norm of order {ord!r}: 'fro', 'nuc', inf, 1, 2 or their negatives"
         )
     for d in sorted(dims) if keepdim else ():
@@ -308,10 +308,10 @@ def qr(A: Tensor, mode: str = "reduced") -> QR:
     depend on which, as that of their projection does not.
 
     Raises:
-        ValueError: for another ``mode``.
+        OptionError: for another ``mode``.
     """
     if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', not {mode!r}")
+        raise OptionError(f"qr: mode must be 'reduced', 'complete' or 'r', not {mode!r}")
     x = node_of(A)
     is_tall = x.type.ndim >= 2 and x.type.shape[-2] > x.type.shape[-1]
     q, r = (la.complete_qr if mode == "complete" and is_tall else la.qr)(x)
@@ -335,7 +335,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
         UPLO: the triangle that is read: "L" or "U".
     """
     if UPLO not in ("L", "U"):
-        raise ValueError(f"eigh: UPLO must be 'L' or 'U', not {UPLO!r}")
+        raise OptionError(f"eigh: UPLO must be 'L' or 'U', not {UPLO!r}")
     x = node_of(A)
     values, vectors = la.eigh(x, UPLO)
     return Eigh(wrap(values), wrap(vectors))
@@ -442,11 +442,11 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of :func:`weft.tensordot` with ``A`` over its first ``ind`` dimensions.
 
     Raises:
-        ValueError: unless ``ind`` is positive.
+        OptionError: unless ``ind`` is positive.
         ShapeError: unless the sizes before and after ``ind`` have one product.
     """
     if ind <= 0:
-        raise ValueError(f"tensorinv: ind must be positive, not {ind}")
+        raise OptionError(f"tensorinv: ind must be positive, not {ind}")
     first, last = A.shape[:ind], A.shape[ind:]
     if prod(first) != prod(last):
         raise ShapeError(f"tensorinv: the products of {list(first)} and {list(last)} must be equal")

@@ -23,7 +23,7 @@ from ..dtypes import (
     with_number,
 )
 from ..engine.realize import realize_if_large
-from ..errors import DTypeError
+from ..errors import DTypeError, OptionError
 from ..graph.node import PENDING, Node, number, record1, record2, type_of
 from ..ops import complex as cx, elementwise as ew
 from ..ops.base import op_of
@@ -200,14 +200,14 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     """``input / other``; ``rounding_mode`` "floor" or "trunc" keeps integers integral.
 
     Raises:
-        ValueError: for another ``rounding_mode``.
+        OptionError: for another ``rounding_mode``.
     """
     if rounding_mode is None:
         return _true_divide(input, other)
     if rounding_mode == "floor":
         return floor_divide(input, other)
     if rounding_mode != "trunc":
-        raise ValueError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+        raise OptionError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
     a, b = promoted(input, other)
     if a.type.dtype.is_floating_point:
         return wrap(ew.trunc(ew.div(a, b)))
@@ -321,10 +321,10 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     The gradient passes where the input is within (bounds included).
 
     Raises:
-        ValueError: if both bounds are missing.
+        OptionError: if both bounds are missing.
     """
     if min is None and max is None:
-        raise ValueError("clamp needs min, max or both")
+        raise OptionError("clamp needs min, max or both")
     kind = node_of(input).type.dtype
     for bound in (min, max):
         if bound is not None:

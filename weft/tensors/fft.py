@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import float32, float64, get_default_dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node
 from ..ops import complex as cx, elementwise as ew, fft as ft, movement as mv
 from ..ops.base import normal_dim
@@ -65,10 +65,10 @@ def _resized(name: str, x: Node, dim: int, n: int) -> Node:
 def _scaled(name: str, x: Node, n: int, norm: str | None, inverse: bool) -> Node:
     """
     Raises:
-        ValueError: for another norm.
+        OptionError: for another norm.
     """
     if norm not in (None, "backward", "forward", "ortho"):
-        raise ValueError(f"{name}: norm must be 'backward', 'forward' or 'ortho', not {norm!r}")
+        raise OptionError(f"{name}: norm must be 'backward', 'forward' or 'ortho', not {norm!r}")
     if norm == "ortho":
         return ew.mul(x, 1 / sqrt(n))
     return ew.mul(x, 1 / n) if inverse == (norm != "forward") else x

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..dtypes import bool_, int64, uint8
 from ..engine.realize import value_of
-from ..errors import DTypeError, IndexOutOfRange, ShapeError, UnsupportedOp
+from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError, UnsupportedOp
 from ..graph.device import CPU, device
 from ..graph.modes import grad_enabled
 from ..graph.node import Node, number, type_of
@@ -93,7 +93,7 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
 def _slice_cut(item: slice, size: int) -> tuple[int, int, int]:
     start, stop, step = item.indices(size)
     if step <= 0:
-        raise ValueError(
+        raise OptionError(
             f"a slice's step must be positive, not {step}: use weft.flip(x, dim) to go backwards"
         )
     return start, max(stop, start), step

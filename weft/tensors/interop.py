@@ -11,7 +11,7 @@ from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
 from ..engine.devices import resolve
 from ..engine.realize import computed, realize_pending, value_of
 from ..engine.reference import Failure
-from ..errors import DeviceError, DTypeError, GradientError
+from ..errors import DeviceError, DTypeError, GradientError, OptionError
 from ..graph.device import CPU, device
 from ..graph.modes import user_warning
 from ..graph.node import LEAF
@@ -49,7 +49,7 @@ def numpy(input: Tensor, *, force: bool = False) -> Any:
 def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
     """NumPy's conversion protocol."""
     if copy is False:
-        raise ValueError("a weft Tensor cannot become a NumPy array without a copy")
+        raise OptionError("a weft Tensor cannot become a NumPy array without a copy")
     out = numpy(self)
     return out if dtype is None else out.astype(dtype, copy=False)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import float32
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..ops.base import normal_dim
 from . import creation, elementwise as el, reductions
 from .core import node_of
@@ -86,13 +86,13 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 
     Raises:
         ShapeError: for fewer than two dimensions.
-        ValueError: unless ``p`` is positive and ``maxnorm`` not negative.
+        OptionError: unless ``p`` is positive and ``maxnorm`` not negative.
     """
     ndim = node_of(input).type.ndim
     if ndim < 2:
         raise ShapeError(f"renorm takes at least two dimensions, not shape {list(input.shape)}")
     if p <= 0 or maxnorm < 0:
-        raise ValueError(f"renorm needs p > 0 and maxnorm >= 0, not p={p} and maxnorm={maxnorm}")
+        raise OptionError(f"renorm needs p > 0 and maxnorm >= 0, not p={p} and maxnorm={maxnorm}")
     own = normal_dim("renorm", dim, ndim)
     norms = reductions.norm(input, p, [d for d in range(ndim) if d != own], True)
     factor: Any = maxnorm / (norms + 1e-7)
@@ -107,11 +107,11 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         min, max: those of the elements if both are equal.
 
     Raises:
-        ValueError: unless ``bins`` is positive and ``max`` not below ``min``.
+        OptionError: unless ``bins`` is positive and ``max`` not below ``min``.
         DTypeError: for integers.
     """
     if bins < 1 or max < min:
-        raise ValueError(f"histc needs bins > 0 and max >= min, not {bins}, min={min}, max={max}")
+        raise OptionError(f"histc needs bins > 0 and max >= min, not {bins}, min={min}, max={max}")
     if not node_of(input).type.dtype.is_floating_point:
         raise DTypeError(f"histc takes floating values, not {input.dtype}: convert with .float()")
     x = input.detach().flatten()
@@ -165,10 +165,10 @@ def index_reduce(
 
     Raises:
         ShapeError: unless index is a vector.
-        ValueError: for another ``reduce``.
+        OptionError: for another ``reduce``.
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise ValueError(
+        raise OptionError(
             f"index_reduce: reduce={reduce!r} must be 'prod', 'mean', 'amax' or 'amin'"
         )
     if node_of(index).type.ndim > 1:
@@ -266,9 +266,9 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """Fills with the number of trials up to the first success, which has probability ``p``.
 
     Raises:
-        ValueError: unless 0 < p < 1.
+        OptionError: unless 0 < p < 1.
     """
     if not 0 < p < 1:
-        raise ValueError(f"geometric_: p must be between 0 and 1, not {p}")
+        raise OptionError(f"geometric_: p must be between 0 and 1, not {p}")
     trials = (_uniform(self, generator).log() / math.log1p(-p)).ceil().clamp(min=1)
     return copy_into(self, node_of(trials))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import as_dtype, get_default_dtype, int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..ops.base import normal_dim
 from .core import node_of
 from .creation import tensor
@@ -84,13 +84,13 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
     Raises:
         ShapeError: unless ``x`` is a vector.
-        ValueError: if ``N`` is negative.
+        OptionError: if ``N`` is negative.
     """
     if node_of(x).type.ndim != 1:
         raise ShapeError(f"vander takes a vector, not shape {list(x.shape)}")
     count = x.shape[0] if N is None else N
     if count < 0:
-        raise ValueError(f"vander: N must be non-negative, not {count}")
+        raise OptionError(f"vander: N must be non-negative, not {count}")
     if not x.dtype.is_inexact:
         x = x.to(int64)
     powers = range(count) if increasing else range(count - 1, -1, -1)
@@ -102,7 +102,7 @@ def powers(x: Tensor, *, N: int | None = None) -> Tensor:
     x = x if x.ndim else x.reshape(1)
     count = x.shape[-1] if N is None else N
     if count <= 1:
-        raise ValueError(f"linalg.vander: N must be greater than 1, not {count}")
+        raise OptionError(f"linalg.vander: N must be greater than 1, not {count}")
     return stack([x**k for k in range(count)], -1)
 
 
@@ -134,10 +134,10 @@ def logspace(
     """``steps`` powers of ``base``, with exponents from ``start`` to ``end``, both included.
 
     Raises:
-        ValueError: if ``steps`` is negative.
+        OptionError: if ``steps`` is negative.
     """
     if steps < 0:
-        raise ValueError(f"logspace: number of steps must be non-negative, not {steps}")
+        raise OptionError(f"logspace: number of steps must be non-negative, not {steps}")
     return of_values(np.power(base, np.linspace(start, end, steps)), dtype, device, requires_grad)
 
 
@@ -159,7 +159,7 @@ def _window(name: str, of_length: Callable[..., Any], *options: str) -> Callable
         **named: float,
     ) -> Tensor:
         if window_length < 0:
-            raise ValueError(f"{name}: window_length={window_length} must not be negative")
+            raise OptionError(f"{name}: window_length={window_length} must not be negative")
         named = {**dict(zip(options, given, strict=False)), **named}
         n = window_length + (periodic and window_length > 1)
         values = of_length(n, **named)[:window_length]

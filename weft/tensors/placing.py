@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import bool_, dtype, int64, promote
 from ..engine.devices import resolve
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
@@ -318,11 +318,11 @@ def scatter_reduce(
         include_self: does the place's own value count?
 
     Raises:
-        ValueError: for another ``reduce``.
+        OptionError: for another ``reduce``.
     """
     rule = _INTO.get(reduce)
     if rule is None:
-        raise ValueError(f"reduce must be 'sum', 'prod', 'mean', 'amax' or 'amin', not {reduce!r}")
+        raise OptionError(f"reduce must be 'sum', 'prod', 'mean', 'amax' or 'amin', not {reduce!r}")
     x, part, i = _vector(node_of(input)), _vector(node_of(src)), _vector(node_of(index))
     if x.type.dtype is not part.type.dtype:
         raise DTypeError(f"scatter_reduce of {part.type.dtype} into {x.type.dtype}")

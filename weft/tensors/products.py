@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
@@ -205,7 +205,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
     Raises:
         DTypeError: for integers.
         ShapeError: if the last dimensions differ.
-        ValueError: for a negative ``p``.
+        OptionError: for a negative ``p``.
     """
     a, b = node_of(x1), node_of(x2)
     if not (a.type.dtype.is_floating_point and b.type.dtype.is_floating_point):
@@ -214,7 +214,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
             ".float()"
         )
     if p < 0:
-        raise ValueError(f"cdist: p must not be negative: {p}")
+        raise OptionError(f"cdist: p must not be negative: {p}")
     if a.type.ndim < 2 or b.type.ndim < 2 or a.type.shape[-1] != b.type.shape[-1]:
         raise ShapeError(
             f"cdist takes rows of one length, not shapes {list(a.type.shape)} and "
@@ -251,7 +251,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 
     Raises:
         ShapeError: if sizes or numbers of dimensions do not fit.
-        ValueError: for an equation that cannot be read.
+        OptionError: for an equation that cannot be read.
     """
     if not isinstance(equation, str):
         equation, operands = _from_lists((equation, *operands))
@@ -283,11 +283,11 @@ def _read(equation: str, nodes: list[Node]) -> tuple[list[Labels], Labels]:
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(nodes):
-        raise ValueError(f"einsum: '{equation}' is for {len(terms)} operands, not {len(nodes)}")
+        raise OptionError(f"einsum: '{equation}' is for {len(terms)} operands, not {len(nodes)}")
     for term in [*terms, right]:
         rest = term.replace("...", "", 1)
         if any(c not in _ALPHABET for c in rest):
-            raise ValueError(f"einsum: '{term}' of '{equation}' is not letters and '...'")
+            raise OptionError(f"einsum: '{term}' of '{equation}' is not letters and '...'")
     labels: list[Labels] = []
     extra = 0
     for term, node in zip(terms, nodes, strict=True):
@@ -307,7 +307,7 @@ def _read(equation: str, nodes: list[Node]) -> tuple[list[Labels], Labels]:
         out = [*range(-extra, 0), *sorted(c for c in set(letters) if letters.count(c) == 1)]
     known = {name for each in labels for name in each}
     if not set(out) <= known or len(set(out)) != len(out):
-        raise ValueError(f"einsum: the result of '{equation}' names a letter twice, or a new one")
+        raise OptionError(f"einsum: the result of '{equation}' names a letter twice, or a new one")
     return labels, out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..dtypes import as_dtype, dtype, float32, get_default_dtype, int64
 from ..engine.devices import resolve
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.device import CPU, device
 from ..graph.node import Node, leaf, number, type_of
 from ..graph.tracing import current
@@ -74,11 +74,11 @@ class Generator:
         """Goes to the position that :meth:`get_state` gave.
 
         Raises:
-            ValueError: for anything else.
+            OptionError: for anything else.
         """
         values = state.tolist()
         if not isinstance(values, list) or len(values) != 2:
-            raise ValueError(f"a generator's state is two int64 numbers, not {values!r}")
+            raise OptionError(f"a generator's state is two int64 numbers, not {values!r}")
         self._seed, self._draws = values
         return self
 
@@ -227,13 +227,13 @@ def randint(
     """Integers from ``low`` (0 if left out) up to but without ``high``.
 
     Raises:
-        ValueError: if there are none.
+        OptionError: if there are none.
     """
     place = resolve(device)
     if size is None or isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
     if high <= low:
-        raise ValueError(f"randint: there is no integer from {low} up to but without {high}")
+        raise OptionError(f"randint: there is no integer from {low} up to but without {high}")
     shape = _checked("randint", sizes_of("randint", (size,)))
     to = int64 if dtype is None else as_dtype(dtype)
     drawn = _integers(key_for(generator, place), shape, low, high)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import as_dtype, bool_, dtype, float32, get_default_dtype, int64, uint8
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import complex as cx, elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
@@ -376,13 +376,13 @@ def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = Fa
     """The vector norm of order ``p`` over ``dim`` (all by default); "fro" is 2.
 
     Raises:
-        ValueError: for another name.
+        OptionError: for another name.
     """
     x = node_of(input)
     _float_only("norm", x)
     if isinstance(p, str):
         if p != "fro":
-            raise ValueError(f"norm of order {p!r}: a number or 'fro' is expected")
+            raise OptionError(f"norm of order {p!r}: a number or 'fro' is expected")
         p = 2
     dims = dims_of("norm", dim, x.type.ndim)
     size = ew.abs_(x)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dtypes import bfloat16, float32, int32
 from ..engine.realize import value_of
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import normal_dim
 from ..ops.index import searchsorted as search_op
@@ -81,10 +81,10 @@ def searchsorted(
 
     Raises:
         ShapeError: if the leading dimensions differ.
-        ValueError: if ``right`` and ``side`` disagree.
+        OptionError: if ``right`` and ``side`` disagree.
     """
     if side not in (None, "left", "right") or (right and side == "left"):
-        raise ValueError(f"searchsorted: right={right} with side={side!r}")
+        raise OptionError(f"searchsorted: right={right} with side={side!r}")
     sequence = node_of(sorted_sequence)
     if is_number(input):
         number = operand(input, sequence.type.dtype)
@@ -145,7 +145,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     Raises:
         DTypeError: unless ``input`` holds integers.
         ShapeError: unless it is a vector, and ``weights`` of the same length.
-        ValueError: for negative integers, or a negative ``minlength``.
+        OptionError: for negative integers, or a negative ``minlength``.
     """
     x = node_of(input)
     if x.type.dtype.category != 1:
@@ -156,10 +156,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
             + ("" if weights is None else f" and {list(weights.shape)}")
         )
     if minlength < 0:
-        raise ValueError(f"bincount: minlength must not be negative: {minlength}")
+        raise OptionError(f"bincount: minlength must not be negative: {minlength}")
     array = np.asarray(value_of(x))
     if array.size and array.min() < 0:
-        raise ValueError(f"bincount takes no negative integers, but {array.min()} is among them")
+        raise OptionError(f"bincount takes no negative integers, but {array.min()} is among them")
     if weights is None:
         return wrap(as_leaf(np.bincount(array, minlength=minlength), x.type.device))
     w = np.asarray(value_of(node_of(weights)))
@@ -182,7 +182,7 @@ def repeat_interleave(
 
     Raises:
         ShapeError: if there are not as many repeats as places.
-        ValueError: for negative repeats.
+        OptionError: for negative repeats.
     """
     if repeats is None:
         places = _repeated_places(input, node_of(input).type.size, output_size)
@@ -192,7 +192,7 @@ def repeat_interleave(
     shape = node_of(x).type.shape
     if isinstance(repeats, int):
         if repeats < 0:
-            raise ValueError(f"repeat_interleave: repeats must not be negative: {repeats}")
+            raise OptionError(f"repeat_interleave: repeats must not be negative: {repeats}")
         spread = mv.reshape(node_of(x), (*shape[: d + 1], 1, *shape[d + 1 :]))
         spread = mv.expand(spread, (*shape[: d + 1], repeats, *shape[d + 1 :]))
         return wrap(mv.reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1 :])))
@@ -205,10 +205,10 @@ def _repeated_places(repeats: Tensor, n: int, output_size: int | None) -> Any:
     if times.ndim > 1 or times.size not in (1, n):
         raise ShapeError(f"repeat_interleave: repeats of shape {list(times.shape)} for {n} places")
     if times.size and times.min() < 0:
-        raise ValueError(f"repeat_interleave: repeats must not be negative: {times.min()}")
+        raise OptionError(f"repeat_interleave: repeats must not be negative: {times.min()}")
     places = np.repeat(np.arange(n), np.broadcast_to(times, (n,)))
     if output_size is not None and places.size != output_size:
-        raise ValueError(f"repeat_interleave: output_size={output_size}, but it is {places.size}")
+        raise OptionError(f"repeat_interleave: output_size={output_size}, but it is {places.size}")
     return places.astype(np.int64)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..calls import composed
 from ..dtypes import as_dtype, bool_, complex128, dtype, float64, get_default_dtype
-from ..errors import DTypeError
+from ..errors import DTypeError, OptionError
 from ..graph.node import Node
 from ..ops import complex as cx, elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import broadcast, normal_dim
@@ -208,10 +208,10 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     """The derivative of order ``n`` of digamma.
 
     Raises:
-        ValueError: for a negative ``n``.
+        OptionError: for a negative ``n``.
     """
     if n < 0:
-        raise ValueError(f"polygamma: the order must not be negative: {n}")
+        raise OptionError(f"polygamma: the order must not be negative: {n}")
     x = _floating(input)
     return wrap(ew.polygamma(x, n) if n else ew.digamma(x))
 
@@ -225,10 +225,10 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """Logarithm of the multivariate gamma function of dimension ``p``.
 
     Raises:
-        ValueError: unless ``p`` is positive.
+        OptionError: unless ``p`` is positive.
     """
     if p < 1:
-        raise ValueError(f"mvlgamma: p must be positive, not {p}")
+        raise OptionError(f"mvlgamma: p must be positive, not {p}")
     x = _floating(input)
     steps = mv.arange(p, x.type.dtype, 0, -0.5)
     terms = ew.lgamma(ew.add(mv.reshape(x, (*x.type.shape, 1)), steps))

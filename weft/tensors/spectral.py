@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.modes import user_warning
 from ..graph.node import type_of
 from ..ops import index as ix, movement as mv
@@ -32,7 +32,7 @@ def _framed(name: str, x: Tensor, n: int, mode: str) -> Tensor:
     if mode == "constant":
         return wrap(mv.pad(node_of(x), [(0, 0), (n, n)]))
     if mode not in _OUTSIDE:
-        raise ValueError(f"{name}: pad_mode must be 'constant' or one of {list(_OUTSIDE)}")
+        raise OptionError(f"{name}: pad_mode must be 'constant' or one of {list(_OUTSIDE)}")
     size = x.shape[1]
     if mode == "reflect" and n >= size:
         raise ShapeError(f"{name}: {n} elements of padding cannot be reflected of {size}")
@@ -47,11 +47,11 @@ def _checked_window(
     """The window, with zeros on both sides up to ``n_fft``.
 
     Raises:
-        ValueError: for sizes that are not positive, or a window longer than ``n_fft``.
+        OptionError: for sizes that are not positive, or a window longer than ``n_fft``.
         ShapeError: for a window of another length.
     """
     if hop < 1 or not 0 < length <= n_fft:
-        raise ValueError(
+        raise OptionError(
             f"{name} needs hop_length > 0 and 0 < win_length <= n_fft, not hop_length={hop}, "
             f"win_length={length} and n_fft={n_fft}"
         )
@@ -93,7 +93,7 @@ def stft(
         RuntimeError: for a real signal, unless ``return_complex`` is given.
         ShapeError: for another number of dimensions, or a signal shorter than a frame.
         DTypeError: for integers; for ``onesided`` of complex numbers.
-        ValueError: for lengths that do not fit one another.
+        OptionError: for lengths that do not fit one another.
     """
     shape = node_of(input).type.shape
     if not input.dtype.is_inexact:
@@ -147,7 +147,7 @@ def istft(
     Raises:
         DTypeError: for real numbers, or ``onesided`` with a complex signal.
         ShapeError: for other numbers of dimensions or frequencies.
-        ValueError: for lengths that do not fit one another.
+        OptionError: for lengths that do not fit one another.
         RuntimeError: if windows are zero where they should overlap.
     """
     shape = node_of(input).type.shape

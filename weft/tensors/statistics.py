@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import as_dtype, bool_, dtype, get_default_dtype, int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import normal_dim
@@ -185,7 +185,7 @@ def quantile(
 
     Raises:
         DTypeError: unless ``input`` is float32 or float64, and ``q`` of the same dtype.
-        ValueError: for another ``interpolation``, or ``q`` (as a number) beyond 0 and 1.
+        OptionError: for another ``interpolation``, or ``q`` (as a number) beyond 0 and 1.
     """
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
@@ -216,7 +216,7 @@ def _quantile(
     x = node_of(input)
     fractions = _fractions(name, x, q)
     if interpolation not in _INTERPOLATIONS:
-        raise ValueError(f"{name}: interpolation must be one of {_INTERPOLATIONS}")
+        raise OptionError(f"{name}: interpolation must be one of {_INTERPOLATIONS}")
     ndim = x.type.ndim
     if dim is None:
         kept: tuple[int, ...] = (1,) * ndim
@@ -242,7 +242,7 @@ def _fractions(name: str, x: Node, q: Any) -> Node:
         raise DTypeError(f"{name} takes float32 or float64, not {kind}")
     if is_number(q):
         if not 0 <= q <= 1:
-            raise ValueError(f"{name}: q={q} is not within 0 and 1")
+            raise OptionError(f"{name}: q={q} is not within 0 and 1")
         return mv.full(type_of((), kind), q)
     fractions = node_of(q)
     if fractions.type.dtype is not kind or fractions.type.ndim > 1:

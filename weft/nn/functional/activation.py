@@ -55,7 +55,7 @@ def rrelu(
     Outside of training the slope is their mean. (Xu et al., 2015, arXiv:1505.00853)
 
     Raises:
-        ValueError: unless ``lower <= upper``.
+        OptionError: unless ``lower <= upper``.
     """
     if lower > upper:
         raise OptionError(f"rrelu: lower={lower} must not be above upper={upper}")
@@ -75,11 +75,11 @@ def hardtanh(
     """``input`` held between ``min_val`` and ``max_val``; the gradient at these is 0.
 
     Raises:
-        ValueError: if ``min_val`` is the larger one.
+        OptionError: if ``min_val`` is the larger one.
         DTypeError: for bools, and for uint8 with a negative ``min_val``.
     """
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val={min_val} must not be above max_val={max_val}")
+        raise OptionError(f"hardtanh: min_val={min_val} must not be above max_val={max_val}")
     kind = node_of(input).type.dtype
     if not kind.is_signed and min_val < 0:
         raise DTypeError(f"hardtanh: {kind} has no negative values, but min_val is {min_val}")
@@ -120,7 +120,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``input`` moved towards 0 by ``lambd``, and no further.
 
     Raises:
-        ValueError: for a negative ``lambd``.
+        OptionError: for a negative ``lambd``.
     """
     if lambd < 0:
         raise OptionError(f"softshrink: lambd must not be negative: {lambd}")
@@ -155,10 +155,10 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     (Barron, 2017, arXiv:1704.07483)
 
     Raises:
-        ValueError: if ``alpha`` is 0.
+        OptionError: if ``alpha`` is 0.
     """
     if alpha == 0:
-        raise ValueError("celu: alpha must not be 0, since it divides")
+        raise OptionError("celu: alpha must not be 0, since it divides")
     return applied("celu", lambda x: _elu(x, alpha, rate=1 / alpha), input, inplace)
 
 
@@ -217,7 +217,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         approximate: "none", by the error function; or "tanh", by the paper's approximation.
 
     Raises:
-        ValueError: for another ``approximate``.
+        OptionError: for another ``approximate``.
         DTypeError: for integers.
     """
     rules = {"none": (_gelu, _gelu_slope), "tanh": (_gelu_tanh, _gelu_tanh_slope)}
@@ -383,12 +383,12 @@ def gumbel_softmax(
         dim: the dimension of the classes.
 
     Raises:
-        ValueError: unless ``tau`` is positive.
+        OptionError: unless ``tau`` is positive.
     """
     if eps != 1e-10:
         user_warning("gumbel_softmax: eps has no effect")
     if tau <= 0:
-        raise ValueError(f"gumbel_softmax: tau is a temperature and must be positive, not {tau}")
+        raise OptionError(f"gumbel_softmax: tau is a temperature and must be positive, not {tau}")
     waits = exponential_(empty_like(logits)).clamp_min(2.0**-24)  # its logarithm must be finite
     soft = softmax((logits - waits.log()) / tau, dim)
     if not hard:

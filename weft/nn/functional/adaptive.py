@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import dtype, float32, int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import contract, elementwise as ew, index as ix, movement as mv
@@ -173,12 +173,12 @@ def check_fractional(name: str, dims: int, output_size: Any, output_ratio: Any) 
     """Exactly one of the two is given.
 
     Raises:
-        ValueError: if not, or for a ratio outside (0, 1).
+        OptionError: if not, or for a ratio outside (0, 1).
     """
     if (output_size is None) == (output_ratio is None):
-        raise ValueError(f"{name} takes either an output_size or an output_ratio")
+        raise OptionError(f"{name} takes either an output_size or an output_ratio")
     if output_ratio is not None and not all(0 < r < 1 for r in ratios(output_ratio, dims)):
-        raise ValueError(f"{name}: output_ratio={output_ratio} must be between 0 and 1")
+        raise OptionError(f"{name}: output_ratio={output_ratio} must be between 0 and 1")
 
 
 def ratios(output_ratio: Any, dims: int) -> tuple[float, ...]:
@@ -273,7 +273,7 @@ def fractional_max_pool2d(
         input ``[N, C, H, W]`` or ``[C, H, W]``.
 
     Raises:
-        ValueError: unless exactly one of size and ratio is given.
+        OptionError: unless exactly one of size and ratio is given.
         ShapeError: if the windows do not fit.
         DTypeError: for integers.
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...calls import composed
 from ...dtypes import bool_, float32, int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.node import Node, Shape, type_of
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
@@ -181,13 +181,13 @@ def scaled_dot_product_attention(
     Raises:
         ShapeError: for shapes that do not fit one another.
         DTypeError: for dtypes that differ, or another mask than bool or floating.
-        ValueError: for both ``attn_mask`` and ``is_causal``.
+        OptionError: for both ``attn_mask`` and ``is_causal``.
     """
     q, k, v = node_of(query), node_of(key), node_of(value)
     _check_operands(q, k, v, enable_gqa)
     check_probability("scaled_dot_product_attention", dropout_p)
     if attn_mask is not None and is_causal:
-        raise ValueError(
+        raise OptionError(
             "scaled_dot_product_attention takes attn_mask or is_causal=True, not both: make the "
             "mask causal, attn_mask.tril()"
         )
@@ -258,7 +258,7 @@ def _projected_apart(
     out = []
     for k, (x, w) in enumerate(zip(inputs, weights, strict=True)):
         if w is None:
-            raise ValueError(
+            raise OptionError(
                 "multi_head_attention_forward with use_separate_proj_weight=True needs "
                 "q_proj_weight, k_proj_weight and v_proj_weight"
             )
@@ -400,7 +400,7 @@ def multi_head_attention_forward(
         weights = (q_proj_weight, k_proj_weight, v_proj_weight)
         projected = _projected_apart((query, key, value), weights, in_proj_bias)
     elif in_proj_weight is None:
-        raise ValueError(
+        raise OptionError(
             "multi_head_attention_forward needs in_proj_weight, or use_separate_proj_weight=True"
         )
     else:

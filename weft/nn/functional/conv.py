@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...graph.node import Node
 from ...ops import contract, elementwise as ew, movement as mv
 from ...ops.contract import Window
@@ -50,7 +50,7 @@ def _padding(
         if padding == "valid":
             return ((0, 0),) * len(kernel)
         if padding != "same":
-            raise ValueError(f"padding={padding!r} should be ints, 'valid' or 'same'")
+            raise OptionError(f"padding={padding!r} should be ints, 'valid' or 'same'")
         if any(s != 1 for s in stride):
             raise ShapeError("padding='same' needs stride 1")
         return same_padding(kernel, dilation)

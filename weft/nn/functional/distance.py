@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.node import number
 from ...ops import elementwise as ew, movement as mv
 from ...ops.base import broadcast, normal_dim
@@ -57,7 +57,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
     Raises:
         ShapeError: unless ``input`` is a matrix.
-        ValueError: for a negative ``p``.
+        OptionError: for a negative ``p``.
     """
     x = node_of(input)
     if x.type.ndim != 2:
@@ -65,7 +65,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     if not x.type.dtype.is_floating_point:
         raise DTypeError(f"pdist takes floating vectors, not {x.type.dtype}: use .float()")
     if p < 0:
-        raise ValueError(f"pdist: p must not be negative: {p}")
+        raise OptionError(f"pdist: p must not be negative: {p}")
     pairs = triu_indices(x.type.shape[0], x.type.shape[0], 1, device=x.type.device)
     left, right = (take(x, [node_of(i)]) for i in pairs)
     return wrap(length(ew.sub(left, right), p))

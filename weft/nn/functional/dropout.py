@@ -6,7 +6,7 @@ import warnings
 from math import sqrt
 
 from ...dtypes import float32
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...graph.node import Node, Shape, number, type_of
 from ...ops import elementwise as ew, movement as mv, random as rnd
 from ...tensors.core import node_of, wrap
@@ -15,9 +15,9 @@ from ...tensors.tensor import Tensor
 
 
 def check_probability(name: str, p: float) -> None:
-    """Raises ValueError unless ``p`` is in [0, 1]."""
+    """Raises OptionError unless ``p`` is in [0, 1]."""
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{name}: p is a probability, between 0 and 1, not {p}")
+        raise OptionError(f"{name}: p is a probability, between 0 and 1, not {p}")
 
 
 def _result(input: Tensor, node: Node, inplace: bool) -> Tensor:
@@ -34,7 +34,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     The mask is drawn again in backward from the same counter, not kept. (Srivastava et al., 2014)
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     check_probability("dropout", p)
     if not training or p == 0.0:
@@ -74,7 +74,7 @@ def dropout1d(
 
     Raises:
         ShapeError: for other numbers of dimensions.
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     if input.ndim not in (2, 3):
         raise ShapeError(
@@ -100,7 +100,7 @@ def dropout2d(
     As in PyTorch, three dimensions are ``[N, C, L]``, not one sample: see :func:`dropout1d`.
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     if input.ndim not in (3, 4):
         _warn_of_rank("dropout2d", input, "[batch, channels, height, width]")
@@ -115,7 +115,7 @@ def dropout3d(
     See :func:`dropout1d`.
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     if input.ndim not in (4, 5):
         _warn_of_rank("dropout3d", input, "[batch, channels, depth, height, width]")
@@ -148,7 +148,7 @@ def alpha_dropout(
     (Klambauer et al., 2017, arXiv:1706.02515)
 
     Raises:
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     return _alpha("alpha_dropout", input, p, training, inplace, node_of(input).type.shape)
 
@@ -160,7 +160,7 @@ def feature_alpha_dropout(
 
     Raises:
         ShapeError: for fewer than two dimensions.
-        ValueError: unless ``p`` is in [0, 1].
+        OptionError: unless ``p`` is in [0, 1].
     """
     name, shape = "feature_alpha_dropout", node_of(input).type.shape
     row = _of_channels(name, shape, True) if training else shape

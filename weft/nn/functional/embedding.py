@@ -7,7 +7,7 @@ import numpy as np
 from ...autograd.modes import no_grad
 from ...dtypes import bool_, dtype, int64
 from ...engine.realize import value_of
-from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...errors import DTypeError, OptionError, ShapeError, UnsupportedOp
 from ...graph.node import Node, type_of
 from ...ops import elementwise as ew, index as ix, movement as mv, reduce as rd
 from ...tensors.core import node_of, wrap
@@ -20,12 +20,12 @@ def row_of_padding(name: str, padding_idx: int | None, rows: int) -> int | None:
     """``padding_idx`` counted from the front.
 
     Raises:
-        ValueError: if there is no such row.
+        OptionError: if there is no such row.
     """
     if padding_idx is None:
         return None
     if not -rows <= padding_idx < rows:
-        raise ValueError(
+        raise OptionError(
             f"{name}: padding_idx={padding_idx} must be within the {rows} rows of the weight"
         )
     return padding_idx % rows
@@ -105,7 +105,7 @@ def embedding(
 
     Raises:
         DTypeError: unless ``input`` holds integers.
-        ValueError: if there is no row ``padding_idx``.
+        OptionError: if there is no row ``padding_idx``.
         IndexError: when run, for a number that is no row.
     """
     w, ids = _table("embedding", weight), _places("embedding", input)
@@ -125,7 +125,7 @@ def _check_bags(
     mode: str, ids: Node, offsets: Tensor | None, weights: Tensor | None, by_frequency: bool
 ) -> None:
     if mode not in _MODES:
-        raise ValueError(f"embedding_bag: mode is 'sum', 'mean' or 'max', not {mode!r}")
+        raise OptionError(f"embedding_bag: mode is 'sum', 'mean' or 'max', not {mode!r}")
     shape = list(ids.type.shape)
     if len(shape) not in (1, 2):
         raise ShapeError(
@@ -133,7 +133,7 @@ def _check_bags(
             f"{shape}"
         )
     if (offsets is None) != (len(shape) == 2):
-        raise ValueError(
+        raise OptionError(
             f"embedding_bag: row numbers of shape {shape} "
             + ("need offsets" if offsets is None else "are bags already: leave out offsets")
         )
@@ -149,7 +149,7 @@ def _check_bags(
             f"of the row numbers, {shape}"
         )
     if by_frequency and mode == "max":
-        raise ValueError("embedding_bag: scale_grad_by_freq does not go with mode='max'")
+        raise OptionError("embedding_bag: scale_grad_by_freq does not go with mode='max'")
 
 
 def _padded(ids: Node, starts: Node, bags: int) -> tuple[Node, Node]:
@@ -230,7 +230,7 @@ def embedding_bag(
 
     Raises:
         DTypeError: unless ``input`` and ``offsets`` hold integers.
-        ShapeError, ValueError: for arguments that do not go together.
+        ShapeError, OptionError: for arguments that do not go together.
         IndexError: when run, for a number that is no row.
     """
     w, ids = _table("embedding_bag", weight), _places("embedding_bag", input)

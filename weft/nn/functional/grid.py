@@ -9,7 +9,7 @@ from operator import add, and_, mul
 from typing import Any
 
 from ...dtypes import float32, int64
-from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...errors import DTypeError, OptionError, ShapeError, UnsupportedOp
 from ...graph.device import ANYWHERE
 from ...graph.node import Node
 from ...ops import elementwise as ew, index as ix, movement as mv
@@ -108,9 +108,9 @@ _SAMPLERS = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}
 
 def _check(x: Node, g: Node, mode: str, padding_mode: str) -> None:
     if mode not in _MODES:
-        raise ValueError(f"grid_sample: mode={mode!r} should be one of {', '.join(_MODES)}")
+        raise OptionError(f"grid_sample: mode={mode!r} should be one of {', '.join(_MODES)}")
     if padding_mode not in _PADDINGS:
-        raise ValueError(
+        raise OptionError(
             f"grid_sample: padding_mode={padding_mode!r} should be one of {', '.join(_PADDINGS)}"
         )
     dims = x.type.ndim - 2
@@ -159,7 +159,7 @@ def grid_sample(
     Raises:
         ShapeError: if the shapes do not fit.
         DTypeError: if the dtypes differ.
-        ValueError: for another mode.
+        OptionError: for another mode.
         UnsupportedOp: for "bicubic" of volumes.
     """
     x, g = node_of(input), node_of(grid)

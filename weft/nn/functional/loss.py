@@ -57,11 +57,11 @@ def cross_entropy(
     Raises:
         ShapeError, DTypeError: for targets of another shape or dtype.
         IndexOutOfRange: when run, for a target that is no class.
-        ValueError: for an ``ignore_index`` with probabilities.
+        OptionError: for an ``ignore_index`` with probabilities.
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
+        raise OptionError(f"label_smoothing is between 0 and 1, not {label_smoothing}")
     x, t = node_of(input), node_of(target)
     if not x.type.dtype.is_floating_point:
         raise DTypeError(f"cross_entropy takes floating logits, not {x.type.dtype}")
@@ -75,7 +75,7 @@ def cross_entropy(
     logp = log_softmax_node(x, dim) if x.type.size else x
     if t.type.shape == x.type.shape and t.type.dtype.is_floating_point:
         if ignore_index >= 0:
-            raise ValueError(
+            raise OptionError(
                 f"cross_entropy: ignore_index={ignore_index} has no meaning for a target of "
                 "probabilities"
             )
@@ -223,7 +223,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
     Raises:
         DTypeError: unless the indices are int64.
-        ValueError: if there is no index to find the number of classes by.
+        OptionError: if there is no index to find the number of classes by.
         DataError: when run, for an index that is no class.
     """
     t = node_of(tensor)
@@ -231,7 +231,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise DTypeError(f"one_hot takes int64 class indices, not {t.type.dtype}")
     if num_classes == -1:
         if t.type.size == 0:
-            raise ValueError("one_hot: num_classes cannot be found by no indices: pass it")
+            raise OptionError("one_hot: num_classes cannot be found by no indices: pass it")
         num_classes = int(tensor.max().item()) + 1
     t = in_range(t, f"one_hot takes class indices from 0 to {num_classes - 1}", 0, num_classes - 1)
     column = mv.reshape(t, (*t.type.shape, 1))
@@ -261,7 +261,7 @@ def linear_cross_entropy(
 
     Raises:
         ShapeError: for other shapes.
-        ValueError: for an ``ignore_index`` with probabilities.
+        OptionError: for an ``ignore_index`` with probabilities.
     """
     name = "linear_cross_entropy"
     x, w = shape_of(input), shape_of(linear_weight)

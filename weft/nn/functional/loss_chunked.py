@@ -8,7 +8,7 @@ from typing import Any
 from ...autograd.function import Function
 from ...autograd.modes import enable_grad, is_grad_enabled
 from ...dtypes import bfloat16, dtype, float16, float32, float64
-from ...errors import did_you_mean
+from ...errors import OptionError, did_you_mean
 from ...tensors.autocasting import autocast_mode
 from ...tensors.differentiate import grad
 from ...tensors.shape import cat
@@ -36,7 +36,7 @@ class LinearCrossEntropyOptions:
         acc_dtype: that of logits and sums; float32 for 16-bit inputs, else theirs, if None.
 
     Raises:
-        ValueError: for anything else.
+        OptionError: for anything else.
     """
 
     allow_retain_graph: bool = False
@@ -48,25 +48,25 @@ class LinearCrossEntropyOptions:
     def __post_init__(self) -> None:
         if self.acc_policy not in _POLICIES:
             hint = did_you_mean(str(self.acc_policy), _POLICIES)
-            raise ValueError(f"acc_policy={self.acc_policy!r} must be one of {_POLICIES}.{hint}")
+            raise OptionError(f"acc_policy={self.acc_policy!r} must be one of {_POLICIES}.{hint}")
         if self.chunking_method not in (None, "auto"):
             name, colon, factor = str(self.chunking_method).partition(":")
             if name != "aspect_ratio" or (colon and not (factor.isdigit() and int(factor))):
-                raise ValueError(
+                raise OptionError(
                     f"chunking_method={self.chunking_method!r} must be 'auto', 'aspect_ratio', "
                     "'aspect_ratio:N' or None"
                 )
         size: Any = self.batch_chunk_size
         if size is not None and (not isinstance(size, int) or size < 1):
-            raise ValueError(f"batch_chunk_size={size!r} must be a positive int or None")
+            raise OptionError(f"batch_chunk_size={size!r} must be a positive int or None")
         if self.acc_dtype not in (None, float16, bfloat16, float32, float64):
-            raise ValueError(f"acc_dtype={self.acc_dtype!r} must be a floating dtype or None")
+            raise OptionError(f"acc_dtype={self.acc_dtype!r} must be a floating dtype or None")
 
     def rows(self, batch: int, features: int, classes: int, kind: dtype) -> int:
         """How many rows a piece has.
 
         Raises:
-            ValueError: if size and method disagree.
+            OptionError: if size and method disagree.
         """
         method, size = self.chunking_method, self.batch_chunk_size
         if method == "auto":
@@ -79,7 +79,7 @@ class LinearCrossEntropyOptions:
         factor = int(method.partition(":")[2] or 1)
         found = min((1 << (wanted - 1).bit_length()) // factor, batch)
         if size is not None and size != found:
-            raise ValueError(
+            raise OptionError(
                 f"batch_chunk_size={size} and chunking_method={method!r} (which gives {found}) "
                 "disagree: pass only one"
             )

@@ -11,7 +11,7 @@ import numpy as np
 from ...autograd.function import Function
 from ...autograd.modes import enable_grad, is_grad_enabled
 from ...dtypes import int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.device import ANYWHERE
 from ...graph.modes import user_warning
 from ...graph.node import Node
@@ -60,7 +60,7 @@ def ctc_loss(
 
     Raises:
         ShapeError, DTypeError: for shapes and dtypes other than those.
-        ValueError: for lengths or labels that are out of range; for those of tensors (DataError)
+        OptionError: for lengths or labels that are out of range; for those of tensors (DataError)
             when it is run.
     """
     reduction = reduction_of(reduction)
@@ -76,7 +76,7 @@ def ctc_loss(
         x = mv.reshape(x, (x.type.shape[0], 1, x.type.shape[1]))
     steps, count, classes = x.type.shape
     if not 0 <= blank < classes:
-        raise ValueError(f"ctc_loss: blank={blank} is none of the {classes} classes")
+        raise OptionError(f"ctc_loss: blank={blank} is none of the {classes} classes")
     times = _lengths("input_lengths", input_lengths, count, steps)
     labels, sizes = _labels(targets, target_lengths, count)
     _warn_of_blanks(node_of(targets).value, sizes.value, blank)
@@ -101,7 +101,7 @@ def _lengths(name: str, given: Tensor | Sequence[int], count: int, most: int) ->
         raise ShapeError(f"ctc_loss: {name} has {len(values)} lengths for a batch of {count}")
     wrong = [n for n in values if not 0 <= n <= most]
     if wrong:
-        raise ValueError(f"ctc_loss: {name} must be between 0 and {most}, not {wrong[0]}")
+        raise OptionError(f"ctc_loss: {name} must be between 0 and {most}, not {wrong[0]}")
     return _constant(values)
 
 

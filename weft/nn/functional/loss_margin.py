@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...dtypes import int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.index import take
@@ -145,13 +145,13 @@ def multi_margin_loss(
 
     Raises:
         ShapeError, DTypeError: for other shapes or dtypes.
-        ValueError: for another ``p``.
+        OptionError: for another ``p``.
         IndexOutOfRange: when run, for a target that is no class.
     """
     name = "multi_margin_loss"
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
-        raise ValueError(f"{name}: p must be 1 or 2, not {p}")
+        raise OptionError(f"{name}: p must be 1 or 2, not {p}")
     x, t = _rows(name, input), node_of(target)
     scores = node_of(input) if input.ndim else mv.reshape(x, (1,))
     if scores.type.ndim == 1 and t.type.shape == (1,):
@@ -257,9 +257,9 @@ def multilabel_soft_margin_loss(
 
 
 def check_margin(name: str, margin: float) -> None:
-    """Raises ValueError unless ``margin`` is positive."""
+    """Raises OptionError unless ``margin`` is positive."""
     if margin <= 0:
-        raise ValueError(f"{name}: margin must be positive, not {margin}")
+        raise OptionError(f"{name}: margin must be positive, not {margin}")
 
 
 @in_full_precision
@@ -286,7 +286,7 @@ def triplet_margin_loss(
 
     Raises:
         ShapeError: unless all have one number of dimensions.
-        ValueError: unless ``margin`` is positive.
+        OptionError: unless ``margin`` is positive.
     """
     return triplet_margin_with_distance_loss(
         anchor,

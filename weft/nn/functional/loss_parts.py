@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...calls import is_composed
 from ...dtypes import float32
-from ...errors import DTypeError, ShapeError, did_you_mean
+from ...errors import DTypeError, OptionError, ShapeError, did_you_mean
 from ...graph.modes import user_warning
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, reduce as rd
@@ -24,7 +24,7 @@ def reduction_of(
     """The reduction: one of ``names``, also as the two flags that it once was in PyTorch.
 
     Raises:
-        ValueError: for anything else.
+        OptionError: for anything else.
     """
     if size_average is not None or reduce is not None:
         if reduce is False:
@@ -35,7 +35,7 @@ def reduction_of(
         return reduction
     if reduction not in names:
         listed = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
-        raise ValueError(
+        raise OptionError(
             f"reduction={reduction!r} must be {listed}.{did_you_mean(str(reduction), names)}"
         )
     return reduction

@@ -88,12 +88,12 @@ def smooth_l1_loss(
 
     Raises:
         ShapeError: if both would broadcast, which gives a wrong loss.
-        ValueError: for a negative ``beta``.
+        OptionError: for a negative ``beta``.
     """
     reduction = reduction_of(reduction, size_average, reduce)
     check_operands("smooth_l1_loss", input, target)
     if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative: {beta}")
+        raise OptionError(f"smooth_l1_loss: beta must not be negative: {beta}")
     difference = input - target
     size = abs(difference)
     if beta == 0:
@@ -116,7 +116,7 @@ def huber_loss(
 
     Raises:
         ShapeError: if both would broadcast, which gives a wrong loss.
-        ValueError: unless ``delta`` is positive.
+        OptionError: unless ``delta`` is positive.
     """
     reduction = reduction_of(reduction)
     check_operands("huber_loss", input, target)

@@ -11,7 +11,7 @@ import numpy as np
 from ...autograd.modes import no_grad
 from ...calls import call, composed
 from ...dtypes import float32
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.node import Node
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...tensors.core import node_of, wrap
@@ -67,7 +67,7 @@ def batch_norm(
             running_mean, running_var, mean, var, x.type.size // max(channels, 1), momentum
         )
     elif running_mean is None or running_var is None:
-        raise ValueError("batch_norm outside training needs running_mean and running_var")
+        raise OptionError("batch_norm outside training needs running_mean and running_var")
     else:
         mean, var = (in_row(t) for t in (running_mean, running_var))
     factor = () if weight is None else (in_row(weight),)
@@ -134,7 +134,7 @@ def sizes_option(name: str, value: Any) -> tuple[int, ...]:
     """``normalized_shape``: one size or several.
 
     Raises:
-        ValueError: for none.
+        OptionError: for none.
         TypeError: for anything but ints.
     """
     sizes = (value,) if hasattr(value, "__index__") else tuple(value)
@@ -322,7 +322,7 @@ def instance_norm(
 
     Raises:
         ShapeError: if channels differ, or a channel of a sample has just one value.
-        ValueError: without any statistics.
+        OptionError: without any statistics.
     """
     source = node_of(input)
     shape = source.type.shape
@@ -330,7 +330,7 @@ def instance_norm(
         raise ShapeError(f"instance_norm takes [batch, channels, ...], not shape {list(shape)}")
     if not use_input_stats:
         if running_mean is None or running_var is None:
-            raise ValueError(
+            raise OptionError(
                 "instance_norm with use_input_stats=False needs running_mean and running_var"
             )
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
@@ -373,7 +373,7 @@ def local_response_norm(
 
     Raises:
         ShapeError: for fewer than three dimensions.
-        ValueError: unless ``size`` is positive.
+        OptionError: unless ``size`` is positive.
     """
     x = node_of(input)
     if x.type.ndim < 3:
@@ -382,7 +382,7 @@ def local_response_norm(
             f"{list(x.type.shape)}"
         )
     if size < 1:
-        raise ValueError(f"local_response_norm: size must be positive, not {size}")
+        raise OptionError(f"local_response_norm: size must be positive, not {size}")
     if x.type.size == 0:
         return input
     if not x.type.dtype.is_floating_point:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ...errors import ShapeError, UnsupportedOp
+from ...errors import OptionError, ShapeError, UnsupportedOp
 from ...ops import movement as mv
 from ...ops.pad import MODES as EDGE_MODES, Edges, pad_edges
 from ...tensors.autocasting import to_full_precision
@@ -126,7 +126,7 @@ def pad(
     if mode == "constant":
         return _constant(input, _widths(input, pad), 0 if value is None else value)
     if value:
-        raise ValueError(f"pad: mode={mode!r} takes no value, but value={value}")
+        raise OptionError(f"pad: mode={mode!r} takes no value, but value={value}")
     widths = _widths(input, pad)
     _check_rank(mode, input, pad)
     if mode == "replicate" or (mode == "reflect" and len(pad) < 6):  # (an odd list: PyTorch's)

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...dtypes import float32, int64
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, OptionError, ShapeError
 from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape, number
 from ...ops import contract, elementwise as ew, index as ix, movement as mv
@@ -411,7 +411,7 @@ def _lp_pool(
     node_of(input)  # says what is wrong with anything but a Tensor
     kernel = each(kernel_size, dims, "kernel_size")
     if norm_type == 0:
-        raise ValueError(f"lp_pool{dims}d: norm_type must not be 0")
+        raise OptionError(f"lp_pool{dims}d: norm_type must not be 0")
     powers = input.pow(norm_type)
     mean = _avg_pool(dims, powers, kernel, stride, 0, ceil_mode, True, None)
     # As in PyTorch: no root of a negative sum, and no gradient where the sum is zero.

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from ...dtypes import dtype, float32, float64, int64
-from ...errors import DTypeError, ShapeError, UnsupportedOp
+from ...errors import DTypeError, OptionError, ShapeError, UnsupportedOp
 from ...graph.device import ANYWHERE
 from ...graph.node import Node, Shape
 from ...ops import elementwise as ew, index as ix, movement as mv
@@ -177,7 +177,7 @@ def _sizes(
     """For each dimension, its new size, and the factor that places the samples."""
     dims = len(sizes)
     if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate takes either a size or a scale_factor")
+        raise OptionError("interpolate takes either a size or a scale_factor")
     if size is not None:
         return [(n, None) for n in each(size, dims, "size")]
     many = isinstance(scale_factor, (tuple, list))
@@ -206,9 +206,9 @@ def _check(input: Tensor, mode: str, align_corners: bool | None, antialias: bool
             f"{shape}, for which there are {', '.join(fitting)}"
         )
     if mode not in _RANKS and align_corners is not None:
-        raise ValueError(f"interpolate: align_corners means nothing for mode={mode!r}")
+        raise OptionError(f"interpolate: align_corners means nothing for mode={mode!r}")
     if antialias and (mode, True) not in _TABLES:
-        raise ValueError(f"interpolate: antialias is there for bilinear and bicubic, not {mode!r}")
+        raise OptionError(f"interpolate: antialias is there for bilinear and bicubic, not {mode!r}")
     if 0 in input.shape[1:]:
         raise ShapeError(f"interpolate: an input of shape {shape} has no elements")
     kind = node_of(input).type.dtype
@@ -241,14 +241,14 @@ def interpolate(
         input ``[N, C, W]``, ``[N, C, H, W]`` or ``[N, C, D, H, W]``.
 
     Raises:
-        ValueError: unless exactly one of size and scale factor is given, or for options that mean
+        OptionError: unless exactly one of size and scale factor is given, or for options that mean
             nothing for the mode.
         UnsupportedOp: for another mode or rank.
         ShapeError: for sizes below 1.
     """
     _check(input, mode, align_corners, antialias)
     if recompute_scale_factor and size is not None:
-        raise ValueError("interpolate: recompute_scale_factor means nothing with a size")
+        raise OptionError("interpolate: recompute_scale_factor means nothing with a size")
     old = tuple(input.shape[2:])
     new = _sizes(old, size, scale_factor, not recompute_scale_factor and mode != "area")
     counts = [n for n, _ in new]

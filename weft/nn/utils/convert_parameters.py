@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...tensors.core import TensorCore, not_a_tensor
 from ...tensors.shape import cat
 from ...tensors.tensor import Tensor
@@ -14,11 +14,11 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """One vector of all elements, in order; gradients go through it.
 
     Raises:
-        ValueError: for no parameters.
+        OptionError: for no parameters.
     """
     parts = [p.reshape(-1) for p in parameters]
     if not parts:
-        raise ValueError("parameters_to_vector got no parameters")
+        raise OptionError("parameters_to_vector got no parameters")
     return cat(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeVar
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...tensors.creation import ones_like, zeros_like
 from ...tensors.tensor import Tensor
 from ..module import Module
@@ -21,7 +21,7 @@ def fuse_conv_bn_eval(conv: M, bn: Module, transpose: bool = False) -> M:
         transpose: for transposed convolutions.
 
     Raises:
-        ValueError: unless both are in evaluation, and ``bn`` has running statistics.
+        OptionError: unless both are in evaluation, and ``bn`` has running statistics.
     """
     mean, variance = _statistics("fuse_conv_bn_eval", conv, bn)
     fused: Any = copy.deepcopy(conv)
@@ -36,7 +36,7 @@ def fuse_linear_bn_eval(linear: M, bn: Module) -> M:
     """A copy of a linear layer that does what it and the batch normalisation after it do.
 
     Raises:
-        ValueError: unless both are in evaluation, and ``bn`` has running statistics.
+        OptionError: unless both are in evaluation, and ``bn`` has running statistics.
         ShapeError: unless ``bn`` has one feature, or as many as the layer has outputs.
     """
     mean, variance = _statistics("fuse_linear_bn_eval", linear, bn)
@@ -55,12 +55,12 @@ def fuse_linear_bn_eval(linear: M, bn: Module) -> M:
 
 def _statistics(name: str, layer: Module, bn: Any) -> tuple[Tensor, Tensor]:
     if layer.training or bn.training:
-        raise ValueError(
+        raise OptionError(
             f"{name}: in training the statistics differ from batch to batch. Call eval() on both "
             "first"
         )
     if bn.running_mean is None or bn.running_var is None:
-        raise ValueError(
+        raise OptionError(
             f"{name}: this batch normalisation has no running statistics "
             "(track_running_stats=False), so that it is not the same for every batch"
         )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...autograd.modes import no_grad
+from ...errors import OptionError
 from ...graph.device import ANYWHERE
 from ...tensors.creation import eye, from_numpy, zeros, zeros_like
 from ...tensors.decompositions import matrix_exp, qr, solve, solve_triangular
@@ -79,7 +80,7 @@ class _Orthogonal(Module):
 
     def right_inverse(self, Q: Tensor) -> Tensor:
         if Q.shape != self.shape:
-            raise ValueError(
+            raise OptionError(
                 f"Expected a matrix or batch of matrices of shape {list(self.shape)}. Got a tensor "
                 f"of shape {list(Q.shape)}."
             )
@@ -144,7 +145,7 @@ def orthogonal(
             gradient-based optimization on manifolds", 2019)
 
     Raises:
-        ValueError: for a weight of less than two dimensions, or an unknown map.
+        OptionError: for a weight of less than two dimensions, or an unknown map.
 
     Example:
         >>> layer = nn.utils.parametrizations.orthogonal(nn.Linear(3, 5))
@@ -153,14 +154,14 @@ def orthogonal(
     """
     weight = tensor_of(module, name)
     if weight.ndim < 2:
-        raise ValueError(
+        raise OptionError(
             f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions."
         )
     if orthogonal_map is None:
         square = weight.shape[-2] == weight.shape[-1]
         orthogonal_map = "matrix_exp" if square else "householder"
     if orthogonal_map not in _MAPS:
-        raise ValueError(
+        raise OptionError(
             'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: '
             f"{orthogonal_map}"
         )

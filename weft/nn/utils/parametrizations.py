@@ -116,7 +116,7 @@ def spectral_norm(
         dim: the dimension that counts outputs; None: 0, or 1 for transposed convolutions.
 
     Raises:
-        ValueError: if there is no such weight, or ``n_power_iterations`` is not positive.
+        OptionError: if there is no such weight, or ``n_power_iterations`` is not positive.
         IndexError: if it has no dimension ``dim``.
     """
     weight = tensor_of(module, name)

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar, cast
 
 from ...autograd.modes import no_grad
-from ...errors import did_you_mean
+from ...errors import OptionError, did_you_mean
 from ...tensors.core import TensorCore
 from ...tensors.tensor import Tensor
 from ..containers import ModuleDict, ModuleList
@@ -56,7 +56,7 @@ class ParametrizationList(ModuleList):
         unsafe: do not check that shape and dtype stay.
 
     Raises:
-        ValueError: without modules, or if what they give does not fit the original.
+        OptionError: without modules, or if what they give does not fit the original.
     """
 
     original: Tensor
@@ -66,7 +66,7 @@ class ParametrizationList(ModuleList):
         self, modules: Sequence[Module], original: Tensor | Parameter, unsafe: bool = False
     ) -> None:
         if len(modules) == 0:
-            raise ValueError("ParametrizationList requires one or more modules.")
+            raise OptionError("ParametrizationList requires one or more modules.")
         super().__init__(modules)
         self.unsafe = unsafe
         new = original
@@ -97,7 +97,7 @@ class ParametrizationList(ModuleList):
 
         Raises:
             RuntimeError: if a parametrization has no ``right_inverse``.
-            ValueError: if what they give does not fit the originals.
+            OptionError: if what they give does not fit the originals.
         """
         new: Any = value
         with no_grad():
@@ -112,7 +112,7 @@ class ParametrizationList(ModuleList):
         values = [new] if self.is_tensor else _sequence(new)
         originals = self._originals()
         if len(values) != len(originals):
-            raise ValueError(
+            raise OptionError(
                 "'right_inverse' must return a sequence of tensors of length "
                 f"{len(originals)}. Got a sequence of length {len(values)}."
             )
@@ -151,7 +151,7 @@ def _sequence(values: Any) -> list[Any]:
     if isinstance(values, Sequence) and all(isinstance(v, TensorCore) for v in values):
         return list(values)
     kinds = [type(v).__name__ for v in values] if isinstance(values, Sequence) else ""
-    raise ValueError(
+    raise OptionError(
         "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
         f"{type(values).__name__}{f' of {kinds}' if kinds else ''}."
     )
@@ -159,13 +159,11 @@ def _sequence(values: Any) -> list[Any]:
 
 def _check_same(who: str, new: Any, old: Tensor, *, shape: bool = True) -> None:
     if not isinstance(new, TensorCore):
-        raise ValueError(  # noqa: TRY004 (PyTorch's)
-            f"{who} must return a tensor. Got {type(new).__name__}."
-        )
+        raise OptionError(f"{who} must return a tensor. Got {type(new).__name__}.")
     new = cast("Tensor", new)
     for what, a, b in (("dtype", old.dtype, new.dtype), ("shape", old.shape, new.shape)):
         if a != b and (shape or what == "dtype"):
-            raise ValueError(
+            raise OptionError(
                 f"{who} may not change the {what} of the tensor, which is {a}, but gave {b}. "
                 "Pass unsafe=True to register_parametrization() if it is meant to"
             )
@@ -254,7 +252,7 @@ def register_parametrization(
         The module, whose class is now derived from the one it had.
 
     Raises:
-        ValueError: if there is no such tensor, or the parametrization gives something else than a
+        OptionError: if there is no such tensor, or the parametrization gives something else than a
             tensor of its shape and dtype. The module is then as it was.
 
     Example:
@@ -281,7 +279,7 @@ def register_parametrization(
         return module
     if tensor_name not in module._parameters and tensor_name not in module._buffers:
         names = [*module._parameters, *module._buffers]
-        raise ValueError(
+        raise OptionError(
             f"{type(module).__name__} does not have a parameter, a buffer, or a parametrized "
             f"element with name '{tensor_name}'.{did_you_mean(tensor_name, names)}"
         )
@@ -303,7 +301,7 @@ def tensor_of(module: Module, name: str) -> Tensor:
     if isinstance(weight, TensorCore):
         return weight  # type: ignore[return-value]
     names = [*module._parameters, *module._buffers]
-    raise ValueError(
+    raise OptionError(
         f"{type(module).__name__} has no parameter or buffer with name '{name}'."
         f"{did_you_mean(name, names)}"
     )
@@ -331,11 +329,11 @@ def remove_parametrizations(module: _M, tensor_name: str, leave_parametrized: bo
         leave_parametrized: with the value that it has now; False: with the original one.
 
     Raises:
-        ValueError: if it is not parametrized; or, with ``leave_parametrized=False``, is computed
+        OptionError: if it is not parametrized; or, with ``leave_parametrized=False``, is computed
             from several originals.
     """
     if not is_parametrized(module, tensor_name):
-        raise ValueError(
+        raise OptionError(
             f"{type(module).__name__} does not have a parametrization on '{tensor_name}'"
         )
     every: Any = module.parametrizations
@@ -350,7 +348,7 @@ def remove_parametrizations(module: _M, tensor_name: str, leave_parametrized: bo
         value = getattr(module, tensor_name)
         tensor = Parameter(value) if value.requires_grad else value
     else:
-        raise ValueError(
+        raise OptionError(
             "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is "
             f"parametrized in terms of a sequence of tensors: '{tensor_name}' of "
             f"{type(module).__name__} has {found.ntensors}"

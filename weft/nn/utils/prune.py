@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
-from ...errors import ShapeError, did_you_mean
+from ...errors import OptionError, ShapeError, did_you_mean
 from ...graph.device import ANYWHERE
 from ...tensors.creation import ones_like, zeros_like
 from ...tensors.random import rand, rand_like
@@ -141,14 +141,14 @@ class PruningContainer(BasePruningMethod):
 
         Raises:
             TypeError: unless it is a pruning method.
-            ValueError: if it is for another tensor.
+            OptionError: if it is for another tensor.
         """
         if method is None:
             return
         if not isinstance(method, BasePruningMethod):
             raise TypeError(f"{type(method)} is not a BasePruningMethod subclass")
         if self._tensor_name != method._tensor_name:
-            raise ValueError(
+            raise OptionError(
                 "Can only add pruning methods acting on the parameter named "
                 f"'{self._tensor_name}' to this PruningContainer. Found '{method._tensor_name}'"
             )
@@ -191,7 +191,7 @@ def _left(method: Any, mask: Tensor) -> Any:
     if kind == "global":
         return tuple(whole)
     if kind != "structured":
-        raise ValueError(f"Unrecognized PRUNING_TYPE {kind}")
+        raise OptionError(f"Unrecognized PRUNING_TYPE {kind}")
     if not hasattr(method, "dim"):
         raise AttributeError(
             'Pruning methods of PRUNING_TYPE "structured" need to have the attribute `dim` defined.'
@@ -224,7 +224,7 @@ class _Amount(BasePruningMethod):
         self.amount = cast("float", amount)
         self.is_count = isinstance(amount, Integral)
         if self.amount < 0 or (not self.is_count and self.amount > 1):
-            raise ValueError(
+            raise OptionError(
                 f"amount={amount} should either be a float in the range [0, 1] or a non-negative "
                 "integer"
             )
@@ -233,7 +233,7 @@ class _Amount(BasePruningMethod):
         if not self.is_count:
             return round(float(self.amount) * size)
         if self.amount > size:
-            raise ValueError(
+            raise OptionError(
                 f"amount={self.amount} should be smaller than the number of parameters to "
                 f"prune={size}"
             )
@@ -295,11 +295,11 @@ class _Structured(_Amount):
         """``default_mask`` with zeros for the channels chosen.
 
         Raises:
-            ValueError: for a tensor of less than two dimensions.
+            OptionError: for a tensor of less than two dimensions.
             IndexError: if it has no dimension ``dim``.
         """
         if t.ndim <= 1:
-            raise ValueError(
+            raise OptionError(
                 "Structured pruning can only be applied to multidimensional tensors. Found tensor "
                 f"of shape {list(t.shape)} with {t.ndim} dims"
             )
@@ -476,11 +476,11 @@ def remove(module: _M, name: str) -> _M:
     """Makes pruning final: the weight is a parameter again, with zeros where it was pruned.
 
     Raises:
-        ValueError: if it is not pruned.
+        OptionError: if it is not pruned.
     """
     found = _find(module, name)
     if found is None:
-        raise ValueError(
+        raise OptionError(
             f"Parameter '{name}' of module {type(module).__name__} has to be pruned before pruning "
             "can be removed"
         )

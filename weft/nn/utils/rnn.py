@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...graph.device import ANYWHERE
 from ...tensors.creation import full, tensor
 from ...tensors.shape import cat, stack
@@ -103,7 +103,7 @@ def pack_padded_sequence(
         enforce_sorted: the sequences must be sorted by length, longest first; False sorts them.
 
     Raises:
-        ValueError: for lengths that are not positive, too long, or not sorted.
+        OptionError: for lengths that are not positive, too long, or not sorted.
         ShapeError: unless there are as many lengths as sequences.
     """
     x = input.transpose(0, 1) if batch_first else input
@@ -115,13 +115,13 @@ def pack_padded_sequence(
             f"(input of shape {list(input.shape)}, batch_first={batch_first})"
         )
     if not sizes or min(sizes) < 1 or max(sizes) > steps:
-        raise ValueError(
+        raise OptionError(
             f"pack_padded_sequence: lengths must be from 1 to the {steps} steps of the input, not "
             f"{sizes}"
         )
     order = sorted(range(samples), key=lambda k: -sizes[k])
     if enforce_sorted and any(a < b for a, b in pairwise(sizes)):
-        raise ValueError(
+        raise OptionError(
             f"pack_padded_sequence: the lengths {sizes} are not sorted, longest first: pass "
             "enforce_sorted=False"
         )
@@ -149,12 +149,12 @@ def pad_packed_sequence(
         The padded batch ``[T, B, *]`` (``[B, T, *]`` with ``batch_first``), and the lengths.
 
     Raises:
-        ValueError: if ``total_length`` is less than that of the longest.
+        OptionError: if ``total_length`` is less than that of the longest.
     """
     counts = np.array(sequence.batch_sizes.tolist())
     steps = len(counts) if total_length is None else total_length
     if steps < len(counts):
-        raise ValueError(
+        raise OptionError(
             f"pad_packed_sequence: total_length={total_length} is less than the length of the "
             f"longest sequence, {len(counts)}"
         )
@@ -186,13 +186,13 @@ def pad_sequence(
         padding_side: "right" or "left".
 
     Raises:
-        ValueError: for another side, or no sequences.
+        OptionError: for another side, or no sequences.
     """
     items = list(sequences)
     if padding_side not in ("right", "left"):
-        raise ValueError(f"pad_sequence: padding_side is 'right' or 'left', not {padding_side!r}")
+        raise OptionError(f"pad_sequence: padding_side is 'right' or 'left', not {padding_side!r}")
     if not items:
-        raise ValueError("pad_sequence takes at least one sequence")
+        raise OptionError("pad_sequence takes at least one sequence")
     steps = max(x.shape[0] for x in items)
     padded = []
     for x in items:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...autograd.modes import no_grad
+from ...errors import OptionError
 from ...tensors.random import randn
 from ...tensors.tensor import Tensor
 from ..module import Module
@@ -40,7 +41,7 @@ def rows_dim(module: Module) -> int:
 
 def check_iterations(count: int) -> None:
     if count <= 0:
-        raise ValueError(
+        raise OptionError(
             f"Expected n_power_iterations to be positive, but got n_power_iterations={count}"
         )
 
@@ -92,9 +93,9 @@ class SpectralNorm:
         fn = SpectralNorm(name, n_power_iterations, dim, eps)
         weight = module._parameters[name]
         if weight is None:
-            raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
+            raise OptionError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
         if is_lazy(weight):
-            raise ValueError(
+            raise OptionError(
                 "The module passed to `SpectralNorm` can't have uninitialized parameters. Make "
                 "sure to run the dummy forward before applying spectral normalization"
             )
@@ -197,11 +198,11 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     """Undoes :func:`spectral_norm`; the weight keeps its value.
 
     Raises:
-        ValueError: if there is nothing to undo.
+        OptionError: if there is nothing to undo.
     """
     key = _find(module._forward_pre_hooks, name, lambda hook: hook)
     if key is None:
-        raise ValueError(f"spectral_norm of '{name}' not found in {type(module).__name__}")
+        raise OptionError(f"spectral_norm of '{name}' not found in {type(module).__name__}")
     hook: Any = module._forward_pre_hooks.pop(key)
     hook.remove(module)
     for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import did_you_mean
+from ...errors import OptionError, did_you_mean
 from ...tensors.core import TensorCore, not_a_tensor
 from ..module import Module
 
@@ -37,7 +37,7 @@ def functional_call(
     Raises:
         KeyError: with ``strict``, for missing or unknown paths. (Without it, unknown ones are
             warned of.)
-        ValueError: for two different tensors given for one parameter with two paths.
+        OptionError: for two different tensors given for one parameter with two paths.
         TypeError: for values that are no Tensors.
 
     Example:
@@ -96,7 +96,7 @@ def _exchanges(
         members, name = places[path]
         for other in paths_of.get(id(members[name]), [path]):
             if given.get(other, value) is not value:
-                raise ValueError(
+                raise OptionError(
                     f"functional_call: '{path}' and '{other}' are one parameter, but two different "
                     "tensors are given for it. Give one, or pass tie_weights=False"
                 )

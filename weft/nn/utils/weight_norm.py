@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...tensors.tensor import Tensor
 from ..mistakes import deprecated
 from ..module import Module
@@ -55,7 +55,7 @@ class WeightNorm:
         hook = WeightNorm(name, dim)
         weight: Any = getattr(module, name)
         if is_lazy(weight):
-            raise ValueError(
+            raise OptionError(
                 "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure "
                 "to run the dummy forward before applying weight normalization"
             )
@@ -106,11 +106,11 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     """Undoes :func:`weight_norm`; the weight keeps its value.
 
     Raises:
-        ValueError: if there is nothing to undo.
+        OptionError: if there is nothing to undo.
     """
     key = _find(module, name)
     if key is None:
-        raise ValueError(f"weight_norm of '{name}' not found in {type(module).__name__}")
+        raise OptionError(f"weight_norm of '{name}' not found in {type(module).__name__}")
     hook: Any = module._forward_pre_hooks.pop(key)
     hook.remove(module)
     return module
