@@ -180,6 +180,46 @@ def test_in_place(op: Op) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+# ---- out=
+
+#: (Functions of layers take it in PyTorch where their bindings happen to; it is not documented.)
+NO_OUT = re.compile(r"Tensor\.|operator\.|nn\.functional\.(?!normalize)")
+
+
+def parts(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def with_out(lib: Any, op: Op, sample: Sample, dtype: str, result: Any) -> tuple[Any, Any]:
+    """The result with ``out=``, empty tensors for those of ``result``; and these."""
+    empty = tuple([lib.empty(0, dtype=x.dtype) for x in parts(result)])
+    out = empty if isinstance(result, tuple) else empty[0]
+    args, kwargs = build((sample.args, sample.kwargs), lib, dtype)
+    return attempt(lib, op.call(lib), *args, **kwargs, out=out), out
+
+
+@pytest.mark.parametrize(
+    ("op", "code"), [c for c in cases("bif") if not NO_OUT.match(c.values[0].name)]
+)
+def test_out(op: Op, code: str) -> None:
+    """It is filled, and returned, where PyTorch takes it."""
+    wrong = []
+    for sample in op.samples_for(code):
+        dtype = {"b": "bool", "i": "int64", "f": "float32"}[code]
+        plain = [run(lib, op.call(lib), sample, dtype) for lib in (torch, weft)]
+        if not all(isinstance(x, (torch.Tensor, weft.Tensor)) for r in plain for x in parts(r)):
+            continue
+        wanted, _ = with_out(torch, op, sample, dtype, plain[0])
+        if isinstance(wanted, Exception):
+            continue
+        found, out = with_out(weft, op, sample, dtype, plain[1])
+        same = type(found) is type(plain[1]) and all(map(operator.is_, parts(found), parts(out)))
+        differs = difference(found, wanted, op.loose, not op.random)
+        if not same or differs:
+            wrong.append(f"{dtype} {sample}: {differs or found}")
+    assert not wrong, "\n".join(wrong)
+
+
 # ---- gradients
 
 

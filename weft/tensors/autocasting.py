@@ -90,9 +90,17 @@ def _cast_if_on(function: Callable[P, R], choose: Callable[[Kinds], Kinds]) -> C
         kinds = _mode()
         if kinds is None:
             return function(*args, **kwargs)
-        return call_without_autocast(function, args, kwargs, choose(kinds))
+        # (What goes to a tensor that is there already is computed as it would be without autocast.)
+        kinds = choose(kinds) if kwargs.get("out") is None else {}
+        return call_without_autocast(function, args, kwargs, kinds)
 
+    run.is_cast = True  # type: ignore[attr-defined]
     return run
+
+
+def is_cast(function: Callable[..., Any]) -> bool:
+    """Is it marked, under whatever other wrappers?"""
+    return hasattr(function, "is_cast")
 
 
 def without_autocast(function: Callable[P, R]) -> Callable[P, R]:

@@ -16,6 +16,7 @@ from .core import node_of, wrap
 from .creation import eye, from_numpy
 from .decompositions import cholesky, inv, is_vector, solve
 from .interop import numpy, realize
+from .out import with_out
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -42,6 +43,7 @@ class SolveEx(NamedTuple):
     info: Tensor
 
 
+@with_out
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
     """:func:`weft.linalg.cholesky`, and for each matrix whether it is positive definite.
 
@@ -57,6 +59,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     return CholeskyEx(*_result(found, where, 2, A))
 
 
+@with_out
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
     """:func:`weft.linalg.inv`, and for each matrix whether it has an inverse.
 
@@ -71,6 +74,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
     return InvEx(*_result(inv(_regular(A, where)), where, 2, A))
 
 
+@with_out
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
     """:func:`weft.linalg.solve`, and for each matrix whether it is regular.
 

@@ -10,6 +10,7 @@ from ..errors import DTypeError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import complex as cx, elementwise as ew, movement as mv
 from .core import AS_COMPLEX, AS_REAL, CONJ, IMAG, REAL, node_of, wrap
+from .out import with_out
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # ---- making them
 
 
+@with_out
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """``real + 1j * imag``, broadcast.
 
@@ -26,6 +28,7 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     return wrap(cx.complex_(node_of(real), node_of(imag)))
 
 
+@with_out
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers of these absolute values and angles: ``abs * (cos(angle) + 1j sin(angle))``.
 
@@ -109,6 +112,7 @@ def conj(input: Tensor) -> Tensor:
     return input._view(CONJ, None) if is_complex(input) else input
 
 
+@with_out
 def conj_physical(input: Tensor) -> Tensor:
     """The conjugate, a tensor of its own; of real numbers, the tensor itself."""
     return wrap(cx.conj(node_of(input))) if is_complex(input) else input
@@ -163,6 +167,7 @@ def isreal(input: Tensor) -> Tensor:
     return wrap(mv.full(type_of(x.type.shape, bool_, x.type.device), True))
 
 
+@with_out
 def angle(input: Tensor) -> Tensor:
     """The angle to the positive numbers: of real ones 0, pi for negative ones, NaN for NaN."""
     x = node_of(input)
@@ -182,6 +187,7 @@ def _angle_of(x: Node) -> Node:
     return ew.where(none, ew.atan2(ew.detach(b), ew.detach(a)), turned)
 
 
+@with_out
 def sgn(input: Tensor) -> Tensor:
     """The direction ``x / |x|``, or 0; of real numbers, the sign."""
     return wrap(ew.sgn(node_of(input)))

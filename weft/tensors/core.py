@@ -224,7 +224,7 @@ class TensorCore:
         """Gives this tensor, and all who share its value, the value of ``new``."""
         old = self._node if self._base is None else self._sync()
         if new.type is not old.type:
-            new = _fitted(new, old.type)
+            new = fitted(new, old.type)
         owner: TensorCore = self
         if self._base is not None and not self._is_alias():
             owner = self._base
@@ -350,24 +350,28 @@ def leaf_for(tensor: TensorCore, value: Node) -> Node:
     return node
 
 
-def _fitted(new: Node, kind: TensorType) -> Node:
-    """The result of an in-place op in the type of what it is written to."""
+def fitted(new: Node, kind: TensorType, what: str = "the result of an in-place op") -> Node:
+    """``new`` in the type of what it is written to; ``what`` says in errors what it is.
+
+    Raises:
+        ShapeError, DTypeError, DeviceError: if it does not fit.
+    """
     if new.type.shape != kind.shape:
         raise ShapeError(
-            f"the result of an in-place op has shape {list(new.type.shape)}, which does not fit "
-            f"the tensor's {list(kind.shape)}: only the other operand broadcasts"
+            f"{what} has shape {list(new.type.shape)}, which does not fit the tensor's "
+            f"{list(kind.shape)}: only the other operand broadcasts"
         )
     if new.type.dtype.category > kind.dtype.category:
         raise DTypeError(
-            f"the result of an in-place op is {new.type.dtype}, which does not fit into a tensor "
-            f"of {kind.dtype}: write x = x + y in place of x += y, or convert x first"
+            f"{what} is {new.type.dtype}, which does not fit into a tensor of {kind.dtype}: write "
+            "x = x + y in place of x += y, or convert x first"
         )
     if kind.device is None:
         return ew.cast(new, kind.dtype)
     if new.type.device is not None and new.type.device is not kind.device:
         raise DeviceError(
-            f"the result of an in-place op is on {new.type.device}, which does not fit a tensor on "
-            f"{kind.device}: move the other operand, for example x.to('{kind.device}')"
+            f"{what} is on {new.type.device}, which does not fit a tensor on {kind.device}: move "
+            f"the other operand, for example x.to('{kind.device}')"
         )
     return to_device(ew.cast(new, kind.dtype), kind.device)
 

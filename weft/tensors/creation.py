@@ -28,6 +28,7 @@ from ..graph.node import Fresh, Node, leaf, type_of
 from ..ops import elementwise as ew, movement as mv
 from .core import TensorCore, is_number, leaf_for, node_of, wrap
 from .memory import layout, memory_format, preserve_format, strided
+from .out import made_in
 from .shape import sizes_of
 
 if TYPE_CHECKING:
@@ -278,6 +279,7 @@ def _or_default(d: Any) -> dtype:
 def zeros(
     *sizes: Any,
     size: Any = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -285,6 +287,9 @@ def zeros(
     layout: layout = strided,
 ) -> Tensor:
     """All zeros."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, zeros, *sizes, size=size, **kind)
     shape = sizes_of("zeros", sizes, size)
     return _filled(shape, 0, _or_default(dtype), device, requires_grad)
 
@@ -292,6 +297,7 @@ def zeros(
 def ones(
     *sizes: Any,
     size: Any = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -299,6 +305,9 @@ def ones(
     layout: layout = strided,
 ) -> Tensor:
     """All ones."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, ones, *sizes, size=size, **kind)
     shape = sizes_of("ones", sizes, size)
     return _filled(shape, 1, _or_default(dtype), device, requires_grad)
 
@@ -306,6 +315,7 @@ def ones(
 def empty(
     *sizes: Any,
     size: Any = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -313,6 +323,9 @@ def empty(
     layout: layout = strided,
 ) -> Tensor:
     """A tensor whose values do not matter. (They are zeros, so that runs repeat.)"""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, empty, *sizes, size=size, **kind)
     shape = sizes_of("empty", sizes, size)
     return _filled(shape, 0, _or_default(dtype), device, requires_grad)
 
@@ -321,6 +334,7 @@ def full(
     size: Sequence[int],
     fill_value: Any,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -328,6 +342,9 @@ def full(
     layout: layout = strided,
 ) -> Tensor:
     """All ``fill_value``; its kind of number gives the dtype."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, full, size, fill_value, **kind)
     if isinstance(fill_value, TensorCore):
         fill_value = fill_value.item()  # type: ignore[attr-defined]
     to = of_number(fill_value) if dtype is None else as_dtype(dtype)
@@ -388,6 +405,7 @@ def eye(
     n: int,
     m: int | None = None,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -395,6 +413,9 @@ def eye(
     layout: layout = strided,
 ) -> Tensor:
     """Ones on the diagonal of ``[n, m]``, zeros elsewhere."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, eye, n, m, **kind)
     m = n if m is None else m
     if n < 0 or m < 0:
         raise ShapeError(f"eye: sizes must not be negative: {[n, m]}")
@@ -407,6 +428,7 @@ def arange(
     end: Any = None,
     step: Any = 1,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -418,6 +440,9 @@ def arange(
     Raises:
         OptionError: if ``step`` is 0 or leads away from ``end``.
     """
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, arange, start, end, step, **kind)
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, TensorCore) else v for v in (start, end, step))  # type: ignore[attr-defined]
@@ -436,6 +461,7 @@ def linspace(
     end: float,
     steps: int,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -447,6 +473,9 @@ def linspace(
     Raises:
         OptionError: if ``steps`` is negative.
     """
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, linspace, start, end, steps, **kind)
     if steps < 0:
         raise OptionError(f"linspace: steps must not be negative: {steps}")
     to = _or_default(dtype)

@@ -16,7 +16,7 @@ from ..ops.base import normal_dim
 from ..ops.contract import matmul as matmul_op
 from .autocasting import in_full_precision, in_low_precision
 from .core import node_of, wrap
-from .numpy_names import with_numpy_names
+from .out import with_out
 from .placing import diag_embed
 from .products import cross as cross_of
 from .reductions import Dims, norm as norm_of, squared
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # ---- norms
 
 
-@with_numpy_names
+@with_out
 def vector_norm(
     x: Tensor,
     ord: float = 2,
@@ -45,6 +45,7 @@ def _as(x: Tensor, to: dtype | None) -> Tensor:
     return x if to is None else wrap(ew.cast(node_of(x), as_dtype(to)))
 
 
+@with_out
 def matrix_norm(
     A: Tensor,
     ord: float | str = "fro",
@@ -88,6 +89,7 @@ def matrix_norm(
     return y
 
 
+@with_out
 def norm(
     A: Tensor,
     ord: Any = None,
@@ -114,6 +116,7 @@ def norm(
 # ---- determinants and systems of equations
 
 
+@with_out
 def det(A: Tensor) -> Tensor:
     """Determinant. The gradient of a singular matrix is good to half of the digits."""
     return wrap(la.det(node_of(A)))
@@ -126,12 +129,14 @@ class SignLogabsdet(NamedTuple):
     logabsdet: Tensor
 
 
+@with_out
 def slogdet(A: Tensor) -> SignLogabsdet:
     """Sign of the determinant, and the logarithm of its absolute value."""
     x = node_of(A)
     return SignLogabsdet(wrap(la.signdet(x)), wrap(la.logabsdet(x)))
 
 
+@with_out
 def logdet(input: Tensor) -> Tensor:
     """Logarithm of the determinant: NaN if that is negative, -inf if it is 0."""
     sign, size = slogdet(input)
@@ -140,12 +145,14 @@ def logdet(input: Tensor) -> Tensor:
     return wrap(ew.where(ew.lt(node_of(sign), 0), float("nan"), node_of(size)))
 
 
+@with_out
 @in_full_precision
 def inv(A: Tensor) -> Tensor:
     """Inverse matrix."""
     return wrap(la.inverse_matrix(node_of(A)))
 
 
+@with_out
 @in_full_precision
 def inverse(input: Tensor) -> Tensor:
     """Inverse matrix."""
@@ -157,6 +164,7 @@ def is_vector(a: Node, b: Node) -> bool:
     return b.type.ndim == 1 or (a.type.ndim > 2 and b.type.shape == a.type.shape[:-1])
 
 
+@with_out
 @in_full_precision
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """``X`` with ``A @ X = B`` (or ``X @ A = B``, unless ``left``).
@@ -177,6 +185,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return wrap(y)
 
 
+@with_out
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
@@ -195,6 +204,7 @@ def solve_triangular(
     return solve(a, B, left=left)
 
 
+@with_out
 @in_low_precision
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``n`` matrices multiplied, by squaring; inverses for a negative ``n``."""
@@ -222,6 +232,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     return wrap(la.matrix_exp(node_of(A)))
 
 
+@with_out
 @in_low_precision
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of several matrices (first and last may be vectors), in the cheapest order.
@@ -269,6 +280,7 @@ def _chain(parts: list[Tensor], split: dict[tuple[int, int], int], i: int, j: in
 # ---- decompositions
 
 
+@with_out
 @in_full_precision
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular ``L`` with ``L @ L.mH = A`` (or its adjoint, with ``upper``)."""
@@ -276,6 +288,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return wrap(la.adjoint(lower) if upper else lower)
 
 
+@with_out
 @in_full_precision
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """``X`` with ``A @ X = B``, for the ``A`` of which ``L`` is the Cholesky factor."""
@@ -283,6 +296,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     return solve_triangular(lower.mH, solve_triangular(lower, B, upper=False), upper=True)
 
 
+@with_out
 @in_full_precision
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of the matrix of which ``L`` is the Cholesky factor."""
@@ -297,6 +311,7 @@ class QR(NamedTuple):
     R: Tensor
 
 
+@with_out
 @in_full_precision
 def qr(A: Tensor, mode: str = "reduced") -> QR:
     """``A = Q @ R`` with orthonormal columns in ``Q`` and upper triangular ``R``.
@@ -327,6 +342,7 @@ class Eigh(NamedTuple):
     eigenvectors: Tensor
 
 
+@with_out
 @in_full_precision
 def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     """Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices.
@@ -348,6 +364,7 @@ class Eig(NamedTuple):
     eigenvectors: Tensor
 
 
+@with_out
 @in_full_precision
 def eig(A: Tensor) -> Eig:
     """Eigenvalues and eigenvectors (columns, of length 1) of square matrices: always complex.
@@ -358,12 +375,14 @@ def eig(A: Tensor) -> Eig:
     return Eig(wrap(values), wrap(vectors))
 
 
+@with_out
 @in_full_precision
 def eigvals(A: Tensor) -> Tensor:
     """Eigenvalues of square matrices: always complex."""
     return eig(A).eigenvalues
 
 
+@with_out
 @in_full_precision
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """Eigenvalues of symmetric matrices, ascending."""
@@ -378,6 +397,7 @@ class SVD(NamedTuple):
     Vh: Tensor
 
 
+@with_out
 @in_full_precision
 def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     """``A = U @ diag(S) @ Vh``, with orthonormal columns in ``U`` and rows in ``Vh``.
@@ -390,6 +410,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     return SVD(wrap(u), wrap(s), wrap(vh))
 
 
+@with_out
 @in_full_precision
 def svdvals(A: Tensor) -> Tensor:
     """Singular values, descending."""
@@ -409,6 +430,7 @@ def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[float, floa
     return float(atol or 0.0), float(rtol)
 
 
+@with_out
 def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
     """The pseudoinverse (Moore and Penrose).
 
@@ -421,12 +443,14 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
     return wrap(la.pinv(x, *_tolerances("pinv", A, atol, rtol)))
 
 
+@with_out
 @in_full_precision
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudoinverse; singular values up to ``rcond * largest`` count as 0."""
     return pinv(input, rtol=rcond)
 
 
+@with_out
 @in_full_precision
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number by a norm: by the singular values (None, 2, -2), or any matrix norm."""
@@ -437,6 +461,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
+@with_out
 @in_full_precision
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of :func:`weft.tensordot` with ``A`` over its first ``ind`` dimensions.
@@ -453,6 +478,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     return inv(A.reshape(prod(first), -1)).reshape(*last, *first)
 
 
+@with_out
 @in_full_precision
 def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     """``X`` with ``tensordot(A, X, X.ndim) = B``; ``dims`` of ``A`` are moved to its end first.
@@ -471,6 +497,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
     return solve(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(unknowns)
 
 
+@with_out
 @in_full_precision
 def matrix_rank(
     A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False
@@ -494,6 +521,7 @@ class LeastSquares(NamedTuple):
     singular_values: Tensor
 
 
+@with_out
 @in_full_precision
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """``X`` for which ``A @ X - B`` is smallest; of several, the smallest ``X``.
@@ -528,13 +556,14 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 # ---- products under their names here
 
 
+@with_out
 @in_low_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Inner products along ``dim``, of ``x`` conjugated."""
     return (x.conj() * y).sum(dim)
 
 
-@with_numpy_names
+@with_out
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """Vector products along ``dim``, whose size is 3."""
     return cross_of(input, other, dim)

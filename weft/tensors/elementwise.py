@@ -30,6 +30,7 @@ from ..ops.base import op_of
 from ..ops.movement import full
 from . import core
 from .core import TensorCore, is_number, node_of, not_a_tensor, wrap
+from .out import with_out, written
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -97,9 +98,9 @@ def promoted(a: Any, b: Any, *, to_float: bool = False) -> tuple[Node, Node]:
 
 
 def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> Binary:
-    op = op_of(call)
+    op, name = op_of(call), call.__name__.rstrip("_")
 
-    def function(input: Operand, other: Operand) -> Tensor:
+    def function(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
         cls = other.__class__
         node: Node | None
         try:
@@ -123,23 +124,24 @@ def _binary(call: Callable[..., Node], doc: str, *, to_float: bool = False) -> B
         tensor._version = 0
         if len(PENDING) > MAX_PENDING_NODES:
             realize_if_large()
-        return tensor
+        return tensor if out is None else written(name, out, tensor)
 
-    function.__name__ = function.__qualname__ = call.__name__.rstrip("_")
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
 
 
 def _unary(call: Callable[[Node], Node], doc: str, *, to_float: bool = False) -> Unary:
-    op = op_of(call)
+    op, name = op_of(call), call.__name__.rstrip("_")
 
-    def function(input: Tensor) -> Tensor:
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         node = node_of(input)
         if to_float and not node.type.dtype.is_inexact:
             node = ew.cast(node, get_default_dtype())
-        return wrap(record1(op, node))
+        tensor = wrap(record1(op, node))
+        return tensor if out is None else written(name, out, tensor)
 
-    function.__name__ = function.__qualname__ = call.__name__.rstrip("_")
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
 
@@ -160,8 +162,6 @@ def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
     Raises:
         DTypeError: for a floating ``alpha`` where the result is integral.
     """
-    if alpha == 1:
-        return other
     _, b = promoted(input, other)
     if not isinstance(alpha, int) and not b.type.dtype.is_inexact:
         raise DTypeError(
@@ -171,14 +171,16 @@ def _scaled(name: str, input: Operand, other: Operand, alpha: float) -> Operand:
     return wrap(ew.mul(b, alpha))
 
 
-def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+def add(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None = None) -> Tensor:
     """``input + alpha * other``, broadcast and promoted."""
-    return _add(input, _scaled("add", input, other, alpha))
+    result = _add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
+    return result if out is None else written("add", out, result)
 
 
-def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+def sub(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None = None) -> Tensor:
     """``input - alpha * other``, broadcast and promoted."""
-    return _sub(input, _scaled("sub", input, other, alpha))
+    result = _sub(input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+    return result if out is None else written("sub", out, result)
 
 
 def rsub(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
@@ -196,30 +198,37 @@ minimum = _binary(ew.minimum, "The smaller of the two, elementwise; NaN if eithe
 atan2 = _binary(ew.atan2, "The angle of the point ``(other, input)``.", to_float=True)
 
 
-def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+def div(
+    input: Operand, other: Operand, *, rounding_mode: str | None = None, out: Tensor | None = None
+) -> Tensor:
     """``input / other``; ``rounding_mode`` "floor" or "trunc" keeps integers integral.
 
     Raises:
         OptionError: for another ``rounding_mode``.
     """
     if rounding_mode is None:
-        return _true_divide(input, other)
+        return _true_divide(input, other, out=out)
     if rounding_mode == "floor":
-        return floor_divide(input, other)
+        return floor_divide(input, other, out=out)
     if rounding_mode != "trunc":
         raise OptionError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
     a, b = promoted(input, other)
     if a.type.dtype.is_floating_point:
-        return wrap(ew.trunc(ew.div(a, b)))
-    return wrap(ew.floor_div(ew.sub(a, ew.fmod(a, b)), b))
+        result = wrap(ew.trunc(ew.div(a, b)))
+    else:
+        result = wrap(ew.floor_div(ew.sub(a, ew.fmod(a, b)), b))
+    return result if out is None else written("div", out, result)
 
 
-def pow(input: Operand, exponent: Operand) -> Tensor:
+def pow(input: Operand, exponent: Operand, *, out: Tensor | None = None) -> Tensor:
     """``input ** exponent``. Squares and cubes are products; 0.5 is a square root.
 
     Raises:
         DTypeError: for an integer tensor to a negative whole power, which has no integer result.
     """
+    if out is not None:
+        result: Tensor = written("pow", out, pow(input, exponent))
+        return result
     if isinstance(exponent, (int, float)) and isinstance(input, TensorCore):
         x = node_of(input)
         if x.type.dtype.category < 2 and isinstance(exponent, int) and exponent < 0:
@@ -244,12 +253,13 @@ abs = _unary(ew.abs_, "Absolute value.")
 sign = _unary(ew.sign, "-1, 0 or 1.")
 
 
-def square(input: Tensor) -> Tensor:
+def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``input * input``; bools become int64."""
     x = node_of(input)
     if x.type.dtype is bool_:
         x = ew.cast(x, int64)
-    return wrap(ew.mul(x, x))
+    result = wrap(ew.mul(x, x))
+    return result if out is None else written("square", out, result)
 
 
 def positive(input: Tensor) -> Tensor:
@@ -293,6 +303,7 @@ trunc = _unary(ew.trunc, "The integer part.")
 _round = _unary(ew.round_, "The nearest integer, halves to even.")
 
 
+@with_out
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """Rounds to ``decimals`` places, halves to even."""
     if decimals == 0:
@@ -300,22 +311,31 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return div(_round(mul(input, 10.0**decimals)), 10.0**decimals)
 
 
+@with_out
 def frac(input: Tensor) -> Tensor:
     """``input - trunc(input)``."""
     return _sub(input, trunc(input))
 
 
+@with_out
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees to radians."""
     return mul(input, math.pi / 180)
 
 
+@with_out
 def rad2deg(input: Tensor) -> Tensor:
     """Radians to degrees."""
     return mul(input, 180 / math.pi)
 
 
-def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+def clamp(
+    input: Tensor,
+    min: Operand | None = None,
+    max: Operand | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``input`` held between ``min`` and ``max``, either of which may be missing.
 
     The gradient passes where the input is within (bounds included).
@@ -337,34 +357,42 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     if max is not None:
         high = operand(max, kind)
         y = ew.where(ew.gt(y, high), high, y)
-    return wrap(y)
+    result = wrap(y)
+    return result if out is None else written("clamp", out, result)
 
 
-def clamp_min(input: Tensor, min: Operand) -> Tensor:
+def clamp_min(input: Tensor, min: Operand, *, out: Tensor | None = None) -> Tensor:
     """``input``, at least ``min``."""
-    return clamp(input, min)
+    return clamp(input, min, out=out)
 
 
-def clamp_max(input: Tensor, max: Operand) -> Tensor:
+def clamp_max(input: Tensor, max: Operand, *, out: Tensor | None = None) -> Tensor:
     """``input``, at most ``max``."""
-    return clamp(input, None, max)
+    return clamp(input, None, max, out=out)
 
 
-def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+def lerp(input: Tensor, end: Tensor, weight: Operand, *, out: Tensor | None = None) -> Tensor:
     """``input + weight * (end - input)``."""
-    return _add(input, mul(weight, _sub(end, input)))
+    result = _add(input, mul(weight, _sub(end, input)))
+    return result if out is None else written("lerp", out, result)
 
 
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1, out: Tensor | None = None
+) -> Tensor:
     """``input + value * tensor1 * tensor2``."""
     product = mul(tensor1, tensor2)
-    return _add(input, product if value == 1 else mul(product, value))
+    result = _add(input, product if value == 1 else mul(product, value))
+    return result if out is None else written("addcmul", out, result)
 
 
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1, out: Tensor | None = None
+) -> Tensor:
     """``input + value * tensor1 / tensor2``."""
     quotient = _true_divide(tensor1, tensor2)
-    return _add(input, quotient if value == 1 else mul(quotient, value))
+    result = _add(input, quotient if value == 1 else mul(quotient, value))
+    return result if out is None else written("addcdiv", out, result)
 
 
 # ---- comparison and logic
@@ -427,6 +455,7 @@ def isclose(
     return logical_or(same, near)
 
 
+@with_out
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:

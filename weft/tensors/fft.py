@@ -20,6 +20,7 @@ from ..ops import complex as cx, elementwise as ew, fft as ft, movement as mv
 from ..ops.base import normal_dim
 from .core import node_of, wrap
 from .numeric import of_values
+from .out import made_in, with_out
 from .shape import roll
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _family(rule: Rule, name: str, inverse: bool, doc: str) -> list[Callable[...
     for function, suffix, where in zip(made, ("", "2", "n"), along, strict=True):
         function.__name__ = function.__qualname__ = name + suffix
         function.__doc__ = f"{doc} along {where}."
-    return made
+    return [with_out(function) for function in made]
 
 
 fft, fft2, fftn = _family(_complex, "fft", False, "Fourier transform")
@@ -204,24 +205,27 @@ ihfft, ihfft2, ihfftn = _family(
 # ---- frequencies
 
 
-def _frequencies(count: Callable[..., Any]) -> Callable[..., Tensor]:
+def _frequencies(name: str, count: Callable[..., Any]) -> Callable[..., Tensor]:
     def function(
         n: int,
         d: float = 1.0,
         *,
+        out: Tensor | None = None,
         dtype: Any = None,
         device: Any = None,
         requires_grad: bool = False,
     ) -> Tensor:
-        return of_values(count(n, d), dtype, device, requires_grad)
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        if out is not None:
+            return made_in(out, function, n, d, **kind)
+        return of_values(count(n, d), **kind)
 
+    function.__name__ = function.__qualname__ = f"{name}freq"
+    function.__doc__ = f"The frequency at each place of ``{name}``, for samples ``d`` apart."
     return function
 
 
-fftfreq, rfftfreq = _frequencies(np.fft.fftfreq), _frequencies(np.fft.rfftfreq)
-fftfreq.__name__, rfftfreq.__name__ = "fftfreq", "rfftfreq"
-fftfreq.__doc__ = "The frequency at each place of ``fft``, for samples ``d`` apart."
-rfftfreq.__doc__ = "The frequency at each place of ``rfft``, for samples ``d`` apart."
+fftfreq, rfftfreq = _frequencies("fft", np.fft.fftfreq), _frequencies("rfft", np.fft.rfftfreq)
 
 
 def _rolled(input: Tensor, dim: Any, place: Callable[[int], int]) -> Tensor:

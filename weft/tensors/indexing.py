@@ -24,7 +24,7 @@ from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
 from .creation import as_leaf, check_fits
 from .elementwise import operand
-from .numpy_names import with_numpy_names
+from .out import with_out
 from .reductions import along, take_along
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def _vector(x: Node) -> Node:
     return x if x.type.ndim else mv.reshape(x, (1,))
 
 
-@with_numpy_names
+@with_out
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of dimension ``dim``.
 
@@ -339,7 +339,7 @@ def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> N
     return ew.cast(index, int64)
 
 
-@with_numpy_names
+@with_out
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for ``dim=0``)."""
     x, i = _vector(node_of(input)), node_of(index)
@@ -365,6 +365,7 @@ def _scattered(name: str, input: Tensor, dim: int, index: Tensor, src: Any, how:
     return mv.reshape(out, node_of(input).type.shape)
 
 
+@with_out
 def scatter(
     input: Tensor,
     dim: int,
@@ -391,11 +392,13 @@ def scatter(
     return wrap(_scattered("scatter", input, dim, index, src, ix.put))
 
 
+@with_out
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """Like :func:`scatter`, adding to what is there."""
     return wrap(_scattered("scatter_add", input, dim, index, src, ix.put_add))
 
 
+@with_out
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
@@ -421,6 +424,7 @@ def index_put(
     return wrap(_put(x, parts, _value_node(values, x), ix.put_add if accumulate else ix.put))
 
 
+@with_out
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where ``mask`` holds, in one dimension. Runs the mask's graph.
 
@@ -434,6 +438,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     return wrap(ix.take(mv.expand(x, shape), _places(mv.expand(m, shape), shape, 0)))
 
 
+@with_out
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of the nonzero elements: one row each, or one tensor per dimension."""
     ndim = node_of(input).type.ndim

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from .autocasting import without_autocast
+from .autocasting import is_cast, without_autocast
 from .core import node_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def in_place(
     function: Callable[Concatenate[Any, P], Tensor],
 ) -> Callable[Concatenate[Any, P], Tensor]:
     """``exp_`` from ``exp``: the result is bound to the tensor itself."""
-    if hasattr(function, "__wrapped__"):  # marked for autocast, which is not for changes in place
+    if is_cast(function):  # autocast is not for changes in place
         function = without_autocast(unwrap(function))
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:

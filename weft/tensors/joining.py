@@ -19,6 +19,7 @@ from .core import TensorCore, node_of, wrap
 from .creation import as_leaf, meshgrid
 from .indexing import index_select
 from .numpy_names import with_numpy_names
+from .out import with_out
 from .shape import Size, cat, cut, flip, reshape, sizes_of, stack, transpose
 
 if TYPE_CHECKING:
@@ -71,22 +72,26 @@ def atleast_3d(*tensors: Any) -> Any:
 # ---- stacks
 
 
+@with_out
 def hstack(tensors: Tensors) -> Tensor:
     """Joined along dimension 1; vectors along dimension 0."""
     parts = atleast_1d(tensors) if tensors else tensors
     return cat(parts, 1 if parts and parts[0].ndim > 1 else 0)
 
 
+@with_out
 def vstack(tensors: Tensors) -> Tensor:
     """Joined along dimension 0; vectors count as rows."""
     return cat(atleast_2d(tensors) if tensors else tensors, 0)
 
 
+@with_out
 def dstack(tensors: Tensors) -> Tensor:
     """Joined along dimension 2, after :func:`atleast_3d`."""
     return cat(atleast_3d(tensors) if tensors else tensors, 2)
 
 
+@with_out
 def column_stack(tensors: Tensors) -> Tensor:
     """Joined along dimension 1; vectors and numbers count as columns."""
     columns = [x if node_of(x).type.ndim > 1 else reshape(x, -1, 1) for x in tensors]

@@ -17,6 +17,7 @@ from .core import TensorCore, is_number, node_of, wrap
 from .creation import empty, moved, tensor
 from .devices import device_of, set_default_device
 from .interop import to as convert
+from .out import with_out
 from .shape import Size
 
 if TYPE_CHECKING:
@@ -139,16 +140,19 @@ def converted(x: Tensor, dtype: Any) -> Tensor:
     return convert(x, kind.place, kind.of) if kind.place == "cuda" else convert(x, kind.of)
 
 
+@with_out
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """:func:`weft.linalg.cholesky`, of old."""
     return decompositions.cholesky(input, upper=upper)
 
 
+@with_out
 def qr(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor]:
     """:func:`weft.linalg.qr`, of old: reduced, or with ``some=False`` complete."""
     return decompositions.qr(input, "reduced" if some else "complete")
 
 
+@with_out
 def svd(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """``U``, ``S`` and ``V`` of ``input = U @ diag(S) @ V.mH``, of old.
 

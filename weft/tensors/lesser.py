@@ -15,6 +15,7 @@ from . import creation, elementwise as el, reductions
 from .core import node_of
 from .indexing import copy_into
 from .memory import layout, strided
+from .out import with_out
 from .placing import scatter_reduce
 from .shape import narrow, sizes_of
 
@@ -81,6 +82,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     return reductions.sum(input, dims).reshape(wanted) if dims else input
 
 
+@with_out
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each part along ``dim`` whose p-norm is above ``maxnorm`` scaled down to it.
 
@@ -100,6 +102,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     return scaled
 
 
+@with_out
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of ``bins`` equal parts of [min, max].
 
@@ -148,6 +151,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return flat.index_put((place,), part, accumulate).reshape(input.shape)
 
 
+@with_out
 def index_reduce(
     input: Tensor,
     dim: int,
@@ -179,6 +183,7 @@ def index_reduce(
     return scatter_reduce(input, d, places, source, reduce, include_self=include_self)
 
 
+@with_out
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A copy of ``length`` places of ``dim``, from ``start`` on."""
     return narrow(input, dim, start, length).clone()

@@ -13,6 +13,8 @@ from ..ops.movement import reshape
 from ..ops.reduce import sum_
 from .autocasting import autocast_mode, call_without_autocast, in_low_precision
 from .core import node_of, wrap
+from .elementwise import add
+from .out import written
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -63,7 +65,7 @@ def matmul_nodes(a: Node, b: Node, *, turn_b: bool = False) -> Node:
     return y
 
 
-def matmul(input: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix product of the last two dimensions; leading dimensions broadcast.
 
     Raises:
@@ -71,9 +73,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         DTypeError: if the dtypes differ.
     """
     kinds = _low()
-    if kinds is not None:  # in_low_precision, inlined: this is called often
+    if kinds is not None and out is None:  # in_low_precision, inlined: this is called often
         return call_without_autocast(matmul, (input, other), {}, kinds)
-    return wrap(matmul_nodes(node_of(input), node_of(other)))
+    product = wrap(matmul_nodes(node_of(input), node_of(other)))
+    return product if out is None else written("matmul", out, product)
 
 
 def _of_rank(name: str, *pairs: tuple[Any, int]) -> list[Node]:
@@ -87,18 +90,20 @@ def _of_rank(name: str, *pairs: tuple[Any, int]) -> list[Node]:
 
 
 @in_low_precision
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of two matrices."""
-    return wrap(matmul_nodes(*_of_rank("mm", (input, 2), (mat2, 2))))
+    result = wrap(matmul_nodes(*_of_rank("mm", (input, 2), (mat2, 2))))
+    return result if out is None else written("mm", out, result)
 
 
-def mv(input: Tensor, vec: Tensor) -> Tensor:
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of a matrix and a vector."""
-    return wrap(matmul_nodes(*_of_rank("mv", (input, 2), (vec, 1))))
+    result = wrap(matmul_nodes(*_of_rank("mv", (input, 2), (vec, 1))))
+    return result if out is None else written("mv", out, result)
 
 
 @in_low_precision
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of two batches of matrices.
 
     Raises:
@@ -109,10 +114,11 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
         raise ShapeError(
             f"bmm of shapes {list(a.type.shape)} and {list(b.type.shape)}: the batches differ"
         )
-    return wrap(matmul_nodes(a, b))
+    result = wrap(matmul_nodes(a, b))
+    return result if out is None else written("bmm", out, result)
 
 
-def dot(input: Tensor, tensor: Tensor) -> Tensor:
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inner product of two vectors.
 
     Raises:
@@ -122,21 +128,29 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     _same_dtype("dot", a, b)
     if a.type is not b.type:
         raise ShapeError(f"dot of vectors of {a.type.size} and {b.type.size} elements")
-    return wrap(sum_(ew.mul(a, b), (0,)))
+    result = wrap(sum_(ew.mul(a, b), (0,)))
+    return result if out is None else written("dot", out, result)
 
 
-def outer(input: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``out[i][j] = input[i] * vec2[j]``."""
     a, b = _of_rank("outer", (input, 1), (vec2, 1))
-    return wrap(reshape(a, (a.type.size, 1))) * wrap(b)
+    result = wrap(reshape(a, (a.type.size, 1))) * wrap(b)
+    return result if out is None else written("outer", out, result)
 
 
 @in_low_precision
 def addmm(
-    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+    input: Tensor,
+    mat1: Tensor,
+    mat2: Tensor,
+    *,
+    beta: float = 1,
+    alpha: float = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``."""
     y = mm(mat1, mat2)
     if alpha != 1:
         y = y * alpha
-    return (input if beta == 1 else input * beta) + y
+    return add(input if beta == 1 else input * beta, y, out=out)

@@ -16,6 +16,7 @@ from .creation import tensor
 from .decompositions import multi_dot
 from .joining import column_stack
 from .numpy_names import with_numpy_names
+from .out import made_in, with_out
 from .shape import stack
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def powers(x: Tensor, *, N: int | None = None) -> Tensor:
     return stack([x**k for k in range(count)], -1)
 
 
+@with_out
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of several matrices. See :func:`weft.linalg.multi_dot`."""
     return multi_dot(matrices) if len(matrices) > 1 else matrices[0]
@@ -127,6 +129,7 @@ def logspace(
     steps: int,
     base: float = 10.0,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -136,9 +139,12 @@ def logspace(
     Raises:
         OptionError: if ``steps`` is negative.
     """
+    kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+    if out is not None:
+        return made_in(out, logspace, start, end, steps, base, **kind)
     if steps < 0:
         raise OptionError(f"logspace: number of steps must be non-negative, not {steps}")
-    return of_values(np.power(base, np.linspace(start, end, steps)), dtype, device, requires_grad)
+    return of_values(np.power(base, np.linspace(start, end, steps)), **kind)
 
 
 def of_values(values: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:

@@ -8,21 +8,32 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LEFT_OUT = object()
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
 def with_numpy_names(function: F) -> F:
     """The function, which takes ``axis=`` for ``dim=`` and ``keepdims=`` for ``keepdim=``, too."""
 
     @wraps(function)
-    def called(*args: Any, axis: Any = _LEFT_OUT, keepdims: Any = _LEFT_OUT, **kwargs: Any) -> Any:
-        if axis is _LEFT_OUT and keepdims is _LEFT_OUT:
-            return function(*args, **kwargs)
-        for ours, name, value in (("dim", "axis", axis), ("keepdim", "keepdims", keepdims)):
-            if value is not _LEFT_OUT:
-                if ours in kwargs:
-                    raise TypeError(f"{function.__name__}() takes {name}= or {ours}=, not both")
-                kwargs[ours] = value
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return function(*args)
+        if "axis" in kwargs or "keepdims" in kwargs:
+            kwargs = renamed(function, kwargs)
         return function(*args, **kwargs)
 
     return cast("F", called)
+
+
+def renamed(function: Callable[..., Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, by PyTorch's names from now on.
+
+    Raises:
+        TypeError: for one that is given by both.
+    """
+    for name, ours in _NUMPY_NAMES.items():
+        if name in kwargs:
+            if ours in kwargs:
+                raise TypeError(f"{function.__name__}() takes {name}= or {ours}=, not both")
+            kwargs[ours] = kwargs.pop(name)
+    return kwargs

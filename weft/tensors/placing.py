@@ -18,7 +18,7 @@ from .core import node_of, wrap
 from .creation import as_leaf, finished
 from .elementwise import operand
 from .indexing import _check_gather, _vector, gather, scatter, scatter_add
-from .numpy_names import with_numpy_names
+from .out import with_out
 from .shape import cut, diagonal, reshape, select
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # ---- diagonals
 
 
+@with_out
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or a matrix with the given diagonal.
 
@@ -100,6 +101,7 @@ def triu_indices(
 # ---- reading by places
 
 
+@with_out
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at ``index``, counted as if ``input`` had one dimension."""
     x = node_of(input)
@@ -113,7 +115,7 @@ def _integers(name: str, index: Tensor) -> Node:
     return ew.cast(i, int64)
 
 
-@with_numpy_names
+@with_out
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Elements of ``input`` at ``indices`` along ``dim``; the other dimensions broadcast.
 
@@ -199,6 +201,7 @@ def _places(name: str, index: Tensor) -> Node:
     return places
 
 
+@with_out
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of ``input`` with ``source`` at the places ``index`` of ``dim``.
 
@@ -283,6 +286,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _written("select_scatter", input, lambda x: select(x, dim, index), src)
 
 
+@with_out
 def slice_scatter(
     input: Tensor,
     src: Tensor,
@@ -308,6 +312,7 @@ def diagonal_scatter(
 # ---- reducing into places
 
 
+@with_out
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:

@@ -15,7 +15,7 @@ from .autocasting import in_full_precision, in_low_precision, to_low_precision
 from .core import TensorCore, node_of, wrap
 from .elementwise import promoted
 from .linalg import bmm, mv as matrix_by_vector
-from .numpy_names import with_numpy_names
+from .out import with_out
 from .reductions import sum as sum_of
 from .shape import diagonal, roll
 
@@ -38,6 +38,7 @@ def _weighted(name: str, input: Any, product: Tensor, beta: float, alpha: float)
     return summand + product
 
 
+@with_out
 @in_low_precision
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
@@ -46,6 +47,7 @@ def baddbmm(
     return _weighted("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
+@with_out
 @in_low_precision
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
@@ -58,11 +60,13 @@ def addbmm(
     return _weighted("addbmm", input, left @ right, beta, alpha)
 
 
+@with_out
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * mat @ vec``."""
     return _weighted("addmv", input, matrix_by_vector(mat, vec), beta, alpha)
 
 
+@with_out
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
     return _weighted("addr", input, vec1.outer(vec2), beta, alpha)
@@ -71,6 +75,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
 # ---- tensor products
 
 
+@with_out
 @in_low_precision
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum of products over pairs of dimensions.
@@ -109,6 +114,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     return wrap(_contracted("tensordot", [x, y], [of_x, of_y], out))
 
 
+@with_out
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The sum of products over the last dimension of both; of a number, the product."""
     if node_of(input).type.ndim == 0 or node_of(other).type.ndim == 0:
@@ -118,11 +124,13 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return tensordot(input, other, ([-1], [-1]))
 
 
+@with_out
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """Inner product of two vectors, the first of them conjugated."""
     return input.conj().dot(other)
 
 
+@with_out
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """Kronecker product: each element of ``input`` times all of ``other``, side by side."""
     a, b = promoted(input, other)
@@ -135,7 +143,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return wrap(mv.reshape(ew.mul(a, b), shape))
 
 
-@with_numpy_names
+@with_out
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Vector product along ``dim``, by default the first dimension of size 3.
 

@@ -29,6 +29,7 @@ from .core import TensorCore, node_of, wrap
 from .creation import finished
 from .indexing import copy_into
 from .memory import layout, strided
+from .out import made_in, with_out
 from .shape import sizes_of
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def rand(
     *sizes: Any,
     size: Any = None,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -171,6 +173,9 @@ def rand(
     layout: layout = strided,
 ) -> Tensor:
     """Uniform in [0, 1); both parts of complex numbers are."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, rand, *sizes, size=size, generator=generator, **kind)
     place = resolve(device)
     shape = _checked("rand", sizes_of("rand", sizes, size))
     key, to = key_for(generator, place), _inexact("rand", dtype)
@@ -184,6 +189,7 @@ def randn(
     *sizes: Any,
     size: Any = None,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -191,6 +197,9 @@ def randn(
     layout: layout = strided,
 ) -> Tensor:
     """Normal with mean 0 and variance 1, of which complex numbers have half in each part."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, randn, *sizes, size=size, generator=generator, **kind)
     place = resolve(device)
     shape = _checked("randn", sizes_of("randn", sizes, size))
     key, to = key_for(generator, place), _inexact("randn", dtype)
@@ -218,6 +227,7 @@ def randint(
     size: Any = None,
     *,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -229,6 +239,9 @@ def randint(
     Raises:
         OptionError: if there are none.
     """
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, randint, low, high, size, generator=generator, **kind)
     place = resolve(device)
     if size is None or isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
@@ -244,6 +257,7 @@ def randperm(
     n: int,
     *,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -251,6 +265,9 @@ def randperm(
     layout: layout = strided,
 ) -> Tensor:
     """``0, ..., n-1`` in random order."""
+    if out is not None:
+        kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
+        return made_in(out, randperm, n, generator=generator, **kind)
     order = argsort(rnd.random_bits(key_for(generator, resolve(device)), (n,)), 0)
     return finished(ew.cast(order, int64 if dtype is None else as_dtype(dtype)), requires_grad)
 
@@ -284,19 +301,31 @@ def randint_like(
     return randint(low, high, kind.shape, dtype=to, device=device or kind.device)
 
 
+@with_out
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: layout = strided,
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
     given = [node_of(x).type for x in (mean, std) if isinstance(x, TensorCore)]
     if size is None:
         size = broadcast("normal", *[kind.shape for kind in given])
     floating = [kind.dtype for kind in given if kind.dtype.is_floating_point]
-    to, place = floating[0] if floating else None, given[0].device if given else None
-    out: Tensor = randn(tuple(size), generator=generator, dtype=to, device=place) * std + mean
-    return out
+    dtype = floating[0] if floating else dtype
+    device = given[0].device if given else device
+    z = randn(tuple(size), generator=generator, dtype=dtype, device=device)
+    return finished(node_of(z * std + mean), requires_grad)
 
 
+@with_out
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
@@ -307,6 +336,7 @@ def bernoulli(
     return wrap(ew.cast(ew.lt(u, chance), x.type.dtype))
 
 
+@with_out
 def multinomial(
     input: Tensor,
     num_samples: int,

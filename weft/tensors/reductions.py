@@ -16,6 +16,7 @@ from .autocasting import in_full_precision
 from .core import node_of, wrap
 from .elementwise import maximum, minimum
 from .numpy_names import with_numpy_names
+from .out import with_out
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -55,7 +56,7 @@ def _summable(x: Node, to: dtype | None) -> Node:
     return x if x.type.dtype.is_inexact else ew.cast(x, int64)
 
 
-@with_numpy_names
+@with_out
 def sum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -79,7 +80,7 @@ def count(x: Node, dims: tuple[int, ...]) -> int:
     return n
 
 
-@with_numpy_names
+@with_out
 def mean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -117,7 +118,7 @@ def squared(x: Node) -> Node:
     return cx.real(ew.mul(x, cx.conj(x)))
 
 
-@with_numpy_names
+@with_out
 def var(
     input: Tensor,
     dim: Dims | bool = None,
@@ -135,7 +136,7 @@ def var(
     return wrap(variance(x, dims, keepdim, _correction(unbiased, correction)))
 
 
-@with_numpy_names
+@with_out
 def std(
     input: Tensor,
     dim: Dims | bool = None,
@@ -207,18 +208,18 @@ def _extreme(
     return function
 
 
-max = with_numpy_names(_extreme("max", rd.max_, rd.argmax, maximum))
-min = with_numpy_names(_extreme("min", rd.min_, rd.argmin, minimum))
+max = with_out(_extreme("max", rd.max_, rd.argmax, maximum))
+min = with_out(_extreme("min", rd.min_, rd.argmin, minimum))
 
 
-@with_numpy_names
+@with_out
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     """Largest value over ``dim`` (all by default); ties share the gradient."""
     x = node_of(input)
     return wrap(rd.max_(x, dims_of("amax", dim, x.type.ndim), keepdim))
 
 
-@with_numpy_names
+@with_out
 def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     """Smallest value over ``dim`` (all by default); ties share the gradient."""
     x = node_of(input)
@@ -241,8 +242,8 @@ def _arg(name: str, call: Callable[..., Node]) -> Callable[..., Tensor]:
     return function
 
 
-argmax = with_numpy_names(_arg("argmax", rd.argmax))
-argmin = with_numpy_names(_arg("argmin", rd.argmin))
+argmax = with_out(_arg("argmax", rd.argmax))
+argmin = with_out(_arg("argmin", rd.argmin))
 
 
 def _truth(name: str, reduce: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
@@ -267,8 +268,8 @@ def any_empty(x: Node, dims: tuple[int, ...]) -> bool:
     return 0 in [x.type.shape[d] for d in dims]
 
 
-any = with_numpy_names(_truth("any", rd.max_, "Is any element nonzero?"))
-all = with_numpy_names(_truth("all", rd.min_, "Are all elements nonzero?"))
+any = with_out(_truth("any", rd.max_, "Is any element nonzero?"))
+all = with_out(_truth("all", rd.min_, "Are all elements nonzero?"))
 
 
 @with_numpy_names
@@ -279,7 +280,7 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return wrap(rd.sum_(mask, dims_of("count_nonzero", dim, x.type.ndim)))
 
 
-@with_numpy_names
+@with_out
 @in_full_precision
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
@@ -296,7 +297,7 @@ def prod(
     return wrap(y if keepdim else reshape(y, shape[:d] + shape[d + 1 :]))
 
 
-@with_numpy_names
+@with_out
 def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """Running sum along ``dim``."""
     x = _summable(node_of(input), dtype)
@@ -304,7 +305,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return wrap(rd.cumsum(x, d) if x.type.ndim else ew.same(x))
 
 
-@with_numpy_names
+@with_out
 def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """Running product along ``dim``."""
     x = _summable(node_of(input), dtype)
@@ -312,7 +313,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return wrap(rd.cumprod(x, d) if x.type.ndim else ew.same(x))
 
 
-@with_numpy_names
+@with_out
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The order in which ``input`` is sorted along ``dim``. Always stable."""
     x = node_of(input)
@@ -322,7 +323,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     return wrap(rd.argsort(x, d, descending))
 
 
-@with_numpy_names
+@with_out
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
 ) -> ValuesIndices:
@@ -335,7 +336,7 @@ def sort(
     return ValuesIndices(wrap(take_along(x, node_of(index), d)), index)
 
 
-@with_numpy_names
+@with_out
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesIndices:
@@ -354,7 +355,7 @@ def topk(
     return ValuesIndices(wrap(take_along(x, index, d)), wrap(index))
 
 
-@with_numpy_names
+@with_out
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(input)))``, without overflow."""
     x = node_of(input)
@@ -371,7 +372,7 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     return wrap(y if keepdim else reshape(y, shape))
 
 
-@with_numpy_names
+@with_out
 def norm(input: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The vector norm of order ``p`` over ``dim`` (all by default); "fro" is 2.
 

@@ -21,6 +21,7 @@ from .creation import as_leaf
 from .elementwise import Operand, operand, promoted, where as choose
 from .indexing import index_select, nonzero
 from .numpy_names import with_numpy_names
+from .out import with_out, written
 from .reductions import sort
 from .shape import reshape
 
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 @overload
 def where(condition: Tensor) -> tuple[Tensor, ...]: ...
 @overload
-def where(condition: Tensor, input: Operand, other: Operand) -> Tensor: ...
-def where(condition: Tensor, input: Operand = None, other: Operand = None) -> Any:
+def where(
+    condition: Tensor, input: Operand, other: Operand, *, out: Tensor | None = None
+) -> Tensor: ...
+def where(
+    condition: Tensor, input: Operand = None, other: Operand = None, *, out: Tensor | None = None
+) -> Any:
     """``input`` where ``condition`` holds, else ``other``; all three broadcast.
 
     Of a condition alone: where it is not zero, a tensor for each dimension, as
@@ -46,7 +51,8 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
         return nonzero(condition, as_tuple=True)
     if input is None or other is None:
         raise TypeError("where takes both input and other, or neither of them")
-    return choose(condition, input, other)
+    result = choose(condition, input, other)
+    return result if out is None else written("where", out, result)
 
 
 def argwhere(input: Tensor) -> Tensor:
@@ -54,6 +60,7 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero(input)  # type: ignore[no-any-return]
 
 
+@with_out
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values
@@ -62,6 +69,7 @@ def msort(input: Tensor) -> Tensor:
 # ---- sorted search
 
 
+@with_out
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -102,6 +110,7 @@ def searchsorted(
     return wrap(ew.cast(found, int32) if out_int32 else found)
 
 
+@with_out
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
@@ -118,6 +127,7 @@ def bucketize(
     return wrap(ew.cast(found, int32) if out_int32 else found)
 
 
+@with_out
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:

@@ -14,6 +14,7 @@ from ..ops.base import broadcast, normal_dim
 from ..ops.elementwise import cast
 from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, ViewKind, node_of, not_a_tensor, wrap
 from .numpy_names import with_numpy_names
+from .out import with_out
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -421,7 +422,7 @@ def _dtype_of_all(name: str, tensors: Sequence[Any]) -> list[Node]:
     return [cast(n, kind) for n in nodes]
 
 
-@with_numpy_names
+@with_out
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along ``dim``.
 
@@ -437,7 +438,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return wrap(ew.same(y) if y in real else y)
 
 
-@with_numpy_names
+@with_out
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 
@@ -524,11 +525,13 @@ def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
     return wrap(ew.where(ew.le(column, row) if lower else ew.ge(column, row), x, 0))
 
 
+@with_out
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle, zero above ``diagonal``."""
     return _triangle(input, diagonal, True)
 
 
+@with_out
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle, zero below ``diagonal``."""
     return _triangle(input, diagonal, False)

@@ -27,7 +27,7 @@ from .elementwise import (
     result_type,
 )
 from .interop import to
-from .numpy_names import with_numpy_names
+from .out import with_out
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -84,13 +84,13 @@ def over_dim(
     return wrap(rule(x, d))
 
 
-@with_numpy_names
+@with_out
 def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """``exp(input) / sum(exp(input))`` along ``dim``."""
     return over_dim("softmax", softmax_node, input, dim, dtype)
 
 
-@with_numpy_names
+@with_out
 def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """The logarithm of :func:`softmax`, exact where that underflows."""
     return over_dim("log_softmax", log_softmax_node, input, dim, dtype)
@@ -110,11 +110,13 @@ def logaddexp_nodes(a: Node, b: Node) -> Node:
     return ew.add(ew.maximum(a, b), ew.log1p(ew.exp(ew.neg(distance))))
 
 
+@with_out
 def logaddexp(input: Operand, other: Operand) -> Tensor:
     """``log(exp(input) + exp(other))``, without overflow."""
     return wrap(logaddexp_nodes(*promoted(input, other, to_float=True)))
 
 
+@with_out
 def logaddexp2(input: Operand, other: Operand) -> Tensor:
     """``log2(2**input + 2**other)``, without overflow."""
     a, b = promoted(input, other, to_float=True)
@@ -123,6 +125,7 @@ def logaddexp2(input: Operand, other: Operand) -> Tensor:
     return wrap(ew.add(ew.maximum(a, b), ew.mul(tail, 1 / math.log(2))))
 
 
+@with_out
 def xlogy(input: Operand, other: Operand) -> Tensor:
     """``input * log(other)``, and 0 where ``input`` is 0 (unless ``other`` is NaN)."""
     x, y = promoted(input, other, to_float=True)
@@ -130,6 +133,7 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     return wrap(ew.where(zero, 0, ew.mul(x, ew.log(ew.where(zero, 1, y)))))
 
 
+@with_out
 def xlog1py(input: Operand, other: Operand) -> Tensor:
     """``input * log(1 + other)``, and 0 where ``input`` is 0 (unless ``other`` is NaN)."""
     x, y = promoted(input, other, to_float=True)
@@ -137,6 +141,7 @@ def xlog1py(input: Operand, other: Operand) -> Tensor:
     return wrap(ew.where(zero, 0, ew.mul(x, ew.log1p(ew.where(zero, 0, y)))))
 
 
+@with_out
 def entr(input: Tensor) -> Tensor:
     """``-input * log(input)``: 0 at 0, minus infinity below; there the gradient is 0."""
     x = _floating(input)
@@ -145,6 +150,7 @@ def entr(input: Tensor) -> Tensor:
     return wrap(ew.where(ew.lt(x, 0), -math.inf, y))
 
 
+@with_out
 def ndtr(input: Tensor) -> Tensor:
     """The probability that a standard normal number is at most ``input``."""
     return wrap(ew.mul(ew.erfc(ew.mul(_floating(input), -math.sqrt(0.5))), 0.5))
@@ -154,6 +160,7 @@ def ndtr(input: Tensor) -> Tensor:
 _TAIL = -12.0
 
 
+@with_out
 def log_ndtr(input: Tensor) -> Tensor:
     """The logarithm of :func:`ndtr`, exact where that underflows.
 
@@ -174,6 +181,7 @@ def log_ndtr(input: Tensor) -> Tensor:
     return wrap(ew.where(far, tail, ew.where(below, negative, positive)))
 
 
+@with_out
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """``log(input / (1 - input))``, the inverse of sigmoid.
 
@@ -196,6 +204,7 @@ def _floating(input: Tensor) -> Node:
 erfinv = _float_unary(ew.erfinv, "The inverse of the error function")
 
 
+@with_out
 def sinc(input: Tensor) -> Tensor:
     """``sin(pi * input) / (pi * input)``, and 1 at 0."""
     x = _floating(input)
@@ -204,6 +213,7 @@ def sinc(input: Tensor) -> Tensor:
     return wrap(ew.where(zero, 1, ew.div(ew.sin(angle), angle)))
 
 
+@with_out
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The derivative of order ``n`` of digamma.
 
@@ -221,6 +231,7 @@ def polygamma_method(self: Tensor, n: int) -> Tensor:
     return polygamma(n, self)
 
 
+@with_out
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """Logarithm of the multivariate gamma function of dimension ``p``.
 
@@ -236,6 +247,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     return wrap(ew.add(total, p * (p - 1) / 4 * math.log(math.pi)))
 
 
+@with_out
 def signbit(input: Tensor) -> Tensor:
     """Is it negative? True of -0.0 too."""
     x = node_of(input)
@@ -247,11 +259,13 @@ def signbit(input: Tensor) -> Tensor:
     return wrap(negative)
 
 
+@with_out
 def isposinf(input: Tensor) -> Tensor:
     """Is it positive infinity?"""
     return eq(input, math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
 
 
+@with_out
 def isneginf(input: Tensor) -> Tensor:
     """Is it negative infinity?"""
     return eq(input, -math.inf) if node_of(input).type.dtype.is_floating_point else isinf(input)
@@ -263,6 +277,7 @@ hypot = _binary(ew.hypot, "``sqrt(input**2 + other**2)``, without overflow.")
 gcd = _binary(ew.gcd, "The greatest common divisor.")
 
 
+@with_out
 def lcm(input: Tensor, other: Tensor) -> Tensor:
     """The least common multiple; 0 if either is 0."""
     a, b = promoted(input, other)
@@ -271,6 +286,7 @@ def lcm(input: Tensor, other: Tensor) -> Tensor:
     return wrap(ew.abs_(ew.mul(ew.floor_div(a, safe), b)))
 
 
+@with_out
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above, and ``values`` at 0.
 
@@ -284,6 +300,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return wrap(ew.detach(ew.where(ew.eq(a, 0), b, step)))
 
 
+@with_out
 def copysign(input: Tensor, other: Operand) -> Tensor:
     """The magnitude of ``input`` with the sign of ``other``."""
     a, b = promoted(input, other, to_float=True)
@@ -292,12 +309,14 @@ def copysign(input: Tensor, other: Operand) -> Tensor:
     return wrap(ew.where(node_of(signbit(wrap(b))), ew.neg(size), size))
 
 
+@with_out
 def fmax(input: Operand, other: Operand) -> Tensor:
     """The larger of the two, elementwise; NaN only where both are."""
     a, b = promoted(input, other)
     return wrap(ew.where(ew.logical_or(ew.ge(a, b), _nan(b)), a, b))
 
 
+@with_out
 def fmin(input: Operand, other: Operand) -> Tensor:
     """The smaller of the two, elementwise; NaN only where both are."""
     a, b = promoted(input, other)
@@ -308,6 +327,7 @@ def _nan(x: Node) -> Node:
     return node_of(isnan(wrap(x)))
 
 
+@with_out
 def float_power(input: Operand, exponent: Operand) -> Tensor:
     """``input ** exponent`` in float64, or complex128."""
     kind = complex128 if result_type(input, exponent).is_complex else float64
@@ -315,6 +335,7 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
     return power(base, index)
 
 
+@with_out
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2**other``."""
     exponent = node_of(other)

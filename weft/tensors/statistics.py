@@ -15,6 +15,7 @@ from .autocasting import in_full_precision, in_low_precision
 from .complex import complex as complex_of
 from .core import is_number, node_of, wrap
 from .numpy_names import with_numpy_names
+from .out import with_out
 from .reductions import (
     Dims,
     ValuesIndices,
@@ -120,11 +121,11 @@ def _median(name: str, skip_nan: bool) -> Callable[..., Any]:
     return function
 
 
-median = with_numpy_names(_median("median", False))
-nanmedian = with_numpy_names(_median("nanmedian", True))
+median = with_out(_median("median", False))
+nanmedian = with_out(_median("nanmedian", True))
 
 
-@with_numpy_names
+@with_out
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The ``k``-th smallest value along ``dim`` (1: the smallest), and where it is.
 
@@ -142,7 +143,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     return _picked("kthvalue", input, dim, keepdim, rule)
 
 
-@with_numpy_names
+@with_out
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The most frequent value along ``dim`` (of several, the smallest), and where it is last."""
 
@@ -167,7 +168,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-@with_numpy_names
+@with_out
 @in_full_precision
 def quantile(
     input: Tensor,
@@ -190,7 +191,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@with_numpy_names
+@with_out
 @in_full_precision
 def nanquantile(
     input: Tensor,
@@ -284,7 +285,7 @@ def _at(rows: Node, rank: Node) -> Node:
 # ---- reductions without NaNs, and two at once
 
 
-@with_numpy_names
+@with_out
 def nansum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -295,7 +296,7 @@ def nansum(
     return wrap(rd.sum_(x, dims_of("nansum", dim, x.type.ndim), keepdim))
 
 
-@with_numpy_names
+@with_out
 def nanmean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -346,7 +347,7 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
-@with_numpy_names
+@with_out
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """Smallest and largest value along ``dim``, or of all."""
     dims: Dims = () if dim is None else dim
@@ -396,11 +397,11 @@ def _cumulative(name: str, better: Callable[[Node, Node], Node]) -> Callable[...
     return function
 
 
-cummax = with_numpy_names(_cumulative("cummax", ew.ge))
-cummin = with_numpy_names(_cumulative("cummin", ew.le))
+cummax = with_out(_cumulative("cummax", ew.ge))
+cummin = with_out(_cumulative("cummin", ew.le))
 
 
-@with_numpy_names
+@with_out
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """``log(cumsum(exp(input)))`` along ``dim``, without overflow."""
     x = node_of(input)
@@ -410,7 +411,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return wrap(_scan(x, d, logaddexp_nodes) if x.type.ndim else ew.same(x))
 
 
-@with_numpy_names
+@with_out
 def diff(
     input: Tensor,
     n: int = 1,

@@ -9,6 +9,7 @@ from ...ops.base import broadcast, normal_dim
 from ...ops.index import take
 from ...tensors.core import node_of, with_history_of, wrap
 from ...tensors.elementwise import promoted
+from ...tensors.out import with_out
 from ...tensors.placing import triu_indices
 from ...tensors.products import length
 from ...tensors.reductions import norm, sum
@@ -71,13 +72,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return wrap(length(ew.sub(left, right), p))
 
 
-def normalize(
-    input: Tensor,
-    p: float = 2.0,
-    dim: int = 1,
-    eps: float = 1e-12,
-    out: Tensor | None = None,
-) -> Tensor:
+@with_out
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """``input`` over its norm of order ``p`` along ``dim``, or over ``eps`` where that is more."""
-    result = input / norm(input, p, dim, True).clamp_min(eps)
-    return result if out is None else out.copy_(result)
+    return input / norm(input, p, dim, True).clamp_min(eps)
