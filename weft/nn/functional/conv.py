@@ -84,10 +84,11 @@ def check_positive(name: str, option: str, values: tuple[int, ...]) -> None:
 
 
 def check_weight(name: str, w: Node, dims: int) -> None:
-    """Raises ShapeError unless the weight has ``dims`` dimensions after its two of channels."""
-    if w.type.ndim != dims + 2:
+    """Raises ShapeError unless the weight has ``dims`` sizes of a window after its two channels."""
+    if w.type.ndim != dims + 2 or 0 in w.type.shape[2:]:
         raise ShapeError(
-            f"{name} takes a weight of {dims + 2} dimensions, not of shape {list(w.type.shape)}"
+            f"{name} takes a weight of {dims + 2} dimensions, none of the window's empty, not of "
+            f"shape {list(w.type.shape)}"
         )
 
 
@@ -108,7 +109,7 @@ def _conv(
     if x.type.shape[1] != channels:
         raise channel_mismatch(name, x, channels, dims)
     window = Window(steps, _padding(padding, w.type.shape[2:], steps, gaps), gaps, groups)
-    return finished(contract.conv(x, w, window), bias, added)
+    return finished(name, contract.conv(x, w, window), bias, added)
 
 
 def checked(
@@ -129,10 +130,16 @@ def checked(
     return w, steps, gaps
 
 
-def finished(y: Node, bias: Tensor | None, added: bool) -> Tensor:
+def finished(name: str, y: Node, bias: Tensor | None, added: bool) -> Tensor:
     """With the bias of each channel, and without a batch dimension that was added."""
     if bias is not None:
-        y = ew.add(y, mv.reshape(node_of(bias), (1, y.type.shape[1], *(1,) * (y.type.ndim - 2))))
+        b = node_of(bias)
+        if b.type.shape != (y.type.shape[1],):
+            raise ShapeError(
+                f"{name} with {y.type.shape[1]} channels of output takes a bias of shape "
+                f"[{y.type.shape[1]}], not {list(b.type.shape)}"
+            )
+        y = ew.add(y, mv.reshape(b, (1, y.type.shape[1], *(1,) * (y.type.ndim - 2))))
     return wrap(mv.reshape(y, y.type.shape[1:]) if added else y)
 
 

@@ -29,6 +29,8 @@ def _conv_transpose(
     x, added = batched(name, node_of(input), dims)
     w, steps, gaps = checked(name, x, weight, dims, stride, dilation)
     widths, extra = each(padding, dims, "padding"), each(output_padding, dims, "output_padding")
+    if min(widths) < 0:
+        raise ShapeError(f"{name}: padding={padding} must not be negative")
     if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
         raise ShapeError(
             f"{name}: output_padding {extra} must be smaller than stride {steps} or dilation {gaps}"
@@ -57,7 +59,7 @@ def _conv_transpose(
         y = contract.conv_input(x, w, Window(steps, ((0, 0),) * dims, gaps, groups), whole)
         frame = [(-p, e - p) for p, e in zip(widths, extra, strict=True)]
         y = node_of(pad(wrap(y), [n for pair in reversed(frame) for n in pair]))
-    return finished(y, bias, added)
+    return finished(name, y, bias, added)
 
 
 @in_low_precision

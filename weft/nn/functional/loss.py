@@ -68,7 +68,7 @@ def cross_entropy(
     dim = 0 if x.type.ndim == 1 else 1
     if x.type.ndim == 0:
         raise ShapeError("cross_entropy takes logits of shape [N, C], not a single number")
-    _check_weight("cross_entropy", weight, x.type.shape[dim])
+    check_class_weight("cross_entropy", x, weight, x.type.shape[dim])
     warn_if_normalised(
         "cross_entropy", x, dim, "it takes another one: give it the scores before that, the logits"
     )
@@ -85,11 +85,23 @@ def cross_entropy(
     return wrap(_nll(logp, t, weight, ignore_index, reduction, label_smoothing))
 
 
-def _check_weight(name: str, weight: Tensor | None, classes: int) -> None:
-    if weight is not None and node_of(weight).type.shape != (classes,):
+def check_class_weight(name: str, x: Node, weight: Tensor | None, classes: int) -> None:
+    """Checks that there is a factor for each class, if any.
+
+    Raises:
+        ShapeError, DTypeError: if not, or if they are not of the input's dtype.
+    """
+    if weight is None:
+        return
+    kind = node_of(weight).type
+    if kind.shape != (classes,):
         raise ShapeError(
-            f"{name}: weight has shape {list(node_of(weight).type.shape)}, but there are {classes} "
-            "classes"
+            f"{name}: weight has shape {list(kind.shape)}, but there are {classes} classes"
+        )
+    if kind.dtype is not x.type.dtype:
+        raise DTypeError(
+            f"{name}: the input is {x.type.dtype}, but weight is {kind.dtype}: convert it with "
+            f"weight.to({x.type.dtype})"
         )
 
 
@@ -207,7 +219,7 @@ def nll_loss(
         raise DTypeError(f"nll_loss takes floating log probabilities, not {x.type.dtype}")
     if x.type.ndim == 0:
         raise ShapeError("nll_loss takes log probabilities of shape [N, C], not a single number")
-    _check_weight("nll_loss", weight, x.type.shape[0 if x.type.ndim == 1 else 1])
+    check_class_weight("nll_loss", x, weight, x.type.shape[0 if x.type.ndim == 1 else 1])
     check_classes("nll_loss", x, t)
     warn_if_normalised(
         "nll_loss", x, 0 if x.type.ndim == 1 else 1, "it takes logarithms: use log_softmax"

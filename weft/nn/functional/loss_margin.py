@@ -15,7 +15,7 @@ from ...tensors.elementwise import clamp_min, minimum, where
 from ...tensors.tensor import Tensor
 from .activation import logsigmoid, softplus_node
 from .distance import pairwise_distance
-from .loss import check_classes
+from .loss import check_class_weight, check_classes
 from .loss_parts import (
     check_operands,
     check_ranks,
@@ -157,10 +157,7 @@ def multi_margin_loss(
     if scores.type.ndim == 1 and t.type.shape == (1,):
         t = mv.reshape(t, ())
     count, classes = x.type.shape
-    if weight is not None and shape_of(weight) != (classes,):
-        raise ShapeError(
-            f"{name}: weight has shape {list(shape_of(weight))}, but there are {classes} classes"
-        )
+    check_class_weight(name, x, weight, classes)
     check_classes(name, scores, t)
     t = mv.reshape(ew.cast(t, int64), (count,))
     rows = mv.arange(count, int64)
@@ -169,7 +166,7 @@ def multi_margin_loss(
     if p == 2:
         over = ew.mul(over, over)
     if weight is not None:
-        factors = take(ew.cast(node_of(weight), x.type.dtype), [t], wrap=False)
+        factors = take(node_of(weight), [t], wrap=False)
         over = ew.mul(over, mv.reshape(factors, (count, 1)))
     other = ew.ne(mv.arange(classes, int64), mv.reshape(t, (count, 1)))
     loss = ew.div(rd.sum_(ew.where(other, over, 0), (1,)), classes)

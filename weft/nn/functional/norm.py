@@ -35,6 +35,8 @@ def batch_norm(
 
     Raises:
         ShapeError: if channels differ, or a channel has just one value in training.
+        DTypeError: if the others are not of the input's dtype, or float32 for one of 16 bits.
+        OptionError: unless ``eps`` is positive.
     """
     x = node_of(input)
     if x.type.ndim < 2:
@@ -52,6 +54,16 @@ def batch_norm(
                 f"{name} has {node_of(t).type.size} elements: the layer for this input has "
                 f"num_features={channels}"
             )
+    _check_dtypes(
+        "batch_norm",
+        x,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    if eps <= 0:
+        raise OptionError(f"batch_norm: eps must be positive, not {eps}")
     row = (1, channels, *(1,) * (x.type.ndim - 2))
     kind = x.type.dtype
     if kind.is_reduced:  # sums in float32, where 16-bit input has float32 parameters, too
@@ -73,6 +85,18 @@ def batch_norm(
     factor = () if weight is None else (in_row(weight),)
     y = composed(_scaled, x, mean, var, *factor, eps)
     return wrap(ew.cast(y if bias is None else ew.add(y, in_row(bias)), kind))
+
+
+def _check_dtypes(name: str, x: Node, **given: Tensor | None) -> None:
+    """Raises DTypeError unless all have the input's dtype; 16-bit input goes with float32, too."""
+    kind = x.type.dtype
+    for what, t in given.items():
+        own = kind if t is None else node_of(t).type.dtype
+        if own is not kind and not (kind.is_reduced and own is float32):
+            raise DTypeError(
+                f"{name}: the input is {kind}, but {what} is {own}: convert the input with "
+                f"x.to({own}), or the layer with .to({kind})"
+            )
 
 
 def _scaled(x: Node, mean: Node, var: Node, *rest: Any) -> Node:
@@ -208,11 +232,12 @@ def layer_norm(
 
     Raises:
         ShapeError: if the input does not end in ``normalized_shape``.
-        DTypeError: for integers.
+        DTypeError: for integers, or parameters of another dtype (float32 ones go with 16 bits).
     """
     source = node_of(input)
     sizes = sizes_option("layer_norm", normalized_shape)
     dims = _trailing("layer_norm", source, sizes, weight=weight, bias=bias)
+    _check_dtypes("layer_norm", source, weight=weight, bias=bias)
     y = _standardised(_compute_dtype("layer_norm", source), dims, eps)
     return wrap(ew.cast(_affine(y, weight, bias, sizes), source.type.dtype))
 
@@ -272,7 +297,7 @@ def group_norm(
 
     Raises:
         ShapeError: unless the channels divide into the groups, with more than one value in each.
-        DTypeError: for integers.
+        DTypeError: for integers, or parameters of another dtype (float32 ones go with 16 bits).
     """
     source = node_of(input)
     shape = source.type.shape
@@ -290,6 +315,7 @@ def group_norm(
             f"{list(shape)} and num_groups={num_groups}"
         )
     _channel_row("group_norm", source, weight=weight, bias=bias)
+    _check_dtypes("group_norm", source, weight=weight, bias=bias)
     # (in one shape throughout, so that all of it is one loop)
     batch, channels, *rest = shape
     row = (1, num_groups, channels // num_groups, 1)
@@ -322,12 +348,15 @@ def instance_norm(
 
     Raises:
         ShapeError: if channels differ, or a channel of a sample has just one value.
-        OptionError: without any statistics.
+        DTypeError: as :func:`batch_norm`.
+        OptionError: without any statistics, or with one of the running ones alone.
     """
     source = node_of(input)
     shape = source.type.shape
     if len(shape) < 3:
         raise ShapeError(f"instance_norm takes [batch, channels, ...], not shape {list(shape)}")
+    if (running_mean is None) != (running_var is None):
+        raise OptionError("instance_norm takes running_mean and running_var together, or neither")
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise OptionError(
@@ -348,9 +377,17 @@ def instance_norm(
         weight=weight,
         bias=bias,
     )
+    _check_dtypes(
+        "instance_norm",
+        source,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
     x = _compute_dtype("instance_norm", source)
     dims = tuple(range(2, len(shape)))
-    if running_mean is not None or running_var is not None:
+    if running_mean is not None:
         with no_grad():
             mean = _mean(x, dims)
             centred = ew.sub(x, mean)

@@ -6,7 +6,7 @@ All kinds but "area" work along one dimension after the other: a table of places
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, floor
+from math import ceil, floor, isfinite
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -179,6 +179,8 @@ def _sizes(
     if (size is None) == (scale_factor is None):
         raise OptionError("interpolate takes either a size or a scale_factor")
     if size is not None:
+        if isinstance(size, (tuple, list)) and len(size) != dims:
+            raise ShapeError(f"interpolate: size={tuple(size)} should be one int or {dims} of them")
         return [(n, None) for n in each(size, dims, "size")]
     many = isinstance(scale_factor, (tuple, list))
     factors = list(scale_factor) if many else [scale_factor] * dims
@@ -186,6 +188,8 @@ def _sizes(
         raise ShapeError(f"scale_factor={scale_factor} should be one number or {dims} of them")
     if not all(isinstance(f, Real) for f in factors):
         raise TypeError(f"scale_factor takes numbers, not {scale_factor!r}")
+    if not all(map(isfinite, factors)):
+        raise OptionError(f"interpolate: scale_factor={scale_factor} must be finite")
     new = [floor(n * float(f)) for n, f in zip(sizes, factors, strict=True)]
     return [(n, float(f) if keep_factor else None) for n, f in zip(new, factors, strict=True)]
 
