@@ -292,6 +292,9 @@ def test_globals_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert step(x).tolist() == [4.0, 5.0, 6.0]
     monkeypatch.setitem(globals(), "TABLE", weft.zeros(3))
     assert step(x).tolist() == [3.0, 3.0, 3.0]
+    monkeypatch.delitem(globals(), "TABLE")
+    with pytest.raises(NameError, match="TABLE"):
+        step(weft.ones(3))
 
 
 SCALE = 2.0

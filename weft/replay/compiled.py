@@ -21,7 +21,7 @@ from ..nn.hooks import register_module_forward_pre_hook
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensors.autocasting import autocast_mode
-from ..tensors.core import TensorCore, node_of, wrap
+from ..tensors.core import TensorCore, wrap
 from .environment import Environment, tensors_in
 from .program import Replay, Slots
 from .recording import Obstacle, Recording, recorded
@@ -29,7 +29,7 @@ from .recording import Obstacle, Recording, recorded
 if TYPE_CHECKING:
     from .placed import PlacedReplay
 
-_values, _params = dict.values, itemgetter("params")
+_values, _params, _chained = dict.values, itemgetter("params"), chain.from_iterable
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _MOST_KINDS = 64
@@ -106,9 +106,8 @@ class _Options:
         """They are right as they are now."""
         self._groups = list(self.optimizer.param_groups)
         self._options = [dict(g) for g in self._groups]
-        self._values = [v for o in self._options for v in o.values()]
-        self._tensors = self._tensors_of(self._groups)
-        self._sizes = self._sizes_of(self._groups)
+        self._tensors = self._tensors_now()
+        self._objects = self._objects_now()
 
     def have_options(self) -> bool:
         """Are the options, parameters aside, the same objects?"""
@@ -121,29 +120,27 @@ class _Options:
 
     def are_as_before(self) -> bool:
         """Are they the very same objects?"""
+        return _are(self._objects_now(), self._objects)
+
+    def _objects_now(self) -> list[Any]:
+        """All of them, the options of each group before its parameters."""
         groups = self.optimizer.param_groups
-        now = [*chain.from_iterable(map(_values, groups))]
-        return _are(now, self._values) and self._holds_tensors(groups)
-
-    def _holds_tensors(self, groups: list[dict[str, Any]]) -> bool:
-        same = _are(self._tensors_of(groups), self._tensors)
-        return same and self._sizes_of(groups) == self._sizes
-
-    def _sizes_of(self, groups: list[dict[str, Any]]) -> list[int]:
-        """Of the groups and of their lists of parameters, which may move from one to the next."""
-        return [*map(len, groups), *map(len, map(_params, groups))]
-
-    def _tensors_of(self, groups: list[dict[str, Any]]) -> list[Any]:
+        pairs = zip(map(_values, groups), map(_params, groups), strict=True)
         states = map(_values, self.optimizer.state.values())
-        return [*chain.from_iterable(states), *chain.from_iterable(map(_params, groups))]
+        return [*_chained(chain(_chained(pairs), states))]
+
+    def _tensors_now(self) -> list[Any]:
+        """Parameters and states, each group's between bounds."""
+        groups = self.optimizer.param_groups
+        states = map(_values, self.optimizer.state.values())
+        return [*_chained(chain(*[((None,), g["params"]) for g in groups], states))]
 
     def hold(self) -> bool:
         """Are they the same, but for the values of floats?"""
         groups = self.optimizer.param_groups
         return (
-            len(groups) == len(self._groups)
-            and all(map(is_, groups, self._groups))
-            and self._holds_tensors(groups)
+            _are(groups, self._groups)
+            and _are(self._tensors_now(), self._tensors)
             and all(
                 [
                     g.keys() == o.keys()
@@ -155,7 +152,7 @@ class _Options:
 
     def tensors(self) -> list[Any]:
         """Parameters and states."""
-        return tensors_in([self._tensors, self._values], [])
+        return tensors_in(self._objects, [])
 
 
 def _are(now: list[Any], known: list[Any]) -> bool:
@@ -216,25 +213,24 @@ class Compiled:
             return self._function(*args, **kwargs)
         if config.REFERENCE or config.COMPARE or realize.is_watched():
             return self._by_python(args, kwargs)
-        tensors: list[Any] = []
+        nodes: list[Node] = []
         pins: list[Any] = []
         low = autocast_mode.get()
         key = (
             grad_enabled(),
             default_device(),
             low and tuple(low.items()),
-            *[_signature(a, tensors, pins) for a in args],
+            *[_signature(a, nodes, pins) for a in args],
         )
         if kwargs:
-            key = (*key, *[(n, _signature(a, tensors, pins)) for n, a in kwargs.items()])
-        if len(tensors) > 1 and len(ids := [*map(id, tensors)]) != len({*ids}):
-            key = (*key, tuple([ids.index(i) for i in ids]))  # which are the same tensor
+            key = (*key, *[(n, _signature(a, nodes, pins)) for n, a in kwargs.items()])
+        if len(nodes) > 1 and len(ids := [*map(id, nodes)]) != len({*ids}):
+            key = (*key, tuple([ids.index(i) for i in ids]))  # which have the same value
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             kind = self._kinds[key] = _Kind(pins)
-        nodes = [node_of(t) for t in tensors]
         for variant in kind.variants:
             if variant.steady and variant.holds():
                 with realize.LOCK:
@@ -242,9 +238,9 @@ class Compiled:
                         variant.replay = self._bound(variant.recording)
                     new = variant.replay.run(nodes)
                 if new is not None:
-                    return _rebuilt(variant.result, variant.replay.returned_as(new))
+                    return _rebuilt(variant.result, new)
                 self._let_go()
-        kind.arguments = {*map(id, tensors)}
+        kind.arguments = {*map(id, tensors_in([args, kwargs], []))}
         return self._traced(kind, args, kwargs, nodes)
 
     def obstacles(self) -> list[str]:
@@ -353,18 +349,18 @@ def _finish(trace: Trace) -> None:
         raise
 
 
-def _signature(value: Any, tensors: list[Any], pins: list[Any]) -> Any:
-    """What must be equal for two arguments to be treated alike. Collects the Tensors."""
+def _signature(value: Any, nodes: list[Node], pins: list[Any]) -> Any:
+    """What must be equal for two arguments to be treated alike. Collects the Tensors' nodes."""
     if isinstance(value, TensorCore):
-        node = node_of(value)
-        tensors.append(value)
+        node = value._node if value._base is None else value._sync()
+        nodes.append(node)
         return node.type if not node.tracks else (node.type, node.tracks)
     if isinstance(value, _PLAIN):
         return value.__class__, value
     if isinstance(value, (tuple, list)):
-        return (value.__class__, *[_signature(v, tensors, pins) for v in value])
+        return (value.__class__, *[_signature(v, nodes, pins) for v in value])
     if isinstance(value, dict):
-        return (value.__class__, *[(k, _signature(v, tensors, pins)) for k, v in value.items()])
+        return (value.__class__, *[(k, _signature(v, nodes, pins)) for k, v in value.items()])
     pins.append(value)
     return id(value)
 

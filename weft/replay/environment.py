@@ -8,8 +8,8 @@ recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from operator import is_
+from collections.abc import Callable, Iterable, Iterator
+from operator import is_, itemgetter
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -37,8 +37,9 @@ class Environment:
         self.values = [v for _, _, v in self._spaces.values()]
         self.values += [v for _, v in self._cells.values()]
         self._look_into([*self.values, *(objects or ())])
-        self._names = list(self._spaces.values())
-        self._held = list(self._cells.values())
+        self._names = _by_space(self._spaces.values())
+        self._held = [c for c, _ in self._cells.values()]
+        self._contents = [v for _, v in self._cells.values()]
         self._containers = [(v, _content_of(v)) for v in self.values if _is_container(v)]
 
     def _add(self, function: Any, seen: set[int]) -> None:
@@ -79,10 +80,13 @@ class Environment:
 
     def holds(self) -> bool:
         """Does each name still stand for the same object?"""
-        for space, name, value in self._names:
-            if space.get(name) is not value:
+        for space, get, values in self._names:
+            try:
+                if not all(map(is_, get(space), values)):
+                    return False
+            except KeyError:  # one is gone
                 return False
-        if not all([_content(cell) is value for cell, value in self._held]):
+        if not all(map(is_, _contents(self._held), self._contents)):
             return False
         return not any([_differ(_content_of(v), known) for v, known in self._containers])
 
@@ -130,6 +134,25 @@ def _content(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # not yet filled
         return _MISSING
+
+
+def _contents(cells: list[CellType]) -> list[Any]:
+    try:
+        return [c.cell_contents for c in cells]
+    except ValueError:
+        return [_content(c) for c in cells]
+
+
+def _by_space(
+    entries: Iterable[tuple[dict[str, Any], str, Any]],
+) -> list[tuple[dict[str, Any], Callable[[Any], Any], list[Any]]]:
+    """For each namespace: what takes the values of its names (two at least), and these."""
+    found: dict[int, tuple[dict[str, Any], list[str], list[Any]]] = {}
+    for space, name, value in entries:
+        _, names, values = found.setdefault(id(space), (space, [], []))
+        names.append(name)
+        values.append(value)
+    return [(s, itemgetter(*names, names[0]), values) for s, names, values in found.values()]
 
 
 def _names(code: CodeType) -> Iterator[str]:

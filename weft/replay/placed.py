@@ -108,8 +108,10 @@ class PlacedReplay:
             (i, recording.run.stored[k], at[self._stored[k]]) for i, k in recording.returned.items()
         ]
 
-    def run(self, arguments: list[Node]) -> list[Node] | None:
-        """The nodes of what is returned; None, with nothing changed, if Python must do it."""
+    def run(self, arguments: list[Node]) -> dict[int, Node] | None:
+        """The nodes of what is returned, by the ids of the recorded ones; None, with nothing
+        changed, if Python must do it.
+        """
         if get_precision() is not self._precision:
             self._choose()
         inputs = self._inputs[:]
@@ -127,11 +129,7 @@ class PlacedReplay:
             handle._version += 1
         for param, kind, k in self._gradients:
             param.__dict__["_grad"] = wrap(leaf(out[k], kind))
-        return [node_like(node, out[k], next_order()) for _, node, k in self._returned]
-
-    def returned_as(self, new: list[Node]) -> dict[int, Node]:
-        """By the recorded node's id, the new one."""
-        return {i: n for (i, _, _), n in zip(self._returned, new, strict=True)}
+        return {i: node_like(node, out[k], next_order()) for i, node, k in self._returned}
 
     def _take(self, inputs: list[Any], arguments: list[Node]) -> bool:
         """Fills in what the call reads; False if a tensor has become another kind of tensor."""

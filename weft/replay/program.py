@@ -7,6 +7,7 @@ has: the tensor is given another one first.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter, is_
 from sys import getrefcount
@@ -52,8 +53,12 @@ def _taken(node: Node) -> Any:
     return array if flags.c_contiguous and flags.writeable else None
 
 
+def _are_in_place(handles: Iterable[Any], nodes: Iterable[Node]) -> bool:
+    return all(map(is_, map(_node, handles), nodes))
+
+
 def _are_mine(*lists: list[Any]) -> bool:
-    return {*map(getrefcount, chain(*lists))} <= {_MINE}
+    return {*map(getrefcount, chain.from_iterable(lists))} <= {_MINE}
 
 
 class Slots:
@@ -68,7 +73,7 @@ class Slots:
         self.moves = 0
         self._number: dict[int, int] = {}
         self._kinds: list[tuple[TensorType, int]] = []
-        self._nodes: list[Node] = []
+        self.nodes: list[Node] = []
         self.arrays: list[Any] = []
 
     def add(self, handle: Any, recorded: Node) -> int:
@@ -78,7 +83,7 @@ class Slots:
             found = self._number[id(handle)] = len(self.handles)
             self.handles.append(handle)
             self._kinds.append((recorded.type, recorded.tracks))
-            self._nodes.append(recorded)
+            self.nodes.append(recorded)
             self.arrays.append(None)  # until it is adopted
         return found
 
@@ -86,14 +91,12 @@ class Slots:
         """Sees to it that all tensors have arrays of their own. False if one has become another
         kind of tensor.
         """
-        if all(map(is_, map(_node, self.handles), self._nodes)) and _are_mine(
-            self._nodes, self.arrays
-        ):
+        if _are_in_place(self.handles, self.nodes) and _are_mine(self.nodes, self.arrays):
             return True
         for k in range(len(self.handles)):
             mine = (
-                self.handles[k]._node is self._nodes[k]
-                and getrefcount(self._nodes[k]) == _MINE
+                self.handles[k]._node is self.nodes[k]
+                and getrefcount(self.nodes[k]) == _MINE
                 and getrefcount(self.arrays[k]) == _MINE
             )
             if not mine and not self._adopt(k):
@@ -122,7 +125,7 @@ class Slots:
         node.tracks = tracks
         if tracks & LEAF:
             node.extra = ref(handle)
-        handle._node = self._nodes[k] = node
+        handle._node = self.nodes[k] = node
         self.arrays[k] = array
 
 
@@ -163,9 +166,12 @@ class Replay:
             [run.stored[k].type for _, k in recording.gradients],
             [values[k] for _, k in recording.gradients],
         )
+        made = self._gradients
+        self._mine = slots.nodes, slots.arrays, made.tensors, made.nodes, made.arrays
         self._returned = [(i, run.stored[k], values[k]) for i, k in recording.returned.items()]
         self._unused = [self._place(values[k], run.stored[k].type) for k in recording.unused]
         self._cells = {v: self._place(v, n.type) for _, n, v in self._returned if not n.type.shape}
+        self._fresh = [(n.type, v) for _, n, v in self._returned if v not in self._cells]
         self.take_numbers()
 
     def _fixed(self, k: int) -> Any:
@@ -183,10 +189,24 @@ class Replay:
         for get, cell in self._numbers:
             cell[()] = get()
 
-    def run(self, arguments: list[Node]) -> list[Node] | None:
-        """The nodes of what is returned; None, with nothing changed, if Python must do it."""
+    def _is_settled(self) -> bool:
+        """Have all tensors that the call changes or makes still the arrays that it writes to, and
+        nobody else?
+        """
+        slots, made = self._slots, self._gradients
+        return (
+            made.are_handed_out()
+            and _are_in_place(chain(slots.handles, made.tensors), chain(slots.nodes, made.nodes))
+            and _are_mine(*self._mine)
+        )
+
+    def run(self, arguments: list[Node]) -> dict[int, Node] | None:
+        """The nodes of what is returned, by the ids of the recorded ones; None, with nothing
+        changed, if Python must do it.
+        """
         bound = self.bound
-        if not (self._slots.settle() and self._place_read()):
+        settled = self._is_settled()
+        if not ((settled or self._slots.settle()) and self._place_read()):
             return None
         if self._moves != self._slots.moves:
             self._place_slots()
@@ -199,27 +219,23 @@ class Replay:
                 bound.put(k, array)
         if self._beside:
             self._place_beside()
-        self._gradients.settle(bound)
+        if not settled:
+            self._gradients.settle(bound)
         for generator, key in self._keys:
             key[:] = generator.next_pair()
         new = {}
-        for _, node, value in self._returned:
-            if value not in self._cells:
-                new[value] = array = new_array(node.type.shape, node.type.dtype.numpy)
-                bound.put(value, array)
+        for kind, value in self._fresh:
+            new[value] = array = new_array(kind.shape, kind.dtype.numpy)
+            bound.put(value, array)
         if not bound.run():
             for generator, _ in reversed(self._keys):
                 generator.take_back()
             return None
-        self._hand_out()
-        return [
-            node_like(node, self._cells[v][()] if v in self._cells else new[v], next_order())
-            for _, node, v in self._returned
-        ]
-
-    def returned_as(self, new: list[Node]) -> dict[int, Node]:
-        """By the recorded node's id, the new one."""
-        return {i: n for (i, _, _), n in zip(self._returned, new, strict=True)}
+        self._hand_out(settled)
+        return {
+            i: node_like(node, self._cells[v][()] if v in self._cells else new[v], next_order())
+            for i, node, v in self._returned
+        }
 
     def _place_slots(self) -> None:
         arrays, bound = self._slots.arrays, self.bound
@@ -250,7 +266,8 @@ class Replay:
                 entry[2] = node
         return True
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, settled: bool) -> None:
+        """``settled``: the parameters have their gradients already."""
         slots = self._slots
         for handle in self._changed:
             handle._version += 1
@@ -258,7 +275,8 @@ class Replay:
             used = slots.arrays[s]
             slots.give(s, self._spares[k])
             self._spares[k] = used if getrefcount(used) == 2 else None
-        self._gradients.hand_out()
+        if self._gradients.others or not settled:
+            self._gradients.hand_out()
 
 
 class _Gradients:
@@ -266,40 +284,38 @@ class _Gradients:
 
     def __init__(self, params: list[Any], kinds: list[TensorType], values: list[int]) -> None:
         first = [k for k, v in enumerate(values) if v not in values[:k]]
-        self._params, self._values = [params[k] for k in first], [values[k] for k in first]
+        self.params, self._values = [params[k] for k in first], [values[k] for k in first]
         self._kinds = [kinds[k] for k in first]
         # parameters whose gradient is the same as another's: they get copies
-        self._others = [
+        self.others = [
             (p, self._values.index(v))
             for k, (p, v) in enumerate(zip(params, values, strict=True))
             if k not in first
         ]
-        self._tensors: list[Any] = []
-        self._nodes: list[Node] = []
-        self._arrays: list[Any] = []
-        self._handed_out = False  # have the parameters these tensors already?
+        self.tensors: list[Any] = []
+        self.nodes: list[Node] = []
+        self.arrays: list[Any] = []
 
     def settle(self, bound: Bound) -> None:
         """Sees to it that there are tensors and arrays for all of them."""
-        self._handed_out = (
-            bool(self._tensors)
-            and all(map(is_, map(_gradient, self._params), self._tensors))
-            and all(map(is_, map(_node, self._tensors), self._nodes))
-            and _are_mine(self._tensors, self._nodes, self._arrays)
+        renew = self._renew if self.tensors else self._make
+        for k in range(len(self.params)):
+            renew(k, bound)
+
+    def are_handed_out(self) -> bool:
+        """Have the parameters these tensors already?"""
+        return len(self.tensors) == len(self.params) and all(
+            map(is_, map(_gradient, self.params), self.tensors)
         )
-        if not self._handed_out:
-            renew = self._renew if self._tensors else self._make
-            for k in range(len(self._params)):
-                renew(k, bound)
 
     def _renew(self, k: int, bound: Bound) -> None:
-        tensor = self._tensors[k]
-        held = self._params[k].__dict__.get("_grad") is tensor
+        tensor = self.tensors[k]
+        held = self.params[k].__dict__.get("_grad") is tensor
         if (
-            tensor._node is not self._nodes[k]
+            tensor._node is not self.nodes[k]
             or getrefcount(tensor) != _MINE + held  # the local in place of the parameter
-            or getrefcount(self._nodes[k]) != _MINE
-            or getrefcount(self._arrays[k]) != _MINE
+            or getrefcount(self.nodes[k]) != _MINE
+            or getrefcount(self.arrays[k]) != _MINE
         ):
             self._make(k, bound)
 
@@ -307,17 +323,16 @@ class _Gradients:
         array = _new_array(self._kinds[k])
         node = leaf(array, self._kinds[k])
         fresh: tuple[tuple[list[Any], Any], ...] = (
-            (self._tensors, wrap(node)),
-            (self._nodes, node),
-            (self._arrays, array),
+            (self.tensors, wrap(node)),
+            (self.nodes, node),
+            (self.arrays, array),
         )
         for held, new in fresh:
             held[k : k + 1] = [new]
         bound.put(self._values[k], array)
 
     def hand_out(self) -> None:
-        if not self._handed_out:
-            for param, tensor in zip(self._params, self._tensors, strict=True):
-                param.__dict__["_grad"] = tensor
-        for param, k in self._others:
-            param.__dict__["_grad"] = wrap(leaf(self._arrays[k].copy(), self._kinds[k]))
+        for param, tensor in zip(self.params, self.tensors, strict=True):
+            param.__dict__["_grad"] = tensor
+        for param, k in self.others:
+            param.__dict__["_grad"] = wrap(leaf(self.arrays[k].copy(), self._kinds[k]))

@@ -327,4 +327,7 @@ class Segment:
 
     def launch(self) -> None:
         """Runs them where ``words`` say that values lie."""
-        threads.launch(self._driver, self._address, min(self._threads, get_num_threads()))
+        most = self._threads
+        threads.launch(
+            self._driver, self._address, most if most == 1 else min(most, get_num_threads())
+        )

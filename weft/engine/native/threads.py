@@ -41,11 +41,11 @@ def launch(function: int, argument: int, threads: int | None = None) -> None:
         argument: address of its argument block, which starts with ``runtime_address()``.
         threads: how many; as ``get_num_threads`` says if left out, at most 256.
     """
-    wanted = min(get_num_threads() if threads is None else threads, MAX_THREADS)
     native = _runtime()
-    if wanted == 1:
+    if threads == 1:
         native.launch(function, argument, 1)
         return
+    wanted = min(get_num_threads() if threads is None else threads, MAX_THREADS)
     with _lock:
         native.launch(function, argument, wanted)
 
