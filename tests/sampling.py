@@ -138,7 +138,8 @@ class Op:
 def _member(name: str) -> Callable[..., Any]:
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
         member = getattr(x, name)
-        result = member(*args, **kwargs) if callable(member) else member
+        called = callable(member) and not isinstance(member, weft.device)  # (also a decorator)
+        result = member(*args, **kwargs) if called else member
         return x if name == "__setitem__" else result
 
     return call

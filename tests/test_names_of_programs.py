@@ -38,6 +38,45 @@ def test_where_a_script_wants_to_compute() -> None:
         getattr(weft.utils, "tensorboard")  # noqa: B009
 
 
+def test_names_of_torch_cuda_without_a_gpu() -> None:
+    if weft.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    cuda = weft.cuda
+    assert cuda.memory_allocated() == cuda.max_memory_reserved() == 0
+    assert cuda.memory_stats() == {}
+    assert cuda.get_arch_list() == []
+    assert cuda.default_generators == ()
+    assert not cuda.is_initialized()
+    assert not cuda.is_tf32_supported()
+    cuda.empty_cache()
+    weft.cuda.random.manual_seed_all(3)
+    state = cuda.get_rng_state()
+    first = weft.rand(2)
+    weft.cuda.random.set_rng_state(state)
+    assert weft.equal(weft.rand(2), first)
+    for ask in (cuda.Event, cuda.Stream, cuda.get_device_properties, cuda.reset_peak_memory_stats):
+        with pytest.raises(weft.errors.DeviceError, match="'cuda' is not available"):
+            ask()
+    assert not hasattr(cuda, "nvtx")
+    with pytest.raises(AttributeError, match=r"'utilization': `nvidia-smi` shows it"):
+        cuda.utilization()
+    with pytest.raises(weft.errors.UnsupportedOp, match=r"weft\.compile runs a step"):
+        cuda.CUDAGraph()
+
+
+@pytest.mark.parity
+def test_no_name_of_torch_cuda_is_passed_over(torch: Any) -> None:
+    """Each function and class is there, or it is said what there is instead."""
+    silent = []
+    for name in torch.cuda.__all__:
+        try:
+            getattr(weft.cuda, name)
+        except AttributeError as error:
+            if f"'{name}':" not in str(error):
+                silent.append(name)
+    assert silent == []
+
+
 def test_options_of_compile_have_no_effect() -> None:
     @weft.compile(mode="max-autotune", fullgraph=True, dynamic=False, backend="inductor")
     def double(x: weft.Tensor) -> weft.Tensor:

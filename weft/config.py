@@ -45,3 +45,16 @@ COMPARE = os.environ.get("WEFT_COMPARE", "0") == "1"
 def take_gpu_memory_as_needed() -> None:
     """Keeps JAX from taking most of a GPU's memory ahead, unless the environment asks for it."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+
+
+def set_gpu_memory_fraction(fraction: float) -> None:
+    """The part of a GPU's memory that JAX may take. It looks when it is first asked for a GPU."""
+    os.environ[_FRACTION] = str(fraction)
+
+
+def gpu_memory_fraction() -> float:
+    """The same, which is JAX's default unless set."""
+    return float(os.environ.get(_FRACTION, "0.75"))

@@ -614,7 +614,7 @@ def test_path_is_restored_after_an_error() -> None:
         lambda m: m.xpu(),
         lambda m: m.ipu(),
         lambda m: m.mtia(),
-        lambda m: m.to_empty(device="meta"),
+        lambda m: m.to_empty(device="mps"),
     ],
 )
 def test_other_devices(go: Any) -> None:

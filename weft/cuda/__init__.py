@@ -6,25 +6,50 @@ for a GPU raises a DeviceError that says what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from ..engine.devices import resolve, waited_for
+from ..engine.devices import Accelerated, resolve, waited_for
 from ..engine.realize import realize_pending
-from ..errors import DeviceError, OutOfMemoryError as OutOfMemoryError, UnsupportedOp
-from ..graph import device as devices
-from ..graph.modes import user_warning
+from ..errors import DeviceError as AcceleratorError, OutOfMemoryError as OutOfMemoryError
 from ..tensors.legacy import OF_CUDA
-from ..tensors.random import default_generator, initial_seed as initial_seed, seed as seed
-from ..tensors.tensor import Tensor
+from ..tensors.random import default_generator
+from .absent import absent
+from .memory import (
+    empty_cache as empty_cache,
+    get_per_process_memory_fraction as get_per_process_memory_fraction,
+    ipc_collect as ipc_collect,
+    max_memory_allocated as max_memory_allocated,
+    max_memory_cached as max_memory_cached,
+    max_memory_reserved as max_memory_reserved,
+    mem_get_info as mem_get_info,
+    memory_allocated as memory_allocated,
+    memory_cached as memory_cached,
+    memory_reserved as memory_reserved,
+    memory_stats as memory_stats,
+    memory_summary as memory_summary,
+    reset_accumulated_memory_stats as reset_accumulated_memory_stats,
+    reset_max_memory_allocated as reset_max_memory_allocated,
+    reset_max_memory_cached as reset_max_memory_cached,
+    reset_peak_memory_stats as reset_peak_memory_stats,
+    set_per_process_memory_fraction as set_per_process_memory_fraction,
+)
+from .random import (
+    get_rng_state as get_rng_state,
+    get_rng_state_all as get_rng_state_all,
+    initial_seed as initial_seed,
+    manual_seed as manual_seed,
+    manual_seed_all as manual_seed_all,
+    seed as seed,
+    seed_all as seed_all,
+    set_rng_state as set_rng_state,
+    set_rng_state_all as set_rng_state_all,
+)
+from .which import described, gpu, platform
 
-
-def _platform() -> Any:
-    from ..engine.xla import platform
-
-    return platform
+CudaError = AcceleratorError
+has_half, has_magma = True, False
 
 
 def is_available() -> bool:
@@ -34,14 +59,12 @@ def is_available() -> bool:
 
 def device_count() -> int:
     """How many GPUs this process can use."""
-    return len(_platform().devices("cuda"))
+    return len(platform().devices("cuda"))
 
 
 def is_initialized() -> bool:
-    """Has a device other than the CPU been used?"""
-    from ..engine.devices import Accelerated
-
-    return Accelerated.ever
+    """Is there a GPU, and has it, or another device that is not the CPU, been used?"""
+    return Accelerated.ever and is_available()
 
 
 def init() -> None:
@@ -59,7 +82,7 @@ def current_device() -> int:
     Raises:
         DeviceError: if there is none.
     """
-    return _gpu(None).index or 0
+    return gpu(None).index or 0
 
 
 def set_device(device: Any) -> None:
@@ -68,7 +91,7 @@ def set_device(device: Any) -> None:
     Raises:
         DeviceError: if there is no such GPU.
     """
-    _platform().current["cuda"] = _gpu(device).index or 0
+    platform().current["cuda"] = gpu(device).index or 0
 
 
 class device:  # noqa: N801 (PyTorch's name)
@@ -81,7 +104,7 @@ class device:  # noqa: N801 (PyTorch's name)
     def __init__(self, device: Any) -> None:
         """``device``: None or a negative index to change nothing."""
         nothing = device is None or (isinstance(device, int) and device < 0)
-        self.idx = -1 if nothing else _gpu(device).index or 0
+        self.idx = -1 if nothing else gpu(device).index or 0
 
     def __enter__(self) -> None:
         if self.idx >= 0:
@@ -100,24 +123,13 @@ class device_of(device):  # noqa: N801 (PyTorch's name)
         super().__init__(obj.device if obj.is_cuda else None)
 
 
-def _gpu(which: Any) -> devices.device:
-    """
-    Raises:
-        DeviceError: for what is not a GPU, or not there.
-    """
-    found = resolve("cuda" if which is None else which)
-    if found is None or found.type != "cuda":
-        raise DeviceError(f"'{which}' is not a GPU: name one, 'cuda:0', or give its index")
-    return found
-
-
 def synchronize(device: Any = None) -> None:
     """Runs what is pending and waits for the GPU.
 
     Raises:
         the error of data (an index out of range) that a run met there.
     """
-    place = _gpu(device)
+    place = gpu(device)
     realize_pending()
     waited_for(place)
 
@@ -125,30 +137,30 @@ def synchronize(device: Any = None) -> None:
 # ---- what a GPU is
 
 
-def _described(device: Any) -> Any:
-    return _platform().device_of_jax(_gpu(device))
-
-
 def get_device_name(device: Any = None) -> str:
     """As its maker calls it."""
-    return str(_described(device).device_kind)
+    return str(described(device).device_kind)
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
     """Its compute capability, ``(9, 0)``."""
-    major, _, minor = str(_described(device).compute_capability).partition(".")
+    major, _, minor = str(described(device).compute_capability).partition(".")
     return int(major), int(minor or 0)
 
 
 def get_device_properties(device: Any = None) -> SimpleNamespace:
-    """Name, compute capability, bytes of memory that may be used, number of multiprocessors."""
-    found = _described(device)
+    """Name, compute capability, bytes of memory that may be used, number of multiprocessors.
+
+    Raises:
+        DeviceError: if there is no such GPU.
+    """
+    found = described(device)
     major, minor = get_device_capability(device)
     return SimpleNamespace(
         name=get_device_name(device),
         major=major,
         minor=minor,
-        total_memory=_memory(device, "bytes_limit"),
+        total_memory=mem_get_info(device)[1],
         multi_processor_count=getattr(found, "core_count", None),
     )
 
@@ -158,115 +170,26 @@ def is_bf16_supported() -> bool:
     return is_available() and get_device_capability()[0] >= 8
 
 
-# ---- memory
+is_tf32_supported = is_bf16_supported
 
 
-def _memory(device: Any, name: str) -> int:
-    return int((_described(device).memory_stats() or {}).get(name, 0))
+def get_arch_list() -> list[str]:
+    """The kinds of GPUs that there is code for: of those that are there, it is made as needed."""
+    kinds = [get_device_capability(k) for k in range(device_count())]
+    return list(dict.fromkeys(f"sm_{major}{minor}" for major, minor in kinds))
 
 
-def memory_allocated(device: Any = None) -> int:
-    """Bytes in use on a GPU."""
-    return _memory(device, "bytes_in_use")
+def is_current_stream_capturing() -> bool:
+    """False: nothing is captured."""
+    return False
 
 
-def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes that have been in use on a GPU since the process began."""
-    return _memory(device, "peak_bytes_in_use")
+# ---- names that are looked up when they are asked for
 
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes that JAX has taken from a GPU; more than are in use."""
-    return max(_memory(device, "pool_bytes"), memory_allocated(device))
-
-
-max_memory_reserved = max_memory_allocated
-
-
-def reset_peak_memory_stats(device: Any = None) -> None:
-    """Warns: JAX counts from the process's beginning on, and has no way to begin anew."""
-    _gpu(device)
-    user_warning(
-        "the peaks of GPU memory cannot be reset: max_memory_allocated() stays the most since the "
-        "process began"
-    )
-
-
-reset_max_memory_allocated = reset_accumulated_memory_stats = reset_peak_memory_stats
-
-
-def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
-    """What JAX counts of a GPU's memory, a line each."""
-    return "\n".join(f"{name}: {n:,}" for name, n in memory_stats(device).items())
-
-
-def memory_stats(device: Any = None) -> dict[str, int]:
-    """What JAX counts of a GPU's memory, by its names."""
-    return dict(_described(device).memory_stats() or {})
-
-
-def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Bytes that are free, and that there are, of what JAX may use of a GPU."""
-    total = _memory(device, "bytes_limit")
-    return total - memory_allocated(device), total
-
-
-def ipc_collect() -> None:
-    """Does nothing: no memory is shared between processes."""
-
-
-def empty_cache() -> None:
-    """Does nothing: JAX gives memory back by itself when a new use needs it."""
-
-
-# ---- random numbers
-
-
-def manual_seed(seed: int) -> None:
-    """Seeds weft's random numbers: those of all devices are one stream."""
-    default_generator.manual_seed(seed)
-
-
-manual_seed_all = manual_seed
-seed_all = seed
-
-
-def get_rng_state(device: Any = "cuda") -> Tensor:
-    """The state of weft's random numbers: those of all devices are one stream."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
-    """Goes back to a state that :func:`get_rng_state` gave."""
-    default_generator.set_state(new_state)
-
-
-def get_rng_state_all() -> list[Tensor]:
-    """The state, once: there is one stream for all devices."""
-    return [get_rng_state()]
-
-
-def set_rng_state_all(new_states: Iterable[Tensor]) -> None:
-    """Goes back to the state that :func:`get_rng_state_all` gave."""
-    for state in new_states:
-        set_rng_state(state)
-
-
-_UNSUPPORTED = {
-    "CUDAGraph": "weft.compile runs a step as one program",
-}
-
-
-_OF_STREAMS = ("Event", "Stream", "current_stream", "default_stream", "set_stream", "stream")
-
-
-def _unsupported(name: str) -> type:
-    """A class that stands in annotations and conditions, and raises when it is called."""
-
-    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        raise UnsupportedOp(f"weft.cuda has no {name}: {_UNSUPPORTED[name]}")
-
-    return type(name, (), {"__new__": __new__})
+_OF_STREAMS = (
+    *("Event", "Stream", "StreamContext"),
+    *("current_stream", "default_stream", "set_stream", "stream"),
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -276,6 +199,6 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"{__name__}.streams"), name)
     if name in OF_CUDA:  # weft.cuda.FloatTensor
         return OF_CUDA[name]
-    if name in _UNSUPPORTED:
-        return _unsupported(name)
-    raise AttributeError(f"module 'weft.cuda' has no attribute '{name}'")
+    if name == "default_generators":  # one stream of numbers, for each GPU the same
+        return (default_generator,) * device_count()
+    return absent(name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
 from .. import cuda
+from .which import gpu
 
 
 class Stream:
@@ -18,7 +17,7 @@ class Stream:
     """
 
     def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
-        self.device = cuda._gpu(device)
+        self.device = gpu(device)
 
     def synchronize(self) -> None:
         """Runs what is pending and waits for the GPU."""
@@ -52,7 +51,7 @@ class Event:
     def __init__(
         self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
     ) -> None:
-        self.device = cuda._gpu(None)
+        self.device = gpu(None)
         self._time: float | None = None
 
     def record(self, stream: Stream | None = None) -> None:
@@ -93,7 +92,19 @@ def set_stream(stream: Stream) -> None:
     """Does nothing: there is one stream."""
 
 
-@contextmanager
-def stream(stream: Stream | None) -> Iterator[None]:
+class StreamContext:
     """Changes nothing inside: there is one stream."""
-    yield
+
+    def __init__(self, stream: Stream | None) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def stream(stream: Stream | None) -> StreamContext:
+    """Changes nothing inside: there is one stream."""
+    return StreamContext(stream)

@@ -10,14 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.device import ANYWHERE, CPU, default_device, device
+from ..errors import DeviceError
+from ..graph.device import ANYWHERE, CPU, META, default_device, device
 from .reference import Failure
 
 
 class Accelerated:
-    """Has this process had a device other than the CPU? While not, nobody need ask where."""
+    """Has this process had a device other than the CPU? While not, nobody need ask where.
+
+    Attributes:
+        ever: one that computes.
+        meta: "meta", on which nothing is computed.
+    """
 
     ever = False
+    meta = False
+
+
+#: The value of every tensor on "meta".
+NO_VALUES = Failure(
+    DeviceError,
+    "a tensor on the device 'meta' has a shape and a dtype, and no values. To give a model values, "
+    "write model.to_empty(device='cpu') and initialise it, or load a state into it then; or write "
+    "model.load_state_dict(state, assign=True)",
+)
 
 
 def resolve(to: Any) -> device | None:
@@ -34,6 +50,9 @@ def resolve(to: Any) -> device | None:
         found = to if isinstance(to, device) else device(to)
     if found is CPU:
         return found
+    if found is META:
+        Accelerated.meta = True
+        return found
     from .xla.platform import concrete
 
     found = concrete(found)
@@ -45,6 +64,8 @@ def put(value: Any, to: device | None) -> Any:
     """A value on a device; without waiting, where the device allows it."""
     if to is None or to is CPU:
         return value if is_host(value) else host(value)
+    if to is META:
+        return NO_VALUES
     from .xla.platform import put as put_there
 
     return put_there(value, to)

@@ -13,13 +13,13 @@ from weakref import ReferenceType
 from .. import config
 from ..errors import CompileError
 from ..graph.body import Body, Inlined, has_calls, inlined
-from ..graph.device import CPU
-from ..graph.liveness import Work, settle, take_pending
+from ..graph.device import CPU, META
+from ..graph.liveness import Work, part_of, settle, take_pending
 from ..graph.modes import Where
 from ..graph.node import GONE, PENDING, Node, is_over_limit
 from ..graph.tracing import Trace, current
 from .compare import compare
-from .devices import Accelerated, host, is_host
+from .devices import NO_VALUES, Accelerated, host, is_host
 from .native.results import RESULTS
 from .reference import Failure, Outcome, Program
 
@@ -163,11 +163,20 @@ def _run_pending() -> None:
         outcome: Outcome | None = None
         try:  # (Ctrl-C may come anywhere: what is started must be finished)
             take_pending(work)
-            outcome = _computed(work)
+            outcome = _beside_meta(work) if Accelerated.meta else _computed(work)
             _settle(work, outcome, changes)
         except BaseException:
             _settle(work, outcome, changes)
             raise
+
+
+def _beside_meta(work: Work) -> Outcome:
+    """Computes what is not on "meta", and what is for no other use."""
+    part, places = part_of(work, lambda node: node.type.device is not META)
+    values, first = _computed(part)
+    rest = iter(values)
+    found = [NO_VALUES if n.type.device is META else next(rest) for n in work.stored]
+    return found, None if first is None else (places[first[0]], first[1])
 
 
 def _computed(work: Work) -> Outcome:
@@ -220,7 +229,7 @@ def _changes_until(last: int) -> list[Change]:
 def _failure_of(change: Change) -> Failure | None:
     handle: _Handle | None = change.handle()
     value = None if handle is None else handle._node.value
-    return value if isinstance(value, Failure) else None
+    return value if isinstance(value, Failure) and value is not NO_VALUES else None
 
 
 def _failed(changes: list[Change], failed_at: int, first: Failure) -> list[Change]:

@@ -1,31 +1,42 @@
 """Names of devices, and on which one new tensors are made.
 
+On "meta" tensors have a shape and a dtype, and no values: a model made there takes no memory.
+
 Whether there is such a device is another matter: ``weft/engine/devices.py``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Self
+from functools import wraps
+from typing import Any, ParamSpec, Self, TypeVar
 
 from ..errors import DeviceError, did_you_mean
 
-#: Kinds of devices: the CPU by weft's own engine, GPUs and TPUs, and the CPU, by XLA.
-KINDS = ("cpu", "cuda", "tpu", "xla:cpu")
+#: Kinds of devices: the CPU by weft's own engine, GPUs and TPUs, the CPU by XLA; and none at all.
+KINDS = ("cpu", "cuda", "tpu", "xla:cpu", "meta")
+#: Of these there is one, or the first goes by the plain name. (Of XLA's CPU devices there may be
+#: several, for tests of many devices.)
+_UNNUMBERED = ("cpu", "xla:cpu", "meta")
 _NAME = re.compile(r"(?P<kind>[a-z]+(?::[a-z]+)?)(?::(?P<index>\d+))?")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class device:  # noqa: N801 (PyTorch's name)
     """A device: ``weft.device("cuda:1")``, ``weft.device("cuda", 1)``, ``weft.device(1)``.
 
-    One object for each. As a context manager it is where new tensors are made::
+    One object for each. As a context manager, and as a decorator of a function, it is where new
+    tensors are made::
 
         with weft.device("cuda"):
             x = weft.zeros(3)
 
     Attributes:
-        type: "cpu", "cuda", "tpu", or "xla:cpu", the CPU by way of XLA.
+        type: "cpu", "cuda", "tpu", "xla:cpu", the CPU by way of XLA, or "meta", where there are
+            shapes and no values.
         index: which of several; None for the one in use.
 
     Raises:
@@ -67,6 +78,16 @@ class device:  # noqa: N801 (PyTorch's name)
     def __exit__(self, *error: object) -> None:
         _inner.set(_inner.get()[:-1])
 
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, within whose calls new tensors are made here."""
+
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return function(*args, **kwargs)
+
+        return run
+
 
 _known: dict[tuple[str, int | None], device] = {}
 _inner: ContextVar[tuple[device, ...]] = ContextVar("devices", default=())
@@ -89,15 +110,14 @@ def _parsed(name: Any, index: int | None) -> tuple[str, int | None]:
         index = int(parts["index"])
     if index is not None and index < 0:
         raise DeviceError(f"the index of a device must not be negative: {index}")
-    # There is one CPU. Of XLA's CPU devices (there may be several, for tests of many devices), the
-    # first goes by the plain name.
     kind = parts["kind"]
-    if kind == "cpu" and index:
-        raise DeviceError(f"device 'cpu:{index}' is not available: there is one 'cpu'")
-    return kind, None if index == 0 and kind in ("cpu", "xla:cpu") else index
+    if kind in ("cpu", "meta") and index:
+        raise DeviceError(f"device '{kind}:{index}' is not available: there is one '{kind}'")
+    return kind, None if index == 0 and kind in _UNNUMBERED else index
 
 
 CPU = device("cpu")
+META = device("meta")
 
 #: In place of a device: constants, which are on the device of what they are used with.
 ANYWHERE: Any = "anywhere"

@@ -11,6 +11,7 @@ A frame, a loop variable or a traceback is a holder too, hence the care with loc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from sys import getrefcount
 
 from .node import GONE, HISTORY, PENDING, Fresh, Node
@@ -118,6 +119,28 @@ def _number(work: Work) -> None:
             history(node)
         node.mark = place
         place += 1
+
+
+def part_of(work: Work, wanted: Callable[[Node], bool]) -> tuple[Work, list[int]]:
+    """What leads to those of the stored nodes that are wanted, numbered anew.
+
+    Returns:
+        that, and for each of its ``order`` the place in the whole's.
+    """
+    part, places = Work(), list[int]()
+    part.stored = [node for node in work.stored if wanted(node)]
+    needed = set(part.stored)
+    for k in range(len(work.order) - 1, -1, -1):
+        if work.order[k] in needed:
+            places.append(k)
+            needed.update(work.order[k].inputs)
+    places.reverse()
+    part.leaves = [node for node in work.leaves if node in needed]
+    part.order = [work.order[k] for k in places]
+    part.history = [node for node in work.history if node in needed]
+    for place, node in enumerate((*part.leaves, *part.order)):
+        node.mark = place
+    return part, places
 
 
 def settle(work: Work, values: list[object]) -> None:

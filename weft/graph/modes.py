@@ -29,6 +29,7 @@ on_behalf_of: ContextVar[Where | None] = ContextVar("on_behalf_of", default=None
 _on_behalf = on_behalf_of.get
 
 _PACKAGE = str(Path(__file__).parents[1] / "_")[:-1]  # with the separator at its end
+_BELOW = tuple([f"{_PACKAGE}{name}" for name in ("graph", "ops", "calls")])  # what records
 _getframe = sys._getframe
 
 
@@ -57,6 +58,25 @@ def here(depth: int = 3) -> Where:
         frame = outer
         code = frame.f_code
     return (_path(), code, frame.f_lasti)
+
+
+def called() -> tuple[str, dict[str, object]]:
+    """The public function of weft that the user's code, or a layer of weft's, has called; "" if
+    there is none. And what it was called with, by the names of its parameters.
+    """
+    frame = _getframe(1)
+    name, arguments = "", dict[str, object]()
+    while own_file[frame.f_code.co_filename] and frame.f_back is not None:
+        code = frame.f_code
+        if code.co_name == "forward":
+            break
+        hidden = code.co_name.startswith(("_", "<")) or "<locals>" in code.co_qualname
+        if not hidden and not code.co_filename.startswith(_BELOW):
+            count = code.co_argcount + code.co_kwonlyargcount
+            name = code.co_name
+            arguments = {k: frame.f_locals.get(k) for k in code.co_varnames[:count]}
+        frame = frame.f_back
+    return name, arguments
 
 
 def user_warning(text: str, category: type[Warning] = UserWarning) -> None:

@@ -20,7 +20,7 @@ from .. import config
 from ..dtypes import converted, dtype, of_number, only_stored
 from ..errors import DeviceError, DTypeError
 from .device import CPU, device
-from .modes import Where, grad_enabled, here, module_path, on_behalf_of, own_file
+from .modes import Where, called, grad_enabled, here, module_path, on_behalf_of, own_file
 from .tracing import Live
 
 Shape = tuple[int, ...]
@@ -85,11 +85,25 @@ def common_device(name: str, attrs: Any, types: Sequence[TensorType]) -> device 
         if found is None or (found.device is CPU and found.ndim == 0):
             found = x
         elif not (x.device is CPU and x.ndim == 0):
-            raise DeviceError(
-                f"{name}: tensors on two devices, {found} on {found.device} and {x} on "
-                f"{x.device}. Move one to the other, for example x.to('{_target(found, x)}')"
-            )
+            raise _on_two_devices(name, found, x)
     return None if found is None else found.device
+
+
+def _on_two_devices(op: str, a: TensorType, b: TensorType) -> DeviceError:
+    """Names the function that was called, and which of its arguments is to be moved."""
+    function, arguments = called()
+    target = _target(a, b)
+    away = (
+        name
+        for name, x in arguments.items()
+        if (node := getattr(x, "_node", None)) is not None
+        and node.type.device in (a.device, b.device)
+        and node.type.device is not target
+    )
+    return DeviceError(
+        f"{function or op}: tensors on two devices, {a} on {a.device} and {b} on {b.device}. "
+        f"Move one to the other, for example {next(away, 'x')}.to('{target}')"
+    )
 
 
 class Op:

@@ -179,6 +179,12 @@ def _is_strange(module: Module, key: str, prefix: str, local: Mapping[str, Any])
     return first not in (module._modules if dot else local)
 
 
+_NOWHERE = (
+    "load_state_dict: what is on the device 'meta' has no memory to copy values to, and nothing is "
+    "loaded there. Pass assign=True, or write model.to_empty(device='cpu') before"
+)
+
+
 def _plan_tensor(
     module: Module, name: str, key: str, target: Any, value: Any, assign: bool
 ) -> str | None:
@@ -199,6 +205,10 @@ def _plan_tensor(
             f"the shape in current model is {list(wanted)}."
         )
     if not assign:
+        if value.is_meta and not target.is_meta:
+            return f"{key} is on the device 'meta', without values. "
+        if target.is_meta and not value.is_meta:
+            user_warning(_NOWHERE)
         _do(lambda: target.copy_(value))
     elif isinstance(target, Parameter) and not isinstance(value, Parameter):
         _do(lambda: setattr(module, name, Parameter(value, target.requires_grad)))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import dtype, float64, int64
+from ..engine.devices import NO_VALUES
 from ..errors import DTypeError, ShapeError
-from ..graph.device import device
+from ..graph.device import META, device
 from ..graph.node import Grads, Node, Op, Shape, TensorType, number, record, record1, type_of
 from .base import Value, broadcast
 
@@ -202,12 +203,23 @@ def arange(n: int, to: dtype, start: Any = 0, step: Any = 1, device: device | No
 
 # ---- from device to device
 
+
+def _arrival(name: str, to: device, types: Sequence[TensorType]) -> device:
+    """
+    Raises:
+        DeviceError: for a tensor without values.
+    """
+    if types[0].device is META:
+        raise NO_VALUES.error()
+    return to
+
+
 _to_device = Op(
     "to_device",
     lambda to, x: x,
     lambda to, x: x,
     lambda n, g, want: (to_device(g, n.sig.types[0].device),),
-    device=lambda name, to, types: to,
+    device=_arrival,
 )
 
 

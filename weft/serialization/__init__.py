@@ -16,7 +16,7 @@ from ..errors import CheckpointError, did_you_mean
 from . import safetensors, torch_files, torch_write
 from .files import PathLike, Source, missing, replacing
 from .shards import is_index, load_shards, save_shards, shards_of
-from .storages import device_for
+from .storages import device_for, is_function
 from .structure import checked
 
 __all__ = ["load", "save"]
@@ -118,7 +118,7 @@ def load(
         DeviceError: for a device that is not there.
     """
     for device in map_location.values() if isinstance(map_location, Mapping) else (map_location,):
-        if not callable(device):
+        if not is_function(device):
             device_for(device, "cpu")
     if not isinstance(f, (str, os.PathLike)):
         return _load_object(f, map_location, mmap, encoding)

@@ -123,7 +123,13 @@ def device_for(map_location: Any, location: str) -> device:
     """
     if isinstance(map_location, Mapping):
         map_location = map_location.get(location)
-    return CPU if map_location is None or callable(map_location) else resolve(map_location) or CPU
+    nowhere = map_location is None or is_function(map_location)
+    return CPU if nowhere else resolve(map_location) or CPU
+
+
+def is_function(map_location: Any) -> bool:
+    """Is it one of values and a place? (Devices can be called, too: they are decorators.)"""
+    return callable(map_location) and not isinstance(map_location, device)
 
 
 class Storage:
@@ -179,7 +185,7 @@ class Storage:
             DeviceError: for a device that is not there.
         """
         self.device = device_for(map_location, location)
-        if not callable(map_location):
+        if not is_function(map_location):
             return
         flat = self.tensor(Place(0, (self.values.size,), (1,)))
         moved = map_location(flat, location)

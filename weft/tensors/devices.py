@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..engine.devices import resolve
-from ..graph.device import CPU, default_device, device, set_default
+from ..graph.device import CPU, META, default_device, device, set_default
 from .core import TensorCore, node_of
 from .interop import to
 from .memory import memory_format, preserve_format
@@ -27,6 +27,11 @@ def is_cuda(self: TensorCore) -> bool:
 def is_cpu(self: TensorCore) -> bool:
     """Is it on the CPU, and weft's own engine's?"""
     return device_of(self) is CPU
+
+
+def is_meta(self: TensorCore) -> bool:
+    """Has it a shape and a dtype, and no values?"""
+    return device_of(self) is META
 
 
 def get_device(self: TensorCore) -> int:

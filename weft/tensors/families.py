@@ -41,7 +41,7 @@ class FamilyMethods(TensorCore):
     # ---- devices (devices.py)
 
     device, is_cuda = property(devices.device_of), property(devices.is_cuda)
-    is_cpu = property(devices.is_cpu)
+    is_cpu, is_meta = property(devices.is_cpu), property(devices.is_meta)
     cpu, cuda, get_device = devices.cpu, devices.cuda, devices.get_device
     is_pinned, pin_memory = devices.is_pinned, devices.pin_memory
 
@@ -150,7 +150,7 @@ class FamilyMethods(TensorCore):
 
     # ---- what is so for all of weft's tensors (lesser.py)
 
-    is_sparse = is_sparse_csr = is_quantized = is_nested = is_meta = property(lesser.no)
+    is_sparse = is_sparse_csr = is_quantized = is_nested = property(lesser.no)
     is_mkldnn = is_mps = is_xpu = property(lesser.no)
     layout = property(lesser.layout_of)
     is_neg = is_inference = lesser.no

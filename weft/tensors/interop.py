@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
-from ..engine.devices import resolve
+from ..engine.devices import NO_VALUES, resolve
 from ..engine.realize import computed, realize_pending, value_of
 from ..engine.reference import Failure
 from ..errors import DeviceError, DTypeError, GradientError, OptionError
-from ..graph.device import CPU, device
+from ..graph.device import CPU, META, device
 from ..graph.modes import user_warning
-from ..graph.node import LEAF
+from ..graph.node import LEAF, leaf, type_of
 from ..ops import elementwise as ew
 from .core import TensorCore, node_of, wrap
 from .creation import as_leaf, finished, moved, require_grad
@@ -161,7 +161,8 @@ def rebuilt(
     value: Any, requires_grad: bool, cls: type, attributes: Any, place: device = CPU
 ) -> Any:
     """Undoes :func:`reduced`."""
-    x = finished(as_leaf(value, place), requires_grad)
+    node = as_leaf(value, place) if place is not META else leaf(NO_VALUES, type_of(*value, META))
+    x = finished(node, requires_grad)
     if type(x) is not cls:
         like: Any = object.__new__(cls)
         like._node, like._base, like._version = x._node, None, 0
@@ -174,7 +175,9 @@ def rebuilt(
 
 
 def reduced(self: Tensor, protocol: SupportsIndex = 2) -> Any:
-    """For pickle: the values, whether a gradient is wanted, and attributes (also ``.grad``)."""
+    """For pickle: the values (on "meta", shape and dtype), whether a gradient is wanted, and
+    attributes (also ``.grad``).
+    """
     node = node_of(self)
     if node.tracks and not node.tracks & LEAF:
         raise GradientError(
@@ -182,7 +185,8 @@ def reduced(self: Tensor, protocol: SupportsIndex = 2) -> Any:
             "use x.detach()"
         )
     attributes = {k: v for k, v in self.__dict__.items() if k != "_hooks"}
-    value = np.array(host_value(self))
+    there = node.type.device is not META
+    value = np.array(host_value(self)) if there else (node.type.shape, node.type.dtype)
     return rebuilt, (value, bool(node.tracks), type(self), attributes, node.type.device or CPU)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import as_dtype, bool_, get_default_dtype, int64
 from ..engine.realize import value_of
-from ..graph.device import CPU
+from ..graph.device import CPU, META
 from ..graph.node import HISTORY, LEAF, RELEASED
 from .core import node_of
 
@@ -170,7 +170,8 @@ def _suffixes(x: Tensor, empty: bool) -> list[str]:
     node = node_of(x)
     kind, place = node.type.dtype, node.type.device
     out = [] if place is None or place is CPU else [f"device='{place}'"]
-    if (empty and node.type.ndim != 1) or (not empty and PrintOptions.edgeitems == 0):
+    cut = not empty and PrintOptions.edgeitems == 0
+    if (empty and node.type.ndim != 1) or cut or place is META:
         out.append(f"size={tuple(node.type.shape)}")
     default = get_default_dtype()
     plain = (default,) if empty else (default, default.to_complex(), int64, bool_)
@@ -186,9 +187,12 @@ def _suffixes(x: Tensor, empty: bool) -> list[str]:
 def tensor_repr(x: Tensor, prefix: str = "tensor(") -> str:
     """``tensor([[1., 2.]], requires_grad=True)``. Runs the graph."""
     node = node_of(x)
-    a = np.asarray(value_of(node))
-    body = "[]" if a.size == 0 else _body(a, len(prefix))
-    suffixes = _suffixes(x, a.size == 0)
+    suffixes = _suffixes(x, node.type.size == 0)
+    if node.type.device is META:
+        body = "..."
+    else:
+        a = np.asarray(value_of(node))
+        body = "[]" if a.size == 0 else _body(a, len(prefix))
     text = prefix + body
     last_line = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:

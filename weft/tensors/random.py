@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import as_dtype, dtype, float32, get_default_dtype, int64
-from ..engine.devices import resolve
+from ..engine.devices import NO_VALUES, resolve
 from ..errors import DTypeError, OptionError, ShapeError
-from ..graph.device import CPU, device
+from ..graph.device import CPU, META, device
 from ..graph.node import Node, leaf, number, type_of
 from ..graph.tracing import current
 from ..ops import elementwise as ew, random as rnd
@@ -93,7 +93,12 @@ class Generator:
         self._draws -= 1
 
     def next_key(self, device: device | None = None) -> Node:
-        """The key of the next draw. What is drawn with it is on ``device``, if one is given."""
+        """The key of the next draw. What is drawn with it is on ``device``, if one is given.
+
+        On "meta", nothing is drawn.
+        """
+        if device is META:
+            return leaf(NO_VALUES, type_of((2,), int64, META))
         key = np.array(self.next_pair(), np.int64)
         node = leaf(key, _key_type if device is None else type_of((2,), int64, device))
         if (trace := current.get()) is not None:
@@ -382,7 +387,9 @@ def uniform_(
     if kind.dtype.is_complex:
         uniform_(view_as_real(self), low, high, generator=generator)
         return self
-    u = rnd.random_uniform(key_for(generator), kind.shape, _floating("uniform_", kind.dtype))
+    u = rnd.random_uniform(
+        key_for(generator, kind.device), kind.shape, _floating("uniform_", kind.dtype)
+    )
     return copy_into(self, ew.add(ew.mul(u, high - low), low))
 
 
@@ -394,14 +401,16 @@ def normal_(
     if kind.dtype.is_complex:
         normal_(view_as_real(self), mean, std * math.sqrt(0.5), generator=generator)
         return self
-    z = rnd.random_normal(key_for(generator), kind.shape, _floating("normal_", kind.dtype))
+    z = rnd.random_normal(
+        key_for(generator, kind.device), kind.shape, _floating("normal_", kind.dtype)
+    )
     return copy_into(self, ew.add(ew.mul(z, std), mean))
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fills with 1 with probability ``p``, else 0."""
     kind = node_of(self).type
-    u = rnd.random_uniform(key_for(generator), kind.shape, float32)
+    u = rnd.random_uniform(key_for(generator, kind.device), kind.shape, float32)
     chance = ew.cast(node_of(p), float32) if isinstance(p, TensorCore) else number(p, float32)
     return copy_into(self, ew.cast(ew.lt(u, chance), kind.dtype))
 
@@ -414,7 +423,7 @@ def random_(
     if high is None:
         low, high = (0, low) if low else (0, _limit(kind.dtype))
     return copy_into(
-        self, ew.cast(_integers(key_for(generator), kind.shape, low, high), kind.dtype)
+        self, ew.cast(_integers(key_for(generator, kind.device), kind.shape, low, high), kind.dtype)
     )
 
 
@@ -428,5 +437,7 @@ def _limit(d: dtype) -> int:
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills with exponentially distributed numbers of rate ``lambd``."""
     kind = node_of(self).type
-    u = rnd.random_uniform(key_for(generator), kind.shape, _floating("exponential_", kind.dtype))
+    u = rnd.random_uniform(
+        key_for(generator, kind.device), kind.shape, _floating("exponential_", kind.dtype)
+    )
     return copy_into(self, ew.mul(ew.log1p(ew.neg(u)), -1 / lambd))

@@ -83,6 +83,15 @@ class TestPlaces:
                 assert weft.ones(1).device == "cpu"
             assert nn.Linear(1, 1).weight.device is XLA
         assert weft.ones(1).device == "cpu"
+
+        @weft.device("xla:cpu")
+        def made(n: int) -> weft.Tensor:
+            """Makes one."""
+            return weft.ones(n)
+
+        assert made(2).device is XLA
+        assert made.__doc__ == "Makes one."
+        assert weft.ones(1).device == "cpu"
         weft.set_default_device("xla:cpu")
         try:
             assert weft.get_default_device() is XLA
@@ -236,6 +245,28 @@ class TestModules:
             model(weft.ones(1, 2, device=XLA))
 
 
+X, Y = weft.ones(1, 2, device=XLA), weft.ones(1, 2)
+I = weft.zeros(1, dtype=weft.int64)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.functional.cross_entropy(X, I), r"cross_entropy: .* target.to\('xla:cpu'\)"),
+        (lambda: nn.CrossEntropyLoss()(X, I), r"cross_entropy: .* target.to(.|\n)*CrossEntropyLo"),
+        (lambda: nn.functional.mse_loss(Y, X), r"mse_loss: .* input.to\('xla:cpu'\)"),
+        (lambda: nn.functional.embedding(I, X), r"embedding: .* input.to"),
+        (lambda: X.gather(1, I[None]), r"gather: .* index.to"),
+        (lambda: X + Y, r"add: .* x.to\('xla:cpu'\)"),
+        (lambda: weft.cat([X, Y]), r"cat: "),
+        (lambda: nn.Linear(2, 2).to(XLA)(Y), r"linear: "),
+    ],
+)
+def test_the_function_that_was_called_is_named(call: Any, message: str) -> None:
+    with pytest.raises(DeviceError, match=message):
+        call()
+
+
 def test_gradients_on_two_devices_are_clipped_together() -> None:
     a, b = nn.Linear(2, 2), nn.Linear(2, 2).to(XLA)
     b(a(weft.ones(1, 2)).to(XLA)).sum().backward()
@@ -247,7 +278,8 @@ def test_gradients_on_two_devices_are_clipped_together() -> None:
 
 
 def test_streams_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weft.cuda, "_gpu", lambda which: XLA)
+    for module in (weft.cuda, weft.cuda.memory, weft.cuda.which, weft.cuda.streams):
+        monkeypatch.setattr(module, "gpu", lambda which: XLA)
     start, end = (weft.cuda.Event(enable_timing=True) for _ in range(2))
     with pytest.raises(ValueError, match="recorded"):
         start.elapsed_time(end)
@@ -263,7 +295,30 @@ def test_streams_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
     assert x.tolist() == [2, 2, 2]
     with pytest.warns(UserWarning, match="cannot be reset"):
         weft.cuda.reset_peak_memory_stats()
-    assert isinstance(weft.cuda.memory_summary(), str)
+    with weft.cuda.StreamContext(stream):
+        assert isinstance(weft.cuda.memory_summary(), str)
+
+
+def test_memory_by_pytorchs_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JAX counts it on GPUs."""
+
+    class Described:
+        def memory_stats(self) -> dict[str, int]:
+            return {"bytes_in_use": 5, "peak_bytes_in_use": 8, "bytes_limit": 100, "pool_bytes": 7}
+
+    memory = weft.cuda.memory
+    monkeypatch.setattr(memory, "described", lambda which: Described())
+    monkeypatch.setattr(memory, "gpu", lambda which: XLA)
+    monkeypatch.setattr(weft.engine.xla.platform, "devices", lambda kind: [Described()])
+    assert weft.cuda.memory_stats()["allocated_bytes.all.peak"] == 8
+    assert (weft.cuda.memory_allocated(), weft.cuda.max_memory_allocated()) == (5, 8)
+    assert (weft.cuda.memory_reserved(), weft.cuda.max_memory_reserved()) == (7, 8)
+    assert weft.cuda.mem_get_info() == (95, 100)
+    assert "bytes_limit: 100" in weft.cuda.memory_summary()
+    with pytest.raises(DeviceError, match="Call it first"):
+        weft.cuda.set_per_process_memory_fraction(0.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        weft.cuda.set_per_process_memory_fraction(2)
 
 
 class TestMissing:
@@ -296,7 +351,7 @@ class TestMissing:
             pytest.skip("there is a GPU here")
         assert weft.cuda.device_count() == 0
         assert not weft.cuda.is_bf16_supported()
-        for ask in (weft.cuda.current_device, weft.cuda.synchronize, weft.cuda.memory_allocated):
+        for ask in (weft.cuda.current_device, weft.cuda.synchronize, weft.cuda.mem_get_info):
             with pytest.raises(DeviceError, match=r"'cuda' is not available"):
                 ask()
 
@@ -304,6 +359,9 @@ class TestMissing:
         """What weft sets is JAX's setting in weft only."""
         script = (
             "import os, weft, jax, jax.numpy as jnp\n"
+            "weft.cuda.set_per_process_memory_fraction(0.5)\n"
+            "assert os.environ['XLA_PYTHON_CLIENT_MEM_FRACTION'] == '0.5'\n"
+            "assert weft.cuda.get_per_process_memory_fraction() == 0.5\n"
             "x = weft.arange(3, device='xla:cpu').double()\n"
             "assert x.tolist() == [0, 1, 2] and x.dtype is weft.float64\n"
             "assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'\n"

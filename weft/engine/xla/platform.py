@@ -77,6 +77,11 @@ def _found(kind: str) -> list[Any]:
         return []
 
 
+def has_looked_for_devices() -> bool:
+    """Has JAX been asked, by weft, which devices there are?"""
+    return _found.cache_info().currsize > 0
+
+
 def _missing(kind: str) -> str:
     """What is to be installed for a kind of device; "" if nothing is missing."""
     parts = _PARTS[kind]
