@@ -161,7 +161,11 @@ def rebuilt(
     value: Any, requires_grad: bool, cls: type, attributes: Any, place: device = CPU
 ) -> Any:
     """Undoes :func:`reduced`."""
-    node = as_leaf(value, place) if place is not META else leaf(NO_VALUES, type_of(*value, META))
+    if place is META:
+        shape, kind = value
+        node = leaf(NO_VALUES, type_of(shape, kind, META))
+    else:
+        node = as_leaf(value, place)
     x = finished(node, requires_grad)
     if type(x) is not cls:
         like: Any = object.__new__(cls)
