@@ -483,6 +483,20 @@ def test_large_sums_are_shared_out() -> None:
     assert weft.compile(lambda x: x.amax())(t).item() == x.max()
 
 
+@pytest.mark.parametrize("shape", [(2050, 700), (16, 128, 513), (1031, 1024), (70_000, 17)])
+def test_long_columns_are_reduced_in_parts(shape: tuple[int, ...]) -> None:
+    draw = np.random.default_rng(0)
+    x = weft.tensor(draw.normal(size=shape).astype(np.float32))
+    whole = weft.tensor(draw.integers(-9, 9, shape), dtype=weft.int32)
+    dims = tuple(range(len(shape) - 1))
+    for y in (x, x.double(), whole):
+        for reduce in (weft.sum, weft.amax):
+            check(*[reduce(y, dims, keepdim=keep) for keep in (False, True)])
+    check(x.sum(0), x.mean(dims), (x > 0).any(0), x.transpose(-1, -2).contiguous().sum(0))
+    plan = weft.explain(lambda: x.sum(dims))
+    assert plan.count("sum  [") == (1 if shape[0] == 1031 else 2), plan
+
+
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "REFERENCE", True)
     weft.randn(3).exp().sum().item()

@@ -34,7 +34,7 @@ from .loop_spec import (
 )
 from .operations import lanes_for, memory_type, register_type
 from .points import shared_out
-from .walks import Walks, cost
+from .walks import MOST_CODE, Walks, cost, strips
 
 OUTER, LANES, INNER = 0, 1, 2
 
@@ -47,14 +47,11 @@ _TILE = 32
 _FAR_APART, _ROWS_AHEAD = 128, 6
 
 _UNROLL = 4
-#: Rows of so many vectors (and so many instructions, about) are written out if they are walked more
+#: Rows of so many vectors (and not too many instructions) are written out if they are walked more
 #: than once: what a walk computes is in registers for the next.
 _WRITTEN_OUT = 16
-_MOST_CODE = 640
 #: Bytes of a thread's stack for what is kept of a longer row.
 _MOST_KEPT = 64 << 10
-#: Vectors side by side that are summed together along columns: neighbours come from memory at once.
-_STRIPS = 8
 
 
 def emit(module: Module, name: str, loop: Loop, vector_bytes: int = 64) -> None:
@@ -79,7 +76,8 @@ class _Emitter:
         self.passes = [0] * len(loop.code)
         self.reducing = any(isinstance(c, Reduce) for c in loop.code) or any(loop.reduced)
         self.side = None if self.reducing else side_dimension(loop, axis)
-        self.strips = self._strips()
+        columns = self.kept_axis and self.reducing
+        self.strips = strips(loop, axis, self.walked, self.lanes) if columns else 1
         self.unroll = self._unroll()
         for k, code in enumerate(loop.code):
             self.levels[k], self.passes[k] = self._place(code)
@@ -123,13 +121,6 @@ class _Emitter:
             return OUTER
         return LANES if self.kept_axis and self.reducing else INNER
 
-    def _strips(self) -> int:
-        if not (self.kept_axis and self.reducing):
-            return 1
-        assert self.axis is not None
-        vectors = -(-self.loop.shape[self.axis] // self.lanes)
-        return max([n for n in range(1, _STRIPS + 1) if vectors % n == 0], default=1)
-
     def _unroll(self) -> int:
         """Steps of the innermost loop that are written out, each with sums of its own."""
         if self.kept_axis and self.reducing:
@@ -147,7 +138,7 @@ class _Emitter:
             return False
         vectors = -(-self.loop.shape[self.axis] // self.lanes)
         code = sum([cost(c, self.axis) for c in self.loop.code])
-        return vectors <= _WRITTEN_OUT and vectors * code <= _MOST_CODE
+        return vectors <= _WRITTEN_OUT and vectors * code <= MOST_CODE
 
     def _kept_places(self) -> dict[int, Value]:
         """Room for a row of each value that is kept, as far as it is to be had."""
@@ -495,13 +486,13 @@ class _Emitter:
         return operations.loaded(fn, value, code.dtype)
 
     def _row_ahead(self, strides: tuple[int, ...]) -> int | None:
-        """How far the rows are that a walk down columns reads in a while, if they lie apart: the
-        processor does not look ahead from page to page.
+        """How far the rows are that a walk down columns reads in a while, if what it reads of them
+        lies apart: the processor does not look ahead from page to page.
         """
         if not (self.kept_axis and self.reducing and self.walked):
             return None
-        row = strides[self.walked[-1]]
-        return row * _ROWS_AHEAD if row >= _FAR_APART else None
+        row, width = strides[self.walked[-1]], self.strips * self.lanes
+        return row * _ROWS_AHEAD if row >= _FAR_APART and width < row else None
 
     def _load_at(self, kind: str, pointer: Value, steps: Value, at: Value | int) -> Value:
         """From the address ``at`` plus that of each lane."""

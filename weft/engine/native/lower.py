@@ -23,6 +23,8 @@ _IDENTITIES = ("same", "detach", "graft", "over", "to_device", "function_output"
 #: Fewer values of a reduction than this are too few to be shared out among threads.
 _FEW_VALUES = 16
 _LARGE_REDUCTION = 32768
+#: From so many elements on, columns are reduced in parts, of which there are at most so many.
+_LONG_COLUMNS, _MOST_PARTS = 1 << 20, 16
 
 #: Of more parts it is not asked whether they overlap (each is held against each).
 _MOST_TILES = 256
@@ -183,7 +185,36 @@ class Graph:
             first = signature(sig.op, (inner, True), sig.types)
             operand = self.add_step("reduce", first, (operand,))
             sig = signature(sig.op, sig.attrs, (first.type,))
+        elif (parts := self._parts_of_columns(sig, operand)) > 1:
+            return self._in_parts(sig, operand, parts)
         return self.add_step("reduce", sig, (operand,))
+
+    def _parts_of_columns(self, sig: Signature, operand: Operand) -> int:
+        """Into how many parts the rows are cut for a reduction of long columns."""
+        dims, _ = sig.attrs
+        made = self._step_of.get(operand.value)
+        are_long = (
+            operand.view.size >= _LONG_COLUMNS
+            and dims == tuple(range(len(dims)))
+            and len(dims) < sig.types[0].ndim
+            and (made is None or made.kind not in ("map", "reduce"))
+            and not is_half(sig)
+        )
+        rows = operand.view.shape[0] if are_long else 1
+        return max([n for n in range(1, _MOST_PARTS + 1) if rows % n == 0])
+
+    def _in_parts(self, sig: Signature, operand: Operand, parts: int) -> Operand:
+        """Parts of all columns, then these together: a thread that has part of the rows reads them
+        whole, page by page.
+        """
+        dims, keep = sig.attrs
+        rows, *rest = operand.view.shape
+        kind = type_of((parts, rows // parts, *rest), sig.type.dtype)
+        inner = tuple([d + 1 for d in dims])
+        first = signature(sig.op, (inner, True), (kind,))
+        then = signature(sig.op, ((0,) if keep else (0, *inner), False), (first.type,))
+        operand = self._moved(operand, "reshape", kind.shape)
+        return self.add_step("reduce", then, (self.add_step("reduce", first, (operand,)),))
 
     def _in_single(self, kind: str, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
         """A step on 16-bit floats, as one on float32 between casts."""

@@ -7,6 +7,7 @@ then its first walk puts it aside for the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from .loop_spec import Apply, Gather, Instruction, Load, Loop, Reduce
 
@@ -22,6 +23,14 @@ _COSTS = {
 _WORTH_KEEPING = 10
 _GATHERING = 8
 
+#: Of code that is written out for each vector: so many instructions, about.
+MOST_CODE = 640
+#: Vectors side by side that are reduced together along columns: neighbours come at once.
+_STRIPS = 8
+#: A walk over so many points takes all columns, if they are not more vectors: rows are then read
+#: whole, page by page.
+_LONG_WALK, _WHOLE_ROW = 1 << 18, 64
+
 
 def cost(code: Instruction, axis: int | None) -> int:
     """In instructions, about, of vectors along ``axis``."""
@@ -29,6 +38,17 @@ def cost(code: Instruction, axis: int | None) -> int:
         return _COSTS.get(code.op, 1)
     lies_apart = isinstance(code, Load) and axis is not None and code.strides[axis] not in (0, 1)
     return _GATHERING if lies_apart or isinstance(code, Gather) else 1
+
+
+def strips(loop: Loop, axis: int | None, walked: Sequence[int], lanes: int) -> int:
+    """Of a walk down columns: how many vectors side by side it takes with it."""
+    assert axis is not None
+    vectors = -(-loop.shape[axis] // lanes)
+    points = prod([loop.shape[k] for k in walked]) * loop.shape[axis]
+    code = sum([cost(c, axis) for c in loop.code])
+    if _LONG_WALK <= points < loop.size and vectors <= _WHOLE_ROW and vectors * code <= MOST_CODE:
+        return vectors
+    return max([n for n in range(1, _STRIPS + 1) if vectors % n == 0], default=1)
 
 
 class Walks:
