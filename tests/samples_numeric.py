@@ -31,7 +31,7 @@ NUMERIC = [
     Op("chain_matmul", (s(x(2, 3), x(3, 4), x(4, 2)), s(x(2, 3))), "f", loose=8),
     Op("scalar_tensor", (s(3), s(2.5)), "f", grad=False),
     Op("logspace", (s(0, 2, 5), s(-1, 1, 3, 2.0), s(1, 3, 1), s(0, 1, 0)), "f", grad=False, loose=8,
-       errors=(bad(ValueError, "must be non-negative, not -1", 0, 1, -1),)),
+       errors=(bad(ValueError, "steps must not be negative: -1", 0, 1, -1),)),
     *[Op(f"{name}_window", (s(6), s(5, False), s(1), s(0), *more), "f", grad=False, loose=8,
          errors=(bad(ValueError, "window_length=-1 must not be negative", -1),))
       for name, more in {"hann": (), "hamming": (s(6, True, 0.5), s(6, True, 0.6, 0.4)),

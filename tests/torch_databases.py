@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,41 @@ pytest.importorskip("expecttest", reason="PyTorch's databases need it: pip insta
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db
-    from torch.testing._internal.common_modules import module_db
+    from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
-__all__ = ["agree", "differentiable", "module_db", "op_db", "same_gradients", "some", "taken_over"]
+__all__ = [
+    "ModuleErrorEnum",
+    "agree",
+    "differentiable",
+    "function_named",
+    "module_db",
+    "op_db",
+    "same_gradients",
+    "some",
+    "taken_over",
+]
+
+PLACES = {
+    "nn.functional": nn.functional,
+    "fft": weft.fft,
+    "linalg": weft.linalg,
+    "special": weft.special,
+}
+
+
+def function_named(name: str) -> Any:
+    """The function of that name, or the method, or the property."""
+    place, _, last = name.rpartition(".")
+    if place:
+        return getattr(PLACES.get(place), last, None)
+    method = getattr(weft.Tensor, name, None)
+    if isinstance(method, property):
+        return method.fget
+    found = getattr(weft, name, None)
+    if isinstance(found, weft.dtype):
+        return method
+    return method if found is None or isinstance(found, ModuleType) else found
+
 
 #: Relative and absolute. (In float32 PyTorch's gradients of ctc_loss are off by 3e-5.)
 TOLERANCE = {"float32": (1e-4, 5e-5), "float64": (1e-7, 1e-9)}

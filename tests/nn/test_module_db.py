@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from torch_databases import (
+    ModuleErrorEnum,
     agree,
     differentiable,
     module_db,
@@ -101,6 +102,33 @@ def test_module(name: str, dtype: str, training: bool) -> None:
             made = case.constructor_input
             error.add_note(f"case {k} ({case.desc}): {made.args} {made.kwargs}")
             raise
+
+
+class Outer(nn.Module):
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.inner(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", [n for n, i in INFOS.items() if i.module_error_inputs_func])
+def test_errors(name: str) -> None:
+    """What PyTorch's module refuses is refused, by the same kind of exception, with its path."""
+    info = INFOS[name]
+    for each in info.module_error_inputs_func(info, "cpu", torch.float32, False, True):
+        made, given = each.module_error_input.constructor_input, None
+        if each.error_on is ModuleErrorEnum.FORWARD_ERROR:
+            given = each.module_error_input.forward_input
+        args, kwargs = taken_over((made.args, made.kwargs), [])
+        with pytest.raises(each.error_type) as caught:
+            module = getattr(nn, info.module_cls.__name__)(*args, **kwargs)
+            assert given is not None
+            args, kwargs = taken_over((given.args, given.kwargs), [])
+            weft.realize(*tensors_of(Outer(module)(*args, **kwargs), weft.Tensor))
+            pytest.fail(f"not refused: {made.args} {made.kwargs}")
+        assert given is None or "module 'inner'" in str(caught.value)
 
 
 def test_no_module_is_missing() -> None:

@@ -6,18 +6,23 @@ Fourier transforms, of real numbers as well.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pytest
-from torch_databases import agree, differentiable, op_db, same_gradients, some, taken_over, torch
+from torch_databases import (
+    agree,
+    differentiable,
+    function_named,
+    op_db,
+    same_gradients,
+    some,
+    taken_over,
+    torch,
+)
 
 import weft
-import weft.nn.functional as F
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
-
-PLACES = {"nn.functional": F, "fft": weft.fft, "linalg": weft.linalg, "special": weft.special}
 
 #: Their samples are not those of the function of that name.
 OTHERWISE_CALLED = {
@@ -38,26 +43,12 @@ NO_GRADIENTS = {"istft"}
 RANDOM = ("rand", "empty", "normal")
 
 
-def function(name: str) -> Any:
-    """The function of that name, or the method, or the property."""
-    place, _, last = name.rpartition(".")
-    if place:
-        return getattr(PLACES.get(place), last, None)
-    method = getattr(weft.Tensor, name, None)
-    if isinstance(method, property):
-        return method.fget
-    found = getattr(weft, name, None)
-    if isinstance(found, weft.dtype):
-        return method
-    return method if found is None or isinstance(found, ModuleType) else found
-
-
 ENTRIES = {
     name: op
     for op in op_db
     for name in [f"{op.name}.{op.variant_test_name}".rstrip(".")]
     if (torch.complex128 in op.dtypes or op.name.startswith("fft."))
-    and function(op.name) is not None
+    and function_named(op.name) is not None
     if name not in OTHERWISE_CALLED | OTHERWISE_DONE
 }
 
@@ -86,7 +77,7 @@ def test_results_and_gradients(name: str, dtype: str) -> None:
         call = op.gradcheck_wrapper
         try:
             expected = finish(call(op.op, *given[0], **given[1]))
-            result = finish(call(function(op.name), *args, **kwargs))
+            result = finish(call(function_named(op.name), *args, **kwargs))
             agree(result, expected, dtype, known)
             mine, others = differentiable(result, weft), differentiable(expected, torch)
             assert len(mine) == len(others)

@@ -221,3 +221,15 @@ def normal_dim(name: str, dim: int, ndim: int) -> int:
             f"{name}: dim {dim} is out of range for {ndim} dimensions (expected {-n} to {n - 1})"
         )
     return k % n
+
+
+def dim_with_size(name: str, dim: int, shape: Shape) -> int:
+    """As :func:`normal_dim`, of a dimension that has to be there.
+
+    Raises:
+        IndexOutOfRange: also for a zero-dimensional tensor.
+    """
+    d = normal_dim(name, dim, len(shape))
+    if not shape:
+        raise IndexOutOfRange(f"{name}: a zero-dimensional tensor has no dimension {dim}")
+    return d

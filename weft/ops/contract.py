@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dtypes import int64
+from ..dtypes import bool_, int64
 from ..errors import DataError, DTypeError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, record2, type_of
 from .base import MixedDtypes, broadcast, no_complex
@@ -395,6 +395,8 @@ def _reference_max_pool_put(p: Pool, x: Any, g: Any) -> Any:
 
 def _infer_max_pool(p: Pool, x: TensorType, values: TensorType | None = None) -> TensorType:
     no_complex("max_pool", x)
+    if x.dtype is bool_:
+        raise DTypeError(f"max_pool takes numbers, not {x.dtype}")
     out = _out_sizes("max_pool", p.window, x.shape[2:], p.kernel)
     return type_of((*x.shape[:2], *out), (values or x).dtype)
 

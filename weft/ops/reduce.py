@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import int64
-from ..errors import ShapeError
+from ..errors import IndexOutOfRange
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record1, type_of
 from .base import no_complex
 from .elementwise import add, cast, div, eq, mul
@@ -57,7 +57,7 @@ def _extreme(name: str, reference: Callable[..., Any]) -> Callable[..., Node]:
     def infer(attrs: tuple[Dims, bool], x: TensorType) -> TensorType:
         no_complex(name, x)
         if any(x.shape[d] == 0 for d in attrs[0]):
-            raise ShapeError(
+            raise IndexOutOfRange(
                 f"{name} of no elements: shape {list(x.shape)} is empty in a reduced dimension"
             )
         return _infer_reduce(attrs, x)
@@ -94,7 +94,7 @@ def _arg(name: str, reference: Callable[..., Any]) -> Op:
         dim, keep = attrs
         no_complex(name, x)
         if x.shape[dim] == 0:
-            raise ShapeError(
+            raise IndexOutOfRange(
                 f"{name} of no elements: shape {list(x.shape)} is empty in dimension {dim}"
             )
         return type_of(_infer_reduce(((dim,), keep), x).shape, int64)

@@ -175,8 +175,10 @@ def check_fits(value: Any, to: dtype) -> None:
 
     Negative numbers count from the end of an unsigned one, as in PyTorch.
     """
+    if to.category != 1:
+        return
     values = np.asarray(value)
-    if to.category != 1 or values.size == 0 or values.dtype.kind not in "iuf":
+    if values.size == 0 or values.dtype.kind not in "iuf":
         return
     limits = np.iinfo(to.numpy)
     low = limits.min if to.is_signed else -limits.max
@@ -446,6 +448,8 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, TensorCore) else v for v in (start, end, step))  # type: ignore[attr-defined]
+    if not all(map(math.isfinite, (start, end, step))):
+        raise OptionError(f"arange from {start} to {end} in steps of {step}: they must be finite")
     if step == 0 or (end - start) / step < 0:
         raise OptionError(f"arange: a step of {step} does not lead from {start} to {end}")
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
@@ -454,6 +458,26 @@ def arange(
         start, end, step, whole = int(start), int(end), int(step), True
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     return finished(mv.arange(count, to, start, step, resolve(device)), requires_grad)
+
+
+def steps_of(name: str, start: Any, end: Any, steps: Any) -> int:
+    """How many points there are from ``start`` to ``end``.
+
+    Raises:
+        OptionError, TypeError: if that is negative, or no int.
+        ShapeError: for ends that are tensors, but not of one number.
+    """
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}: steps must be an int, not {steps!r}")
+    if steps < 0:
+        raise OptionError(f"{name}: steps must not be negative: {steps}")
+    for bound in (start, end):
+        if isinstance(bound, TensorCore) and node_of(bound).type.ndim:
+            raise ShapeError(
+                f"{name} takes numbers or zero-dimensional tensors, not shape "
+                f"{list(node_of(bound).type.shape)}"
+            )
+    return int(steps)
 
 
 def linspace(
@@ -476,8 +500,7 @@ def linspace(
     if out is not None:
         kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
         return made_in(out, linspace, start, end, steps, **kind)
-    if steps < 0:
-        raise OptionError(f"linspace: steps must not be negative: {steps}")
+    steps = steps_of("linspace", start, end, steps)
     to = _or_default(dtype)
     if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
         to = to.to_complex()
@@ -499,6 +522,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         OptionError: for another ``indexing``.
     """
     vectors = list(tensors[0]) if isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if not vectors or any(node_of(v).type.ndim > 1 for v in vectors):
+        raise ShapeError(f"meshgrid takes vectors, not shapes {[list(v.shape) for v in vectors]}")
     if indexing not in ("ij", "xy"):
         raise OptionError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
     swap = indexing == "xy" and len(vectors) > 1

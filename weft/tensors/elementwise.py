@@ -23,13 +23,14 @@ from ..dtypes import (
     with_number,
 )
 from ..engine.realize import realize_if_large
-from ..errors import DTypeError, OptionError
+from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import PENDING, Node, number, record1, record2, type_of
 from ..ops import complex as cx, elementwise as ew
 from ..ops.base import op_of
 from ..ops.movement import full
 from . import core
 from .core import TensorCore, is_number, node_of, not_a_tensor, wrap
+from .creation import check_fits
 from .out import with_out, written
 
 if TYPE_CHECKING:
@@ -353,12 +354,18 @@ def clamp(
     y = x
     if min is not None:
         low = operand(min, kind)
-        y = ew.where(ew.lt(y, low), low, y)
+        y = ew.where(_beyond(ew.lt(y, low), low), low, y)
     if max is not None:
         high = operand(max, kind)
-        y = ew.where(ew.gt(y, high), high, y)
+        y = ew.where(_beyond(ew.gt(y, high), high), high, y)
     result = wrap(y)
     return result if out is None else written("clamp", out, result)
+
+
+def _beyond(outside: Node, bound: Node) -> Node:
+    """Where a bound is taken: where it is passed, and where it is NaN, if it can be."""
+    can_be = bound.type.ndim and bound.type.dtype.is_floating_point
+    return ew.logical_or(outside, ew.isnan(bound)) if can_be else outside
 
 
 def clamp_min(input: Tensor, min: Operand, *, out: Tensor | None = None) -> Tensor:
@@ -444,6 +451,8 @@ def isclose(
     equal_nan: bool = False,
 ) -> Tensor:
     """``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
+    if rtol < 0 or atol < 0:
+        raise OptionError(f"isclose: rtol={rtol} and atol={atol} must not be negative")
     same = eq(input, other)
     if equal_nan:
         same = logical_or(same, logical_and(isnan(input), isnan(other)))
@@ -492,15 +501,25 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
-    """``input`` with ``value`` where ``mask`` holds.
+    """``input`` with ``value``, one number, where ``mask`` holds.
 
     Raises:
-        DTypeError: if ``mask`` is not bool.
+        DTypeError: if ``mask`` is not bool, or the dtype of ``input`` cannot hold the number.
+        ShapeError: for a tensor of several.
     """
     m, x = node_of(mask), node_of(input)
     if m.type.dtype is not bool_:
         raise DTypeError(f"masked_fill takes a bool mask, not {m.type.dtype}; write (mask != 0)")
-    return wrap(ew.where(m, operand(value, x.type.dtype), x))
+    kind = x.type.dtype
+    if is_number(value):
+        check_fits(value, kind)
+    filling = operand(value, kind)
+    if filling.type.ndim:
+        raise ShapeError(
+            f"masked_fill takes one value, not shape {list(filling.type.shape)}: for one each, "
+            "weft.where(mask, values, x)"
+        )
+    return wrap(ew.where(m, filling, x))
 
 
 def allclose(

@@ -17,7 +17,7 @@ from ..dtypes import float32, float64, get_default_dtype
 from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node
 from ..ops import complex as cx, elementwise as ew, fft as ft, movement as mv
-from ..ops.base import normal_dim
+from ..ops.base import dim_with_size
 from .core import node_of, wrap
 from .numeric import of_values
 from .out import made_in, with_out
@@ -89,7 +89,10 @@ def _dims(name: str, x: Node, s: Any, dim: Any) -> tuple[list[int], list[int | N
             raise ShapeError(f"{name}: {count} sizes for shape {list(x.type.shape)}")
         dims = list(range(ndim - count, ndim))
     else:
-        dims = [normal_dim(name, d, ndim) for d in ([dim] if isinstance(dim, int) else dim)]
+        each = [dim] if isinstance(dim, int) else dim
+        dims = [dim_with_size(name, d, x.type.shape) for d in each]
+    if isinstance(s, int) and s < 1:
+        raise ShapeError(f"{name}: n must be positive, not {s}")
     if len(set(dims)) != len(dims):
         raise ShapeError(f"{name}: dim {tuple(dim)} names a dimension twice")
     if sizes is not None and len(sizes) != len(dims):
@@ -231,7 +234,8 @@ fftfreq, rfftfreq = _frequencies("fft", np.fft.fftfreq), _frequencies("rfft", np
 def _rolled(input: Tensor, dim: Any, place: Callable[[int], int]) -> Tensor:
     shape = node_of(input).type.shape
     dims = range(len(shape)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    return roll(input, [place(shape[d]) for d in dims], list(dims)) if dims else input
+    each = [dim_with_size("fftshift", d, shape) for d in dims]
+    return roll(input, [place(shape[d]) for d in each], each) if each else input
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..dtypes import bool_, int64, uint8
 from ..engine.realize import value_of
-from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError, UnsupportedOp
+from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
 from ..graph.device import CPU, device
 from ..graph.modes import grad_enabled
-from ..graph.node import Node, number, type_of
+from ..graph.node import Node, number
 from ..ops import elementwise as ew, index as ix, movement as mv
 from ..ops.base import broadcast, normal_dim
 from .core import RESHAPE, SLICE, TensorCore, is_number, node_of, not_a_tensor, wrap
@@ -326,7 +326,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return wrap(taken if node_of(input).type.ndim else mv.reshape(taken, ()))
 
 
-def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> Node:
+def check_index(name: str, shape: tuple[int, ...], index: Node, dim: int) -> Node:
     if index.type.dtype.category != 1:
         raise DTypeError(f"{name} takes an int64 index, not {index.type.dtype}")
     if index.type.ndim != len(shape) or any(
@@ -339,14 +339,30 @@ def _check_gather(name: str, shape: tuple[int, ...], index: Node, dim: int) -> N
     return ew.cast(index, int64)
 
 
+def source_at(name: str, part: Node, index: Node) -> Node:
+    """The elements of a source that an index of the same rank has places for.
+
+    Raises:
+        ShapeError: if the source has fewer.
+    """
+    shape, wanted = part.type.shape, index.type.shape
+    if len(shape) != len(wanted) or any(n > m for n, m in zip(wanted, shape, strict=True)):
+        raise ShapeError(
+            f"{name}: an index of shape {list(wanted)} reaches beyond a source of shape "
+            f"{list(shape)}"
+        )
+    return mv.slice_(part, tuple([(0, n, 1) for n in wanted]))
+
+
 @with_out
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` (for ``dim=0``)."""
     x, i = _vector(node_of(input)), node_of(index)
     d = normal_dim("gather", dim, x.type.ndim)
     if i.type.size == 0:
-        return wrap(mv.full(type_of(i.type.shape, x.type.dtype, x.type.device), 0))
-    taken = take_along(x, _check_gather("gather", x.type.shape, _vector(i), d), d)
+        none = mv.slice_(mv.reshape(x, (x.type.size,)), ((0, 0, 1),))
+        return wrap(mv.reshape(none, i.type.shape))
+    taken = take_along(x, check_index("gather", x.type.shape, _vector(i), d), d)
     return wrap(mv.reshape(taken, i.type.shape))
 
 
@@ -355,13 +371,18 @@ def _scattered(name: str, input: Tensor, dim: int, index: Tensor, src: Any, how:
     d = normal_dim(name, dim, x.type.ndim)
     if i.type.size == 0:
         return ew.same(node_of(input))
-    i = _check_gather(name, x.type.shape, i, d)
+    i = check_index(name, x.type.shape, i, d)
     if isinstance(src, TensorCore):
         part = _vector(node_of(src))
-        part = mv.slice_(part, tuple([(0, n, 1) for n in i.type.shape]))
+        if part.type.dtype is not x.type.dtype:
+            raise DTypeError(
+                f"{name} of {part.type.dtype} into {x.type.dtype}: convert the source with "
+                f".to({x.type.dtype})"
+            )
+        part = source_at(name, part, i)
     else:
         part = mv.expand(number(src, x.type.dtype), i.type.shape)
-    out: Node = how(x, ew.cast(part, x.type.dtype), along(i, d), False)
+    out: Node = how(x, part, along(i, d), False)
     return mv.reshape(out, node_of(input).type.shape)
 
 
@@ -379,16 +400,23 @@ def scatter(
 
     Args:
         src: a tensor, or one number (also as ``value``) for all places.
-        reduce: "add" adds to what is there.
+        reduce: "add" adds to what is there, "multiply" multiplies it.
 
     Raises:
-        UnsupportedOp: for another ``reduce``.
+        ShapeError: if index, source and input do not fit one another.
+        DTypeError: if the source has another dtype.
+        OptionError: for another ``reduce``.
     """
     src = value if src is None else src
     if reduce == "add":
         return wrap(_scattered("scatter", input, dim, index, src, ix.put_add))
+    if reduce == "multiply":
+        if not isinstance(src, TensorCore):
+            src = input.new_full(index.shape, src)
+        product: Tensor = input.scatter_reduce(dim, index, src, "prod")
+        return product
     if reduce is not None:
-        raise UnsupportedOp(f"scatter with reduce={reduce!r}: only 'add' is there")
+        raise OptionError(f"scatter: reduce={reduce!r} must be 'add' or 'multiply'")
     return wrap(_scattered("scatter", input, dim, index, src, ix.put))
 
 
@@ -402,9 +430,20 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
 ) -> Tensor:
-    """A copy of ``input`` with ``alpha * source`` added at the places ``index`` of ``dim``."""
+    """A copy of ``input`` with ``alpha * source`` added at the places ``index`` of ``dim``.
+
+    Raises:
+        ShapeError: unless ``source`` has the shape of these places.
+    """
     x, part = _vector(node_of(input)), _vector(node_of(source))
     d = normal_dim("index_add", dim, x.type.ndim)
+    region = (*x.type.shape[:d], node_of(index).type.size, *x.type.shape[d + 1 :])
+    if part.type.shape != region or node_of(index).type.ndim > 1:
+        raise ShapeError(
+            f"index_add: places of shape {list(node_of(index).type.shape)} in dimension {d} of "
+            f"{list(x.type.shape)} take a source of shape {list(region)}, not "
+            f"{list(part.type.shape)}"
+        )
     order = (d, *[k for k in range(x.type.ndim) if k != d])
     part = mv.permute(ew.cast(part, x.type.dtype), order)
     if alpha != 1:

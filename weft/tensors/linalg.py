@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DTypeError, ShapeError
 from ..graph.node import Node
 from ..ops import elementwise as ew
+from ..ops.base import broadcast
 from ..ops.contract import matmul as matmul_op
 from ..ops.movement import reshape
 from ..ops.reduce import sum_
 from .autocasting import autocast_mode, call_without_autocast, in_low_precision
 from .core import node_of, wrap
-from .elementwise import add
 from .out import written
 
 if TYPE_CHECKING:
@@ -150,7 +150,27 @@ def addmm(
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * mat1 @ mat2``."""
-    y = mm(mat1, mat2)
+    result = weighted("addmm", input, mm(mat1, mat2), beta, alpha)
+    return result if out is None else written("addmm", out, result)
+
+
+def weighted(name: str, input: Any, product: Tensor, beta: float, alpha: float) -> Tensor:
+    """``beta * input + alpha * product``, in the product's shape.
+
+    Raises:
+        ShapeError: if the input does not broadcast to it.
+    """
+    kind = node_of(product).type
+    if not kind.dtype.is_inexact:  # as in PyTorch, the factors are cut to integers
+        beta, alpha = int(beta), int(alpha)
+    if broadcast(name, kind.shape, node_of(input).type.shape) != kind.shape:
+        raise ShapeError(
+            f"{name}: an input of shape {list(input.shape)} does not broadcast to the product's "
+            f"{list(kind.shape)}"
+        )
     if alpha != 1:
-        y = y * alpha
-    return add(input if beta == 1 else input * beta, y, out=out)
+        product = (product * alpha).to(kind.dtype)
+    if beta == 0:  # the input does not count, not even its NaNs
+        return product
+    summand: Tensor = input if beta == 1 else (input * beta).to(node_of(input).type.dtype)
+    return summand + product

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..dtypes import as_dtype, get_default_dtype, int64
 from ..errors import DTypeError, OptionError, ShapeError
-from ..ops.base import normal_dim
+from ..ops.base import dim_with_size
 from .core import node_of
-from .creation import tensor
+from .creation import steps_of, tensor
 from .decompositions import multi_dot
 from .joining import column_stack
 from .numpy_names import with_numpy_names
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _trapezoids(name: str, y: Any, x: Any, dx: float, dim: int) -> Any:
-    d = normal_dim(name, dim, y.ndim)
+    d = dim_with_size(name, dim, y.shape)
     n = y.shape[d]
     if n < 2:
         return y.narrow(d, 0, 0)
@@ -142,8 +142,7 @@ def logspace(
     kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
     if out is not None:
         return made_in(out, logspace, start, end, steps, base, **kind)
-    if steps < 0:
-        raise OptionError(f"logspace: number of steps must be non-negative, not {steps}")
+    steps = steps_of("logspace", start, end, steps)
     return of_values(np.power(base, np.linspace(start, end, steps)), **kind)
 
 

@@ -12,12 +12,12 @@ from ..engine.devices import resolve
 from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, index as ix, movement as mv, reduce as rd
-from ..ops.base import broadcast, normal_dim
+from ..ops.base import broadcast, dim_with_size, normal_dim
 from .autocasting import autocast_mode
 from .core import node_of, wrap
 from .creation import as_leaf, finished
 from .elementwise import operand
-from .indexing import _check_gather, _vector, gather, scatter, scatter_add
+from .indexing import _vector, check_index, gather, scatter, scatter_add, source_at
 from .out import with_out
 from .shape import cut, diagonal, reshape, select
 
@@ -297,7 +297,9 @@ def slice_scatter(
 ) -> Tensor:
     """A copy of ``input`` with ``src`` at the places ``start:end:step`` of ``dim``."""
     shape = node_of(input).type.shape
-    d = normal_dim("slice_scatter", dim, len(shape))
+    d = dim_with_size("slice_scatter", dim, shape)
+    if step < 1:
+        raise OptionError(f"slice_scatter: step must be positive, not {step}")
     a, b, _ = slice(start, end, step).indices(shape[d])
     return _written("slice_scatter", input, lambda x: cut(x, d, a, max(a, b), step), src)
 
@@ -334,8 +336,8 @@ def scatter_reduce(
     if i.type.size == 0:
         return input.clone()
     d = normal_dim("scatter_reduce", dim, x.type.ndim)
-    i = _check_gather("scatter_reduce", x.type.shape, i, d)
-    part = mv.slice_(part, tuple([(0, n, 1) for n in i.type.shape]))
+    i = check_index("scatter_reduce", x.type.shape, i, d)
+    part = source_at("scatter_reduce", part, i)
     into = _Places(d, i, include_self)
     return wrap(mv.reshape(rule(x, part, into), node_of(input).type.shape))
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DTypeError, OptionError, ShapeError
 from ..graph.node import Node
 from ..ops import elementwise as ew, movement as mv, reduce as rd
-from ..ops.base import broadcast, normal_dim
+from ..ops.base import normal_dim
 from ..ops.contract import matmul as matmul_op
 from .autocasting import in_full_precision, in_low_precision, to_low_precision
 from .core import TensorCore, node_of, wrap
 from .elementwise import promoted
-from .linalg import bmm, mv as matrix_by_vector
+from .linalg import bmm, mv as matrix_by_vector, weighted
 from .out import with_out
 from .reductions import sum as sum_of
 from .shape import diagonal, roll
@@ -25,26 +25,13 @@ if TYPE_CHECKING:
 # ---- a product with a summand
 
 
-def _weighted(name: str, input: Any, product: Tensor, beta: float, alpha: float) -> Tensor:
-    kind = node_of(product).type.dtype
-    if not kind.is_inexact:  # as in PyTorch, the factors are cut to integers
-        beta, alpha = int(beta), int(alpha)
-    if alpha != 1:
-        product = (product * alpha).to(kind)
-    if beta == 0:  # the input does not count, not even its NaNs
-        shape = broadcast(name, node_of(product).type.shape, node_of(input).type.shape)
-        return product.expand(shape)
-    summand: Tensor = input if beta == 1 else (input * beta).to(node_of(input).type.dtype)
-    return summand + product
-
-
 @with_out
 @in_low_precision
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """``beta * input + alpha * batch1 @ batch2``, for batches of matrices."""
-    return _weighted("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    return weighted("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 @with_out
@@ -56,20 +43,21 @@ def addbmm(
     bmm(batch1, batch2)  # for its checks; nobody asks for its values
     rows = node_of(batch1).type.shape[1]
     # One product over the batch and the inner dimension at once, so that it is rounded once.
-    left, right = batch1.transpose(0, 1).reshape(rows, -1), batch2.flatten(0, 1)
-    return _weighted("addbmm", input, left @ right, beta, alpha)
+    inner = node_of(batch2).type.shape
+    left, right = batch1.transpose(0, 1).reshape(rows, inner[0] * inner[1]), batch2.flatten(0, 1)
+    return weighted("addbmm", input, left @ right, beta, alpha)
 
 
 @with_out
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * mat @ vec``."""
-    return _weighted("addmv", input, matrix_by_vector(mat, vec), beta, alpha)
+    return weighted("addmv", input, matrix_by_vector(mat, vec), beta, alpha)
 
 
 @with_out
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
-    return _weighted("addr", input, vec1.outer(vec2), beta, alpha)
+    return weighted("addr", input, vec1.outer(vec2), beta, alpha)
 
 
 # ---- tensor products
@@ -151,6 +139,11 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         ShapeError: if that is not of size 3.
     """
     shape = node_of(input).type.shape
+    if len(shape) != node_of(other).type.ndim:
+        raise ShapeError(
+            f"cross takes vectors in as many dimensions, not shapes {list(shape)} and "
+            f"{list(other.shape)}"
+        )
     if dim is None:
         found = [k for k, n in enumerate(shape) if n == 3]
         if not found:
@@ -221,7 +214,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
             f"cdist takes floating vectors, not {a.type.dtype} and {b.type.dtype}: convert with "
             ".float()"
         )
-    if p < 0:
+    if not p >= 0:
         raise OptionError(f"cdist: p must not be negative: {p}")
     if a.type.ndim < 2 or b.type.ndim < 2 or a.type.shape[-1] != b.type.shape[-1]:
         raise ShapeError(

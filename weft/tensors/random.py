@@ -23,7 +23,8 @@ from ..graph.tracing import current
 from ..ops import elementwise as ew, random as rnd
 from ..ops.base import broadcast
 from ..ops.complex import of_pairs
-from ..ops.reduce import argsort
+from ..ops.loss import in_range
+from ..ops.reduce import argsort, sum_
 from .complex import view_as_real
 from .core import TensorCore, node_of, wrap
 from .creation import finished
@@ -355,10 +356,14 @@ def multinomial(
     2006). With: by the running sum of the weights.
 
     Raises:
-        ShapeError: for more draws without replacement than there are places.
+        ShapeError: for more draws without replacement than there are places, or another rank.
+        DTypeError: for weights that are no floats.
+        DataError: when run, for weights that are negative, not finite, or all zero.
     """
-    n = input.shape[-1]
-    weights = input if input.is_floating_point() else input.float()
+    weights = _probabilities("multinomial", input)
+    n = weights.shape[-1]
+    if num_samples < 1:
+        raise OptionError(f"multinomial: num_samples must be positive, not {num_samples}")
     if replacement:
         total = weights.cumsum(-1)
         shape = (*input.shape[:-1], num_samples)
@@ -374,6 +379,27 @@ def multinomial(
     drawn = rand(input.shape, generator=generator, dtype=weights.dtype, device=weights.device)
     race = (1 - drawn).log() / weights
     return race.nan_to_num(nan=-float("inf"), neginf=-float("inf")).topk(num_samples, -1)[1]
+
+
+def _probabilities(name: str, input: Tensor) -> Tensor:
+    """Weights over the sum of their row; running finds out those that are none."""
+    x = node_of(input)
+    if x.type.ndim not in (1, 2) or x.type.size == 0:
+        raise ShapeError(
+            f"{name} takes one row of weights or several, [n] or [rows, n], not shape "
+            f"{list(x.type.shape)}"
+        )
+    kind = x.type.dtype
+    if not kind.is_floating_point:
+        raise DTypeError(f"{name} takes floating weights, not {kind}: convert with .float()")
+    import ml_dtypes  # knows bfloat16's range too
+
+    known = ml_dtypes.finfo(kind.numpy)  # type: ignore[no-untyped-call]
+    least, most = float(known.smallest_subnormal), float(known.max)
+    x = in_range(x, f"{name}: weights must be finite and not negative", 0.0, most)
+    x = ew.cast(x, float32) if kind.is_reduced else x
+    total = sum_(x, (x.type.ndim - 1,), True)
+    return wrap(ew.div(x, in_range(total, f"{name}: a row must have a positive sum", least)))
 
 
 # ---- in place, as methods

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import as_dtype, bool_, dtype, float32, get_default_dtype, int64, uint8
-from ..errors import DTypeError, OptionError, ShapeError
+from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import complex as cx, elementwise as ew, reduce as rd
 from ..ops.base import normal_dim
@@ -189,7 +189,7 @@ def _extreme(
             place = full(type_of((), int64, x.type.device), 0)
             return ValuesIndices(wrap(ew.same(x)), wrap(place))
         if x.type.shape[d] == 0:
-            raise ShapeError(
+            raise IndexOutOfRange(
                 f"{name} of no elements: shape {list(x.type.shape)} is empty in dimension {d}"
             )
         index = arg(x, d, True)

@@ -14,7 +14,7 @@ from ..dtypes import bfloat16, float32, int32
 from ..engine.realize import value_of
 from ..errors import DTypeError, OptionError, ShapeError
 from ..ops import elementwise as ew, movement as mv, reduce as rd
-from ..ops.base import normal_dim
+from ..ops.base import dim_with_size, normal_dim
 from ..ops.index import searchsorted as search_op
 from .core import is_number, node_of, wrap
 from .creation import as_leaf
@@ -233,8 +233,8 @@ def _rows(name: str, input: Tensor, dim: int | None) -> tuple[Any, int]:
     array = np.asarray(value_of(x))
     if dim is None:
         return array.reshape(-1), 0
-    d = normal_dim(name, dim, array.ndim)
-    return (np.moveaxis(array, d, 0) if array.ndim else array.reshape(1)), d
+    d = dim_with_size(name, dim, array.shape)
+    return np.moveaxis(array, d, 0), d
 
 
 def _results(input: Tensor, values: Any, dim: int | None, d: int, inverse: Any, counts: Any) -> Any:

@@ -7,10 +7,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import int64, promote
-from ..errors import IndexOutOfRange, ShapeError, UnsupportedOp
+from ..errors import DTypeError, IndexOutOfRange, ShapeError, UnsupportedOp
 from ..graph.node import Node, Shape
 from ..ops import elementwise as ew, movement as mv
-from ..ops.base import broadcast, normal_dim
+from ..ops.base import broadcast, dim_with_size, normal_dim
 from ..ops.elementwise import cast
 from .core import EXPAND, PERMUTE, RESHAPE, SLICE, TensorCore, ViewKind, node_of, not_a_tensor, wrap
 from .numpy_names import with_numpy_names
@@ -142,7 +142,7 @@ def ravel(input: Tensor) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension ``dim`` as several of ``sizes``."""
     shape = node_of(input).type.shape
-    d = normal_dim("unflatten", dim, len(shape))
+    d = dim_with_size("unflatten", dim, shape)
     inner = resolved("unflatten", tuple(sizes), shape[d])
     return view(input, shape[:d] + inner + shape[d + 1 :])
 
@@ -210,6 +210,8 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     else:
         each = [dim] if isinstance(dim, int) else dim
         dims = {normal_dim("squeeze", d, len(shape)) for d in each}
+        if len(dims) != len(each):
+            raise ShapeError(f"squeeze: {list(each)} names a dimension twice")
     return input._view(RESHAPE, tuple([n for k, n in enumerate(shape) if n != 1 or k not in dims]))
 
 
@@ -276,9 +278,15 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
     Raises:
         IndexOutOfRange: if they are not all there.
+        DTypeError: for a ``start`` that is a tensor, but not one integer.
     """
     shape = node_of(input).type.shape
-    d = normal_dim("narrow", dim, len(shape))
+    d = dim_with_size("narrow", dim, shape)
+    if isinstance(start, TensorCore):
+        kind = node_of(start).type
+        if kind.ndim or kind.dtype.category != 1:
+            raise DTypeError(f"narrow: start must be one integer, not {kind.dtype}{[*kind.shape]}")
+        start = int(start)
     begin = start + shape[d] if start < 0 else start
     if length < 0 or begin < 0 or begin + length > shape[d]:
         raise IndexOutOfRange(
@@ -312,7 +320,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
         ShapeError: if given sizes do not add up to the dimension's.
     """
     shape = node_of(input).type.shape
-    d = normal_dim("split", dim, len(shape))
+    d = dim_with_size("split", dim, shape)
     n = shape[d]
     if isinstance(split_size, int):
         if split_size <= 0 and n:
@@ -339,7 +347,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise ShapeError(f"chunk: the number of chunks must be positive, not {chunks}")
-    n = node_of(input).type.shape[normal_dim("chunk", dim, node_of(input).type.ndim)]
+    shape = node_of(input).type.shape
+    n = shape[dim_with_size("chunk", dim, shape)]
     return split(input, max(-(-n // chunks), 1), dim)
 
 
@@ -347,9 +356,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All places of dimension ``dim``, each without that dimension."""
     shape = node_of(input).type.shape
-    d = normal_dim("unbind", dim, len(shape))
-    if not shape:
-        raise ShapeError("unbind: a zero-dimensional tensor has no dimension to take apart")
+    d = dim_with_size("unbind", dim, shape)
     return tuple([select(input, d, k) for k in range(shape[d])])
 
 
@@ -464,6 +471,8 @@ def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     node = node_of(input)
     each = sizes_of("flip", args if dims is None else (dims,))
     turn = [normal_dim("flip", d, node.type.ndim) for d in each]
+    if len(set(turn)) != len(turn):
+        raise ShapeError(f"flip: {list(each)} names a dimension twice")
     return wrap(mv.flip(node, turn))
 
 
@@ -478,7 +487,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if len(shifts) != len(dims):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(dims)} dims")
     for shift, dim in zip(shifts, dims, strict=True):
-        d = normal_dim("roll", dim, x.type.ndim)
+        d = dim_with_size("roll", dim, x.type.shape)
         n = x.type.shape[d]
         if n == 0 or shift % n == 0:
             continue
@@ -501,6 +510,8 @@ def repeat(input: Tensor, *sizes: Any) -> Tensor:
     extra = len(times) - x.type.ndim
     if extra < 0:
         raise ShapeError(f"repeat: {list(times)} has fewer sizes than shape {list(x.type.shape)}")
+    if min(times, default=0) < 0:
+        raise ShapeError(f"repeat: {list(times)} must not be negative")
     shape = (1,) * extra + x.type.shape
     parts = [n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair]
     wide = [n for pair in zip(times, shape, strict=True) for n in pair]

@@ -7,10 +7,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dtypes import as_dtype, bool_, dtype, get_default_dtype, int64
-from ..errors import DTypeError, OptionError, ShapeError
+from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
 from ..graph.node import Node, type_of
 from ..ops import elementwise as ew, movement as mv, reduce as rd
 from ..ops.base import normal_dim
+from ..ops.loss import in_range
 from .autocasting import in_full_precision, in_low_precision
 from .complex import complex as complex_of
 from .core import is_number, node_of, wrap
@@ -74,7 +75,7 @@ def _picked(name: str, input: Tensor, dim: int, keepdim: bool, rule: Any) -> Val
     ndim = node_of(input).type.ndim
     d = normal_dim(name, dim, ndim)
     if x.type.shape[d] == 0:
-        raise ShapeError(
+        raise IndexOutOfRange(
             f"{name} of no elements: shape {list(x.type.shape)} is empty in dimension {d}"
         )
     place = rule(x, d)
@@ -430,6 +431,8 @@ def diff(
     if node_of(input).type.ndim == 0:
         raise ShapeError("diff takes at least one dimension, not a zero-dimensional tensor")
     d = normal_dim("diff", dim, node_of(input).type.ndim)
+    if n < 0:
+        raise OptionError(f"diff: n must not be negative: {n}")
     if n == 0:
         return input.clone()
     parts = [p for p in (prepend, input, append) if p is not None]
@@ -452,6 +455,22 @@ def _observations(name: str, input: Tensor) -> Tensor:
     return x.reshape(1, -1) if len(shape) < 2 else x
 
 
+def _weights(x: Tensor, name: str, weights: Tensor | None, floating: bool) -> Tensor | None:
+    """Those of covariances, checked; that none is negative, when run."""
+    if weights is None:
+        return None
+    kind = node_of(weights).type
+    if kind.ndim > 1 or kind.size != x.shape[1]:
+        raise ShapeError(
+            f"cov: {name} must be a vector of {x.shape[1]}, one for each observation, not of "
+            f"shape {list(kind.shape)}"
+        )
+    if kind.dtype.is_floating_point is not floating:
+        wanted = "floats" if floating else "integers"
+        raise DTypeError(f"cov: {name} must be {wanted}, not {kind.dtype}")
+    return wrap(in_range(node_of(weights), f"cov: {name} must not be negative", 0.0))
+
+
 @in_low_precision
 def cov(
     input: Tensor,
@@ -468,9 +487,13 @@ def cov(
         aweights: how much it counts.
 
     Raises:
-        ShapeError: for more than two dimensions.
+        ShapeError: for more than two dimensions, or weights that are not one for each observation.
+        DTypeError: for frequencies that are no integers, or weights that are.
+        DataError: when run, for negative ones.
     """
     x = _observations("cov", input)
+    fweights = _weights(x, "fweights", fweights, False)
+    aweights = _weights(x, "aweights", aweights, True)
     weights = fweights
     if aweights is not None:
         weights = aweights if fweights is None else fweights * aweights

@@ -218,7 +218,7 @@ def _check_heads(
             f"{name} takes query, key and value all [length, batch, features] or all [length, "
             f"features], not shapes {shapes}"
         )
-    if query.shape[-1] != embed_dim or embed_dim % heads:
+    if query.shape[-1] != embed_dim or heads < 1 or embed_dim % heads:
         raise ShapeError(
             f"{name}: the query's features ({query.shape[-1]}) must be embed_dim={embed_dim}, a "
             f"multiple of num_heads={heads}"

@@ -42,13 +42,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return call_without_autocast(linear, (input, weight, bias), {}, kinds)
     x, w = node_of(input), node_of(weight)
     check_dtype("linear", x, w)
-    if x.type.ndim == 0 or x.type.shape[-1] != w.type.shape[-1]:
+    if x.type.ndim == 0 or not 0 < w.type.ndim < 3 or x.type.shape[-1] != w.type.shape[-1]:
         raise _linear_mismatch(x, w)
     y = matmul_nodes(x, w, turn_b=w.type.ndim == 2)
     return wrap(y if bias is None else ew.add(y, node_of(bias)))
 
 
 def _linear_mismatch(x: Node, w: Node) -> ShapeError:
+    if not 0 < w.type.ndim < 3:
+        return ShapeError(f"linear takes a weight [out, in] or [in], not {list(w.type.shape)}")
     shape, features = list(x.type.shape), w.type.shape[-1]
     flat = next((k for k in range(len(shape) - 1) if prod(shape[k:]) == features), None)
     if flat is not None:
@@ -79,6 +81,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     check_dtype("bilinear", a, w)
     check_dtype("bilinear", b, w)
     lead = a.type.shape[:-1]
+    if w.type.ndim != 3:
+        raise ShapeError(f"bilinear takes a weight [out, in1, in2], not {list(w.type.shape)}")
     out, first, second = w.type.shape
     if (*a.type.shape[-1:], *b.type.shape[-1:]) != (first, second) or b.type.shape[:-1] != lead:
         raise ShapeError(

@@ -186,7 +186,7 @@ def _unpooled_sizes(name: str, sizes: Shape, at: _Geometry, output_size: Any) ->
     if output_size is None:
         return tuple(default)
     wanted = tuple(output_size)[-len(sizes) :]
-    near = [abs(w - n) < s for w, n, s in zip(wanted, default, at.stride, strict=True)]
+    near = [w >= 0 and abs(w - n) < s for w, n, s in zip(wanted, default, at.stride, strict=True)]
     if len(output_size) not in (len(sizes), len(sizes) + 2) or not all(near):
         raise ShapeError(
             f"{name}: output_size={list(output_size)} must be within a stride {list(at.stride)} of "
