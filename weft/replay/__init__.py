@@ -1,8 +1,8 @@
 """Calls that are recorded once and run again without Python: :func:`compile`.
 
 ``recording.py`` says where the values of a recorded call come from and where they go,
-``environment.py`` on which Python objects it rests, ``program.py`` runs it again, ``compiled.py``
-is the function that users get.
+``environment.py`` on which Python objects it rests, ``places.py`` how these are asked about,
+``program.py`` runs it again, ``compiled.py`` is the function that users get.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import update_wrapper
-from itertools import chain
+from itertools import chain, count
 from operator import is_, itemgetter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from ..optim.optimizer import Optimizer
 from ..tensors.autocasting import autocast_mode
 from ..tensors.core import TensorCore, wrap
 from .environment import Environment, tensors_in
+from .places import Places
 from .program import Replay, Slots
 from .recording import Obstacle, Recording, recorded
 
@@ -100,6 +101,8 @@ class _Options:
         """``handed``: ids of groups whose floats are live numbers in the recording."""
         self.optimizer = optimizer
         self._handed = handed
+        self._objects: list[Any] = []
+        self._unchanged: Callable[[], bool] | None = None
         self.note()
 
     def note(self) -> None:
@@ -107,7 +110,7 @@ class _Options:
         self._groups = list(self.optimizer.param_groups)
         self._options = [dict(g) for g in self._groups]
         self._tensors = self._tensors_now()
-        self._objects = self._objects_now()
+        self._objects[:] = self._objects_now()
 
     def have_options(self) -> bool:
         """Are the options, parameters aside, the same objects?"""
@@ -120,7 +123,37 @@ class _Options:
 
     def are_as_before(self) -> bool:
         """Are they the very same objects?"""
-        return _are(self._objects_now(), self._objects)
+        if self._unchanged is not None:
+            return self._unchanged()
+        if not _are(self._objects_now(), self._objects):
+            return False
+        self._unchanged = self._compiled()
+        return True
+
+    def _compiled(self) -> Callable[[], bool]:
+        """Asks whether all of them are where they are now, in the order of :meth:`_objects_now`."""
+        places, known = Places(), count()
+
+        def add(container: Any, keys: Iterable[Any]) -> None:
+            places.has_size(container, len(container))
+            for key in keys:
+                places.holds(places.item(container, key), self._objects, next(known))
+
+        groups, states = self.optimizer.param_groups, self.optimizer.state
+        self._containers = [groups, *groups, *states.values()]
+        here = count()
+        places.holds(f"{places.name(self.optimizer)}.param_groups", self._containers, next(here))
+        places.has_size(groups, len(groups))
+        for k, group in enumerate(groups):
+            places.holds(places.item(groups, k), self._containers, next(here))
+            add(group, group)
+            add(group["params"], range(len(group["params"])))
+        places.has_size(states, len(states))
+        for tensor, state in states.items():
+            at = f"{places.name(states)}.get({places.name(tensor)})"
+            places.holds(at, self._containers, next(here))
+            add(state, state)
+        return places.compiled()
 
     def _objects_now(self) -> list[Any]:
         """All of them, the options of each group before its parameters."""

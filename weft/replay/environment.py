@@ -8,8 +8,8 @@ recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from operator import is_, itemgetter
+from collections.abc import Callable, Iterator
+from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..graph.modes import own_file
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensors.core import TensorCore
+from .places import Places
 
 _MISSING = object()
 _MOST_ITEMS = 64
@@ -37,9 +38,7 @@ class Environment:
         self.values = [v for _, _, v in self._spaces.values()]
         self.values += [v for _, v in self._cells.values()]
         self._look_into([*self.values, *(objects or ())])
-        self._names = _by_space(self._spaces.values())
-        self._held = [c for c, _ in self._cells.values()]
-        self._contents = [v for _, v in self._cells.values()]
+        self._unchanged = self._compiled()
         self._containers = [(v, _content_of(v)) for v in self.values if _is_container(v)]
 
     def _add(self, function: Any, seen: set[int]) -> None:
@@ -78,17 +77,24 @@ class Environment:
                 self.values.append(space[name])
                 waiting.append(space[name])
 
+    def _compiled(self) -> Callable[[], bool]:
+        places, known = Places(), list[Any]()
+        for space, name, value in self._spaces.values():
+            places.holds(places.item(space, name), known, len(known))
+            known.append(value)
+        for cell, value in self._cells.values():
+            at = places.name(cell)
+            at = f"{places.name(_content)}({at})" if value is _MISSING else f"{at}.cell_contents"
+            places.holds(at, known, len(known))
+            known.append(value)
+        return places.compiled()
+
     def holds(self) -> bool:
         """Does each name still stand for the same object?"""
-        for space, get, values in self._names:
-            try:
-                if not all(map(is_, get(space), values)):
-                    return False
-            except KeyError:  # one is gone
-                return False
-        if not all(map(is_, _contents(self._held), self._contents)):
-            return False
-        return not any([_differ(_content_of(v), known) for v, known in self._containers])
+        return self._unchanged() and not (
+            self._containers
+            and any([_differ(_content_of(v), known) for v, known in self._containers])
+        )
 
 
 def _is_known_otherwise(value: Any) -> bool:
@@ -134,25 +140,6 @@ def _content(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # not yet filled
         return _MISSING
-
-
-def _contents(cells: list[CellType]) -> list[Any]:
-    try:
-        return [c.cell_contents for c in cells]
-    except ValueError:
-        return [_content(c) for c in cells]
-
-
-def _by_space(
-    entries: Iterable[tuple[dict[str, Any], str, Any]],
-) -> list[tuple[dict[str, Any], Callable[[Any], Any], list[Any]]]:
-    """For each namespace: what takes the values of its names (two at least), and these."""
-    found: dict[int, tuple[dict[str, Any], list[str], list[Any]]] = {}
-    for space, name, value in entries:
-        _, names, values = found.setdefault(id(space), (space, [], []))
-        names.append(name)
-        values.append(value)
-    return [(s, itemgetter(*names, names[0]), values) for s, names, values in found.values()]
 
 
 def _names(code: CodeType) -> Iterator[str]:

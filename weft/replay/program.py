@@ -7,7 +7,7 @@ has: the tensor is given another one first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from itertools import chain
 from operator import attrgetter, is_
 from sys import getrefcount
@@ -21,10 +21,10 @@ from ..engine.native.results import is_lent, new_array
 from ..engine.realize import value_of
 from ..graph.node import LEAF, Node, TensorType, leaf, next_order
 from ..tensors.core import wrap
+from .places import Places
 from .recording import Recording, node_like
 
 _node = attrgetter("_node")
-_gradient = attrgetter("_grad")
 
 #: References to what is nobody else's: its owner, the list that it is in, an argument.
 _MINE = 3
@@ -53,12 +53,9 @@ def _taken(node: Node) -> Any:
     return array if flags.c_contiguous and flags.writeable else None
 
 
-def _are_in_place(handles: Iterable[Any], nodes: Iterable[Node]) -> bool:
-    return all(map(is_, map(_node, handles), nodes))
-
-
 def _are_mine(*lists: list[Any]) -> bool:
-    return {*map(getrefcount, chain.from_iterable(lists))} <= {_MINE}
+    counts = [*map(getrefcount, chain.from_iterable(lists))]
+    return counts.count(_MINE) == len(counts)
 
 
 class Slots:
@@ -91,7 +88,9 @@ class Slots:
         """Sees to it that all tensors have arrays of their own. False if one has become another
         kind of tensor.
         """
-        if _are_in_place(self.handles, self.nodes) and _are_mine(self.nodes, self.arrays):
+        if all(map(is_, map(_node, self.handles), self.nodes)) and _are_mine(
+            self.nodes, self.arrays
+        ):
             return True
         for k in range(len(self.handles)):
             mine = (
@@ -167,6 +166,8 @@ class Replay:
             [values[k] for _, k in recording.gradients],
         )
         made = self._gradients
+        self._unmoved: Callable[[], bool] | None = None
+        self._watched = 0
         self._mine = slots.nodes, slots.arrays, made.tensors, made.nodes, made.arrays
         self._returned = [(i, run.stored[k], values[k]) for i, k in recording.returned.items()]
         self._unused = [self._place(values[k], run.stored[k].type) for k in recording.unused]
@@ -193,12 +194,22 @@ class Replay:
         """Have all tensors that the call changes or makes still the arrays that it writes to, and
         nobody else?
         """
-        slots, made = self._slots, self._gradients
-        return (
-            made.are_handed_out()
-            and _are_in_place(chain(slots.handles, made.tensors), chain(slots.nodes, made.nodes))
-            and _are_mine(*self._mine)
-        )
+        if self._unmoved is None or self._watched != len(self._slots.handles):
+            if len(self._gradients.tensors) != len(self._gradients.params):
+                return False  # they have not been made
+            self._unmoved, self._watched = self._compiled(), len(self._slots.handles)
+        return self._unmoved() and _are_mine(*self._mine)
+
+    def _compiled(self) -> Callable[[], bool]:
+        """Asks whether each tensor has its node, and each parameter its gradient."""
+        slots, made, places = self._slots, self._gradients, Places()
+        for k, handle in enumerate(slots.handles):
+            places.holds(f"{places.name(handle)}._node", slots.nodes, k)
+        for k, param in enumerate(made.params):
+            gradient = f"{places.name(param)}._grad"
+            places.holds(gradient, made.tensors, k)
+            places.holds(f"{gradient}._node", made.nodes, k)
+        return places.compiled()
 
     def run(self, arguments: list[Node]) -> dict[int, Node] | None:
         """The nodes of what is returned, by the ids of the recorded ones; None, with nothing
@@ -301,12 +312,6 @@ class _Gradients:
         renew = self._renew if self.tensors else self._make
         for k in range(len(self.params)):
             renew(k, bound)
-
-    def are_handed_out(self) -> bool:
-        """Have the parameters these tensors already?"""
-        return len(self.tensors) == len(self.params) and all(
-            map(is_, map(_gradient, self.params), self.tensors)
-        )
 
     def _renew(self, k: int, bound: Bound) -> None:
         tensor = self.tensors[k]
