@@ -46,3 +46,13 @@ def assert_counts(counts: Any, probabilities: Any) -> None:
     normal = 3.09  # the 0.999 quantile
     limit = free * (1 - 2 / (9 * free) + normal * math.sqrt(2 / (9 * free))) ** 3
     assert statistic < limit, f"{statistic:.1f}, where {limit:.1f} may be: {counts}, {expected}"
+
+
+def assert_alike(samples: Any, others: Any) -> None:
+    """Smirnov's test of two samples, one of many: at a hundredth of the level."""
+    x, y = np.sort(np.asarray(samples, np.float64)), np.sort(np.asarray(others, np.float64))
+    places = np.concatenate([x, y])
+    below = [np.searchsorted(v, places, "right") / len(v) for v in (x, y)]
+    distance = np.abs(below[0] - below[1]).max()
+    limit = math.sqrt(-math.log(LEVEL / 200) * (1 / len(x) + 1 / len(y)) / 2)
+    assert distance < limit, f"{distance:.4f} of {len(x)} and {len(y)}, where {limit:.4f} may be"

@@ -5,6 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import did_you_mean
+from .tensors.bessel import (
+    bessel_j0,
+    bessel_j1,
+    bessel_y0,
+    bessel_y1,
+    i0,
+    i0 as modified_bessel_i0,
+    i0e,
+    i1,
+    i1 as modified_bessel_i1,
+    i1e,
+    modified_bessel_k0,
+    modified_bessel_k1,
+    scaled_modified_bessel_k0,
+    scaled_modified_bessel_k1,
+    spherical_bessel_j0,
+)
 from .tensors.elementwise import (
     digamma,
     digamma as psi,
@@ -17,6 +34,7 @@ from .tensors.elementwise import (
     round,
     sigmoid as expit,
 )
+from .tensors.gammas import gammainc, gammaincc
 from .tensors.reductions import logsumexp
 from .tensors.special import (
     entr,
@@ -34,6 +52,10 @@ from .tensors.special import (
 )
 
 __all__ = [
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
     "digamma",
     "entr",
     "erf",
@@ -42,19 +64,32 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "gammainc",
+    "gammaincc",
     "gammaln",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
     "log1p",
     "log_ndtr",
     "log_softmax",
     "logit",
     "logsumexp",
+    "modified_bessel_i0",
+    "modified_bessel_i1",
+    "modified_bessel_k0",
+    "modified_bessel_k1",
     "multigammaln",
     "ndtr",
     "polygamma",
     "psi",
     "round",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
     "sinc",
     "softmax",
+    "spherical_bessel_j0",
     "xlog1py",
     "xlogy",
 ]
