@@ -1,7 +1,7 @@
 """Which devices there are, and how values come to them and back.
 
-A value is a NumPy array, or on another device than "cpu" a ``jax.Array``. JAX is imported when such
-a device is first asked for, and never otherwise.
+A value is a NumPy array, or on another device than "cpu" a ``jax.Array`` or a part of one. JAX is
+imported when such a device is first asked for, and never otherwise.
 """
 
 from __future__ import annotations
@@ -34,6 +34,23 @@ NO_VALUES = Failure(
     "write model.to_empty(device='cpu') and initialise it, or load a state into it then; or write "
     "model.load_state_dict(state, assign=True)",
 )
+
+
+class Packed:
+    """A value on another device that is part of a larger array (``weft/engine/xla/packs.py``)."""
+
+    __slots__ = ("__weakref__", "_number", "_pack")
+
+    def __init__(self, pack: Any, number: int) -> None:
+        self._pack, self._number = pack, number
+
+    def cut(self) -> Any:
+        """It as an array of its own, there."""
+        return self._pack.cut(self._number)
+
+    def read(self) -> Any:
+        """It as NumPy has it. Waits for it."""
+        return self._pack.read(self._number)
 
 
 def resolve(to: Any) -> device | None:

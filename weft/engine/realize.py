@@ -19,7 +19,7 @@ from ..graph.modes import Where
 from ..graph.node import GONE, PENDING, Node, is_over_limit
 from ..graph.tracing import Trace, current
 from .compare import compare
-from .devices import NO_VALUES, Accelerated, host, is_host
+from .devices import NO_VALUES, Accelerated, Packed, host, is_host
 from .native.results import RESULTS
 from .reference import Failure, Outcome, Program
 
@@ -305,8 +305,10 @@ def value_of(node: Node) -> Any:
     Raises:
         the error that computing it, or what it depends on, met.
     """
-    value = computed(node)
-    return value if is_host(value) else host(value)
+    value = _known(node)
+    if is_host(value):
+        return value
+    return value.read() if value.__class__ is Packed else host(value)
 
 
 def computed(node: Node) -> Any:
@@ -315,6 +317,12 @@ def computed(node: Node) -> Any:
     Raises:
         the error that computing it, or what it depends on, met.
     """
+    value = _known(node)
+    return value.cut() if value.__class__ is Packed else value
+
+
+def _known(node: Node) -> Any:
+    """The same, perhaps as part of an array of several."""
     value = node.value
     if (trace := current.get()) is not None:
         _read_inside(trace, node)

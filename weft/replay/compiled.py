@@ -28,6 +28,7 @@ from .program import Replay, Slots
 from .recording import Obstacle, Recording, recorded
 
 if TYPE_CHECKING:
+    from .packs import Changed
     from .placed import PlacedReplay
 
 _values, _params, _chained = dict.values, itemgetter("params"), chain.from_iterable
@@ -226,6 +227,7 @@ class Compiled:
         self._function = function
         self._kinds: dict[Any, _Kind] = {}
         self._slots = Slots()
+        self._placed: dict[Any, Changed] = {}
         update_wrapper(self, function, updated=())
 
     def __getattr__(self, name: str) -> Any:
@@ -285,11 +287,11 @@ class Compiled:
             return Replay(recording, self._slots)
         from .placed import PlacedReplay  # here, not above: it takes JAX
 
-        return PlacedReplay(recording)
+        return PlacedReplay(recording, self._placed)
 
     def _let_go(self) -> None:
         """Recordings are bound anew when they are needed: tensors have come, gone or changed."""
-        self._slots = Slots()
+        self._slots, self._placed = Slots(), {}
         for kind in self._kinds.values():
             for variant in kind.variants:
                 variant.replay = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,12 +57,30 @@ def wide() -> Any:
         DeviceError: in a forked process, where JAX would wait forever.
     """
     if _Forked.yes:
-        raise DeviceError(
-            "this process was forked from one that computes on another device, and can compute on "
-            "the CPU only: make tensors there with device='cpu' and move them in the parent, or "
-            "start it anew (multiprocessing_context='spawn' of DataLoader)"
-        )
+        raise _forked()
     return jax().enable_x64(True)
+
+
+_nothing = nullcontext()
+
+
+def as_it_is() -> Any:
+    """For calls of programs that are compiled already, and whose arguments are on the device.
+
+    Raises:
+        DeviceError: in a forked process, where JAX would wait forever.
+    """
+    if _Forked.yes:
+        raise _forked()
+    return _nothing
+
+
+def _forked() -> DeviceError:
+    return DeviceError(
+        "this process was forked from one that computes on another device, and can compute on "
+        "the CPU only: make tensors there with device='cpu' and move them in the parent, or "
+        "start it anew (multiprocessing_context='spawn' of DataLoader)"
+    )
 
 
 def devices(kind: str) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from sys import getrefcount
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,12 @@ from ...graph.liveness import Work
 from ...graph.modes import Where
 from ...graph.node import Node, Signature
 from .. import precision
-from ..devices import host, put
+from ..devices import Packed, host, put
 from ..reference import Failure, Outcome, Program
 from . import platform
 from .faults import FallibleOp, Watch, translated, watch
 from .lowering import ELEMENTWISE, RULES, WORDS, can_fail, lower
+from .packs import joined, split
 from .partition import Part, partition, sources
 from .rules import Checked, Setting
 
@@ -50,7 +51,8 @@ class Placed:
 
     def run(self, work: Work) -> Outcome:
         """The stored values, most of them still being computed, and the first failure."""
-        values = [leaf.value for leaf in work.leaves] + [None] * len(work.order)
+        values = [v.cut() if (v := n.value).__class__ is Packed else v for n in work.leaves]
+        values += [None] * len(work.order)
         failures = [part.run(values, work) for part in self.parts]
         first = min([f for f in failures if f is not None], default=None, key=lambda f: f[0])
         return [values[place] for place in self.stored], first
@@ -95,8 +97,20 @@ class OnCPU:
 
 
 Step = tuple[Signature, tuple[int, ...], int]  # places of the inputs, place of the result
-#: What ``jax.jit`` has made, the places that it gives, and those of ops that can fail.
+#: What ``jax.jit`` has made, the places that it gives after packs, and those of ops that can fail.
 Jitted = tuple[Callable[..., Any], list[int], list[int]]
+
+
+class Packing(NamedTuple):
+    """A flat array among the arguments, or the results, or in place of one another among both.
+
+    Attributes:
+        inputs: numbers of those that lie in it, one after another.
+        outputs: places of those.
+    """
+
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
 
 
 class Compiled:
@@ -105,6 +119,8 @@ class Compiled:
     def __init__(self, part: Part, work: Work, changes: Sequence[Any], watched: Watched) -> None:
         nodes = [*work.leaves, *work.order]
         self._part, self._changes, self._watched = part, changes, watched
+        #: Of its inputs.
+        self.kinds = [nodes[p].type for p in part.inputs]
         self._steps: list[Step] = [
             (nodes[p].sig, tuple([i.mark for i in sources(nodes[p])]), p) for p in part.places
         ]
@@ -120,6 +136,7 @@ class Compiled:
         self.number = {place: k for k, place in enumerate(part.inputs)}
         self._first = len(work.leaves)
         self._jitted: dict[Any, Jitted] = {}
+        self._ahead: dict[Callable[..., Any], Callable[..., Any]] = {}
         #: The latest call, for explain.
         self.latest: tuple[Any, Sequence[Any]] | None = None
 
@@ -158,13 +175,28 @@ class Compiled:
             watch(Watch(found, self.fallible_ops(fallible, where)))
         return self._lost(values, bad) if bad else None
 
-    def called(self, call: Callable[..., Any], arguments: list[Any]) -> Any:
-        """What a program gives for its arguments, of which the first is the device's token."""
+    def called(self, call: Callable[..., Any], arguments: list[Any], wide: bool = True) -> Any:
+        """What a program gives for its arguments, of which the first is the device's token.
+
+        Args:
+            wide: may it have to be traced, or are there NumPy's arrays of 64 bits among them?
+        """
         try:
-            with platform.wide():
+            with platform.wide() if wide else platform.as_it_is():
                 return call(*arguments)
         except jax.errors.JaxRuntimeError as error:
             raise translated(error, self.device) from None
+
+    def ahead(self, call: Callable[..., Any], arguments: list[Any]) -> Callable[..., Any]:
+        """What :meth:`jitted` gave, compiled for such arguments: a call of it takes less time."""
+        found = self._ahead.get(call)
+        if found is None:
+
+            def compiled(*arguments: Any) -> Any:
+                return call.lower(*arguments).compile()  # type: ignore[attr-defined]
+
+            found = self._ahead[call] = self.called(compiled, arguments)
+        return found
 
     def fallible_ops(self, places: list[int], where: list[Where | None]) -> list[FallibleOp]:
         """The ops that can fail, for their errors. ``where``: each of the graph was recorded."""
@@ -194,6 +226,8 @@ class Compiled:
         for k in self.donations:
             place = self._part.inputs[k]
             leaf, value = work.leaves[place], arguments[k]
+            if leaf.value is not value:  # it is part of an array of several
+                continue
             # The value is in the leaf and in two lists here; the leaf in its list, in the inputs
             # of nodes, and in the means to undo changes. Whatever more there is, somebody has it.
             # (2: the local variable and the argument)
@@ -233,16 +267,16 @@ class Compiled:
         given: tuple[int, ...],
         undone: tuple[tuple[int, int], ...],
         bad: frozenset[int] = frozenset(),
-        numbers: tuple[tuple[int, ...], ...] = (),
+        packs: tuple[Packing, ...] = (),
     ) -> Jitted:
         """
         Args:
-            given: numbers of the inputs that nobody will read again.
+            given: numbers of the inputs that nobody will read again. Those of packs follow.
             undone: (place of an output, number of an input) where a tensor is changed in place:
                 it keeps the input's value if an op has failed before.
             bad: places of inputs that have no value, for an op has failed earlier.
-            numbers: inputs that are elements of arrays, one array for each tuple, which follow the
-                inputs: they themselves are None.
+            packs: flat arrays in place of inputs and outputs. They follow the inputs that are left
+                among the arguments, and come first among the results.
         """
         undone = undone if self._can_fail else ()
         setting = Setting(
@@ -250,11 +284,16 @@ class Compiled:
             precision.get_precision(),
             platform.has_attention(self.device),
         )
-        key = setting, given, bad, undone, numbers
+        key = setting, given, bad, undone, packs
         found = self._jitted.get(key)
         if found is None:
             found = self._jitted[key] = self._built(*key)
         return found
+
+    def alone(self, packs: tuple[Packing, ...]) -> list[int]:
+        """The inputs that are arguments by themselves."""
+        taken = {k for pack in packs for k in pack.inputs}
+        return [k for k in range(len(self._part.inputs)) if k not in taken]
 
     def _built(
         self,
@@ -262,7 +301,7 @@ class Compiled:
         given: tuple[int, ...],
         bad: frozenset[int],
         undone: tuple[tuple[int, int], ...],
-        numbers: tuple[tuple[int, ...], ...],
+        packs: tuple[Packing, ...],
     ) -> Jitted:
         steps, lost = [], set(bad)
         for step in self._steps:
@@ -271,15 +310,23 @@ class Compiled:
             else:
                 steps.append(step)
         inputs = self._part.inputs
+        taken = [pack.inputs for pack in packs if pack.inputs]
+        made = [pack.outputs for pack in packs if pack.outputs]
+        alone = self.alone(packs)
+        order = (*alone, *range(len(inputs), len(inputs) + len(taken)))
+        at = {k: place for place, k in enumerate(order, 1)}
         # JAX gives an argument's memory to the first result of its type.
-        in_place = [self.donations[k] for k in given]
-        rest = [p for p in self._part.outputs if p not in lost and p not in in_place]
-        outputs = in_place + rest
+        in_place = [self.donations[k] for k in given if k < len(inputs)]
+        done = {*lost, *in_place, *[p for places in made for p in places]}
+        outputs = in_place + [p for p in self._part.outputs if p not in done]
 
         def weft_graph(token: Any, *arguments: Any) -> Any:
-            values = dict(zip(inputs, arguments, strict=False))
-            for inside, array in zip(numbers, arguments[len(inputs) :], strict=True):
-                values.update({inputs[k]: array[i] for i, k in enumerate(inside)})
+            values = {inputs[k]: x for k, x in zip(alone, arguments, strict=False)}
+            for numbers, array in zip(taken, arguments[len(alone) :], strict=True):
+                shapes = [self.kinds[k].shape for k in numbers]
+                for k, x in zip(numbers, split(array, shapes), strict=True):
+                    values[inputs[k]] = x
+            before = [values[p] for p in inputs]
             failed, wrong = [], []
             fallible: list[int] = []
             for sig, sources_of, place in steps:
@@ -294,10 +341,11 @@ class Compiled:
                 earlier = [f for f, p in zip(failed, fallible, strict=True) if p < place]
                 if earlier and place not in lost:
                     stays = jnp.stack(earlier).any()
-                    values[place] = jnp.where(stays, arguments[k], values[place])
-            return [values[p] for p in outputs], _stacked(failed, wrong)
+                    values[place] = jnp.where(stays, before[k], values[place])
+            results = [joined([values[p] for p in places]) for places in made]
+            return results + [values[p] for p in outputs], _stacked(failed, wrong)
 
-        call = jax.jit(weft_graph, donate_argnums=[k + 1 for k in given], keep_unused=True)
+        call = jax.jit(weft_graph, donate_argnums=[at[k] for k in given], keep_unused=True)
         return call, outputs, [place for sig, _, place in steps if can_fail(sig)]
 
 
