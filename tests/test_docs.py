@@ -127,7 +127,7 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name.startswith(("weft.engine.xla.", "weft.replay.placed")):
+    if name.startswith(("weft.engine.xla.", "weft.replay.placed", "weft.replay.packs")):
         pytest.importorskip("jax", reason="computes by JAX: pip install 'weft[xla]'")
     monkeypatch.chdir(tmp_path)
     names = {"weft": weft, "nn": weft.nn, "F": weft.nn.functional}
