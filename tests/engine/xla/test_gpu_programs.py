@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("jax", reason="computes by JAX: pip install 'weft[xla]'")
 
+import jax
 from jax._src.cudnn import fused_attention_stablehlo as cudnn
 
 import weft
@@ -69,7 +70,7 @@ def test_whole_is_what_its_ops_are(dtype: Any, causal: bool) -> None:
         (weft.bfloat16, (2, 3, 6, 9), {}),
         (weft.bfloat16, (2, 3, 6, 136), {}),
         (weft.bfloat16, (2, 3, 6, 8), {"dropout_p": 0.5}),
-        (weft.bfloat16, (2, 3, 6, 8), {"attn_mask": weft.ones(6, 6, dtype=weft.bool)}),
+        (weft.bfloat16, (2, 3, 5, 8), {}),
         (weft.bfloat16, (2, 3, 0, 8), {}),
     ],
 )
@@ -80,6 +81,72 @@ def test_what_no_kernel_takes_is_ops(dtype: Any, shape: Any, options: Any) -> No
     assert "piece" not in ops_of(lambda: attend(x, **options))
 
 
+def seen(*shape: int) -> Any:
+    """Of one sample the first query may attend to no key."""
+    mask = weft.rand(*shape) > 0.4
+    mask.reshape(-1, *shape[-2:])[0, 0] = False
+    return mask
+
+
+ADDED = [[0.0, 1.5, float("-inf"), -3e4, 0.5, 0.0]]
+MASKS: dict[str, Any] = {
+    "of all": lambda: seen(6, 6),
+    "of samples": lambda: seen(2, 1, 6, 6),
+    "of heads": lambda: seen(4, 6, 6),
+    "of keys": lambda: seen(2, 1, 1, 6),
+    "added": lambda: weft.tensor(ADDED).bfloat16(),
+    "hides all": lambda: weft.full((6, 6), float("-inf"), dtype=weft.bfloat16),
+    "none": lambda: None,
+    "causal": lambda: None,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "key_heads", "lead"),
+    [
+        *[(name, 2, (2, 4)) for name in MASKS],
+        ("of all", 4, (4,)),
+        ("of heads", 4, (2, 2, 4)),
+        ("causal", 1, (2, 2, 4)),
+    ],
+)
+@pytest.mark.usefixtures("whole")
+def test_the_kernel_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch, name: str, key_heads: int, lead: tuple[int, ...]
+) -> None:
+    """With JAX's own function in place of cuDNN's, which takes the same arguments."""
+    monkeypatch.setattr(attention, "_kernel", jax.nn.dot_product_attention)
+    monkeypatch.setattr(platform, "has_attention", lambda to: True)
+    weft.manual_seed(0)
+    mask = MASKS[name]()
+    shared = (*lead[:-1], key_heads, 6, 8)
+    x = [weft.randn(*shape).bfloat16() for shape in ((*lead, 6, 8), shared, shared)]
+    results = []
+    for place in (XLA, "cpu"):
+        options = {"attn_mask": None if mask is None else mask.to(place), "enable_gqa": True}
+        options["is_causal"] = name == "causal"
+        given = [t.to(place).requires_grad_() for t in x]
+        if place == XLA:
+            assert ops_of(lambda: attend(given, **options)).count("piece") == 4  # noqa: B023
+        y, grads = attend(given, **options)
+        results.append([t.detach().cpu().float().numpy() for t in (y, *grads)])
+    for a, b in zip(*results, strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_allclose(a, b, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.usefixtures("whole")
+def test_the_gradient_of_a_mask_is_made_of_ops() -> None:
+    x = inputs(weft.bfloat16, 2, 3, 6, 8)
+    mask = weft.zeros(6, 6, device=XLA, dtype=weft.bfloat16, requires_grad=True)
+
+    def both() -> Any:
+        y = F.scaled_dot_product_attention(*x, attn_mask=mask)
+        return y, weft.autograd.grad(y.float().square().sum(), [*x, mask])
+
+    assert ops_of(both).count("piece") == 1  # forward
+
+
 def test_other_devices_never_keep_it() -> None:
     x = inputs(weft.bfloat16, 2, 3, 6, 8)
     assert "piece" not in ops_of(lambda: attend(x))
@@ -88,7 +155,7 @@ def test_other_devices_never_keep_it() -> None:
 @pytest.mark.usefixtures("whole")
 def test_several_heads() -> None:
     layer = weft.nn.MultiheadAttention(16, 2, batch_first=True).to(XLA, weft.bfloat16)
-    x = weft.randn(2, 5, 16).to(XLA, weft.bfloat16)
+    x = weft.randn(2, 6, 16).to(XLA, weft.bfloat16)
     assert ops_of(lambda: layer(x, x, x, need_weights=False)[0]).count("piece") == 1
     y, weights = layer(x, x, x, need_weights=True)
     assert weights is not None
@@ -148,6 +215,25 @@ def test_on_a_gpu_it_is_a_call_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> None
     assert "__cudnn$fmhaSoftmax" in text
     assert "__cudnn$fmhaSoftmaxBackward" in text
     assert re.search(r"mask_type.{1,8}CAUSAL", text)
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.usefixtures("whole")
+def test_masks_and_grouped_heads_on_a_gpu(monkeypatch: pytest.MonkeyPatch, added: bool) -> None:
+    def both() -> list[Any]:
+        q, k, v = inputs(weft.bfloat16, 2, 4, 16, 64)
+        k, v = (t[:, :2].detach().requires_grad_() for t in (k, v))
+        mask = weft.ones(2, 1, 1, 16, dtype=weft.bool)
+        if added:
+            mask = mask.to(weft.bfloat16)
+        y, grads = attend([q, k, v], attn_mask=mask.to(XLA), enable_gqa=True)
+        return [y, *grads]
+
+    text = lowered(monkeypatch, both, Precision())
+    forward = next(x for x in text.splitlines() if "__cudnn$fmhaScaleBiasSoftmax(" in x)
+    assert "tensor<2x16x4x64xbf16>, tensor<2x16x2x64xbf16>" in forward
+    assert "tensor<2x1x16x16xbf16>" in forward
+    assert "__cudnn$fmhaScaleBiasSoftmaxBackward" in text
 
 
 @pytest.mark.usefixtures("whole")

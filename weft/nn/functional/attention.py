@@ -52,13 +52,21 @@ def attention_weights(q: Node, k: Node, mask: Node | None, scale: float) -> Node
     return _masked_softmax(scores, mask)
 
 
-def attention(q: Node, k: Node, v: Node, causal: bool, scale: float) -> Node:
+def attention(q: Node, k: Node, v: Node, causal: bool, scale: float, grouped: bool) -> Node:
     """Without dropout or a mask of its own: what some devices have a kernel for.
 
-    (``weft/engine/xla/attention.py`` knows it by its name.)
+    (``weft/engine/xla/attention.py`` knows it and :func:`masked_attention` by their names.)
+
+    Args:
+        grouped: key and value have fewer heads.
     """
     mask = _causal(q.type.shape[-2], k.type.shape[-2]) if causal else None
-    return _attended(q, k, v, mask, 0.0, scale)[0]
+    return _attended(q, *_by_query(q, k, v, grouped), mask, 0.0, scale)[0]
+
+
+def masked_attention(q: Node, k: Node, v: Node, mask: Node, scale: float, grouped: bool) -> Node:
+    """The same with a mask, bool or of the query's dtype."""
+    return _attended(q, *_by_query(q, k, v, grouped), mask, 0.0, scale)[0]
 
 
 def _attended(
@@ -83,18 +91,29 @@ def _output(
     causal: bool,
     dropout_p: float,
     scale: float | None,
+    grouped: bool = False,
 ) -> Node:
     """What attention gives, where nobody asks for the weights."""
-    if q.type.dtype.is_reduced and mask is None and not dropout_p:
+    if q.type.dtype.is_reduced and not dropout_p:
         factor = _scale(q) if scale is None else float(scale)
-        return composed(attention, q, k, v, bool(causal), factor)
+        if mask is None:
+            return composed(attention, q, k, v, bool(causal), factor, grouped)
+        return composed(masked_attention, q, k, v, mask, factor, grouped)
     if causal:
         mask = _causal(q.type.shape[-2], k.type.shape[-2])
-    return _attended(q, k, v, mask, dropout_p, scale)[0]
+    return _attended(q, *_by_query(q, k, v, grouped), mask, dropout_p, scale)[0]
 
 
 def _scale(q: Node) -> float:
     return 1 / sqrt(max(q.type.shape[-1], 1))
+
+
+def _by_query(q: Node, k: Node, v: Node, grouped: bool) -> tuple[Node, Node]:
+    """Key and value with a head for each of the query's."""
+    if not grouped:
+        return k, v
+    heads = q.type.shape[-3]
+    return _repeated(k, heads), _repeated(v, heads)
 
 
 def _repeated(x: Node, heads: int) -> Node:
@@ -191,11 +210,8 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention takes attn_mask or is_causal=True, not both: make the "
             "mask causal, attn_mask.tril()"
         )
-    if enable_gqa:
-        heads = q.type.shape[-3]
-        k, v = (_repeated(x, heads) for x in (k, v))
     mask = None if attn_mask is None else _given_mask(attn_mask, q, k.type.shape[-2])
-    return wrap(_output(q, k, v, mask, is_causal, dropout_p, scale))
+    return wrap(_output(q, k, v, mask, is_causal, dropout_p, scale, enable_gqa))
 
 
 # ---- several heads
