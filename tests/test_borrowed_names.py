@@ -231,3 +231,20 @@ def test_svd_of_old_gives_v_not_its_transpose() -> None:
     full = torch.svd(torch.from_numpy(a.numpy()), some=False)
     assert [tuple(m.shape) for m in weft.svd(a, some=False)] == [tuple(m.shape) for m in full]
     np.testing.assert_allclose(s.numpy(), full.S.numpy())
+
+
+def test_marks_for_compilers_change_nothing() -> None:
+    @weft.fx.wrap
+    @weft.jit.ignore
+    @weft.jit.unused
+    def double(x: int) -> int:
+        return 2 * x
+
+    @weft.jit.ignore(drop=True)
+    def half(x: int) -> float:
+        return 1 if weft.jit.is_scripting() or weft.jit.is_tracing() else x / 2
+
+    assert weft.jit.script(double)(3) == 6
+    assert weft.jit.trace(half, (3,))(3) == weft.jit.annotate(float, 1.5)
+    with pytest.raises(AttributeError, match=r"no symbolic tracing\. weft.explain"):
+        weft.fx.symbolic_trace(double)

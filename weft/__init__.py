@@ -543,7 +543,20 @@ if TYPE_CHECKING:
 
 _SUBPACKAGES = (
     *("accelerator", "amp", "autograd", "backends", "cuda", "distributed", "distributions"),
-    *("fft", "func", "linalg", "models", "nn", "optim", "random", "special", "testing", "train"),
+    *(
+        "fft",
+        "func",
+        "fx",
+        "jit",
+        "linalg",
+        "models",
+        "nn",
+        "optim",
+        "random",
+        "special",
+        "testing",
+        "train",
+    ),
     *("utils", "version"),
 )
 _OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
@@ -593,9 +606,7 @@ _NOT_HERE = {
     "chalf": "complex numbers are complex64 or complex128",
     "complex32": "complex numbers are complex64 or complex128",
     "export": "there is no export yet",
-    "fx": "weft.explain shows what was recorded of a function",
     "hub": "it fetches programs and runs them; get a model's code and weights, and weft.load them",
-    "jit": "there is no TorchScript; weft.compile records a function and runs it without Python",
     "mps": "weft computes on the CPU and, through JAX, on GPUs and TPUs",
     "multiprocessing": "tensors go to other processes by pickle: use Python's multiprocessing",
     "onnx": "there is no export yet",

@@ -470,6 +470,13 @@ def test_sums_within_sums_of_other_shapes() -> None:
     check(x.grad)
 
 
+def test_rows_gathered_at_sums_over_as_many_elements_as_a_row_has() -> None:
+    places = weft.arange(9).view(3, 3)
+    pairs = weft.stack([places, places.t()], -1)
+    table = weft.randn(40, 2)
+    check(table[(pairs * weft.tensor([2, 1])).sum(-1)])
+
+
 def test_large_sums_are_shared_out() -> None:
     x = np.random.default_rng(0).normal(size=(40, 33, 50)).astype(np.float32)
     t = weft.from_numpy(x)

@@ -221,6 +221,8 @@ class Plan:
         assert reduced is not None
         wanted = row_strides(group.shape, reduced)
         view = operand.view
+        if len(view.shape) != len(wanted):  # the places of a gather, which go before its columns
+            return False
         return view.offset == 0 and all(
             n == 1 or a == b for n, a, b in zip(group.shape, view.strides, wanted, strict=True)
         )
