@@ -168,8 +168,13 @@ def _run_call(body: Body, *arrays: Any) -> Any:
 
 
 def _run_piece(part: Part, *arrays: Any) -> Any:
-    found = _run_call(part.body, *arrays)
-    return found[part.number] if len(part.body.outputs) > 1 else found
+    body, number = part
+    values = [*arrays, *[c.value for c in body.constants], *[None] * len(body.steps)]
+    first = len(values) - len(body.steps)
+    for k in body.needed((number,)):
+        sig, places = body.steps[k]
+        values[first + k] = bind(sig)(*[values[p] for p in places])
+    return values[body.outputs[number]]
 
 
 def _call_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:

@@ -12,7 +12,7 @@ from weakref import ReferenceType
 
 from .. import config
 from ..errors import CompileError
-from ..graph.body import Body, Inlined, has_calls, inlined
+from ..graph.body import Body, Gradient, Inlined, has_calls, inlined
 from ..graph.device import CPU, META
 from ..graph.liveness import Work, part_of, settle, take_pending
 from ..graph.modes import Where
@@ -184,7 +184,7 @@ def _computed(work: Work) -> Outcome:
         return [], None
     program, how = _program(work)
     if isinstance(program, Planned) and program.is_due():
-        program.go_native(work if how is None else inlined(work)[0])
+        program.go_native(work if how is None else inlined(work, _is_whole)[0])
     seen = work if how is None else how.applied(work)
     Stats.runs += 1
     Stats.nodes += len(work.order)
@@ -265,12 +265,18 @@ def _plan(work: Work) -> Planned | Placed:
 
 def _is_whole(body: Body) -> bool:
     """Has the body's device a kernel for all of it?"""
+    forward = body.source.body if isinstance(body.source, Gradient) else body
     place = body.kinds[0].device
-    if place is None or place is CPU:
+    is_attention = forward.rule[0] in ("attention", "masked_attention")
+    if not is_attention or place is None or place is META:
         return False
-    from .xla.attention import is_attention
+    if place is not CPU:
+        from .xla import attention as by_xla
 
-    return is_attention(body)
+        return by_xla.is_attention(body)
+    from .native import attention
+
+    return attention.is_attention(body)
 
 
 def _program(work: Work) -> tuple[Planned | Placed, Inlined | None]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...dtypes import BY_NAME
 from . import jit, loops, scatter, target, threads
+from .attention import Attention
 from .conv import Conv, emit_forward, emit_input, emit_weight
 from .fused import Fused
 from .ir import Module
@@ -221,6 +222,8 @@ def pooling(graph: Graph, step: Step) -> Kernel:
 def by_itself(graph: Graph, step: Step) -> Kernel:
     spec = whole(step.sig)
     assert spec is not None
+    if isinstance(spec, Attention):
+        spec = spec.placed([operand.view for operand in step.operands])
     operands = [_address(graph, operand) for operand in step.operands]
     buffers = (*operands, (step.value, 0), (WORKSPACE, 0), (FLAG, 0))
     return Kernel(spec, buffers, spec.work)

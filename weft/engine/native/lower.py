@@ -12,6 +12,7 @@ from ...dtypes import BY_NAME
 from ...graph.liveness import Work
 from ...graph.node import OPS, Node, Signature, TensorType, type_of
 from . import operations
+from .attention import Attention, attention
 from .simplify import signature, simplify
 from .views import MOVES, Shape, View, dense_strides
 from .whole import whole
@@ -140,7 +141,11 @@ class Graph:
         key = (sig, operands)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._lowered(sig, operands)
+            if (spec := attention(sig)) is not None:
+                known = self._attended(spec, sig, operands)
+            else:
+                known = self._lowered(sig, operands)
+            self._known[key] = known
         return known
 
     def _lowered(self, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
@@ -216,6 +221,23 @@ class Graph:
         operand = self._moved(operand, "reshape", kind.shape)
         return self.add_step("reduce", then, (self.add_step("reduce", first, (operand,)),))
 
+    def _attended(self, spec: Attention, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
+        """One result of attention's kernel, which computes all of them, one after the other."""
+        half = is_half(sig)
+        if half:
+            operands = tuple([self._cast(o, "float32") for o in operands])
+        operands = tuple([o if o.view.strides[-1] == 1 else self.add_copy(o) for o in operands])
+        body, number = sig.attrs
+        key = (body, operands)
+        whole = self._known.get(key)
+        if whole is None:
+            whole = self._known[key] = self.add_step("whole", sig, operands, size=spec.size)
+            self.dtypes[whole.value] = self._step_of[whole.value].dtype = spec.dtype
+        shape, before = spec.shapes[number], spec.shapes[:number]
+        view = View(shape, dense_strides(shape), sum([prod(s) for s in before]))
+        found = Operand(whole.value, view)
+        return self._cast(found, sig.type.dtype.name) if half else found
+
     def _in_single(self, kind: str, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
         """A step on 16-bit floats, as one on float32 between casts."""
         half = sig.type.dtype.name
@@ -241,9 +263,11 @@ class Graph:
         operands: tuple[Operand, ...],
         targets: tuple[View, ...] = (),
         tiled: bool = False,
+        size: int | None = None,
     ) -> Operand:
+        """``size``: elements that it computes, if they are not those of the signature."""
         value = len(self.shapes)
-        shape, dtype = sig.type.shape, sig.type.dtype.name
+        shape, dtype = sig.type.shape if size is None else (size,), sig.type.dtype.name
         step = self._step_of[value] = Step(value, kind, sig, operands, shape, dtype, targets, tiled)
         self.steps.append(step)
         self.shapes.append(shape)

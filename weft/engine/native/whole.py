@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ...graph.node import Signature
 from .along import even_sums, extreme, order, running_sum
+from .attention import attention
 from .ctc import ctc
 from .in_range import in_range
 from .ir import Module
@@ -42,6 +43,7 @@ _MAKERS: dict[str, Callable[[Signature], Whole | None]] = {
     "max_places": window_places,
     "pad_edges": pad_edges,
     "pad_edges_sum": pad_edges,
+    "piece": attention,
 }
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...calls import composed
 from ...dtypes import bool_, float32, int64
 from ...errors import DTypeError, OptionError, ShapeError
+from ...graph.device import CPU
 from ...graph.node import Node, Shape, type_of
 from ...ops import elementwise as ew, movement as mv, reduce as rd
 from ...ops.base import broadcast
@@ -55,7 +56,8 @@ def attention_weights(q: Node, k: Node, mask: Node | None, scale: float) -> Node
 def attention(q: Node, k: Node, v: Node, causal: bool, scale: float, grouped: bool) -> Node:
     """Without dropout or a mask of its own: what some devices have a kernel for.
 
-    (``weft/engine/xla/attention.py`` knows it and :func:`masked_attention` by their names.)
+    (``attention.py`` in ``weft/engine/native/`` and ``weft/engine/xla/`` know it by its name, and
+    :func:`masked_attention`.)
 
     Args:
         grouped: key and value have fewer heads.
@@ -94,7 +96,9 @@ def _output(
     grouped: bool = False,
 ) -> Node:
     """What attention gives, where nobody asks for the weights."""
-    if q.type.dtype.is_reduced and not dropout_p:
+    if grouped and q.type.device is CPU:  # kernels of other devices take them as they are
+        (k, v), grouped = _by_query(q, k, v, grouped), False
+    if not dropout_p and (mask is None or q.type.dtype.is_reduced):
         factor = _scale(q) if scale is None else float(scale)
         if mask is None:
             return composed(attention, q, k, v, bool(causal), factor, grouped)
@@ -432,18 +436,20 @@ def multi_head_attention_forward(
     if static_v is not None:
         vh = mv.reshape(node_of(static_v), (*qh.type.shape[:2], *static_v.shape[1:]))
     masks = _masks(sizes, attn_mask, key_padding_mask, batched)
-    if is_causal and attn_mask is None:
-        masks.append(ew.logical_not(_causal(sizes.queries, sizes.keys)))
     if add_zero_attn:
         kh, vh = _one_more_zero(kh, 2), _one_more_zero(vh, 2)
     added = kh.type.shape[2] - sizes.keys
+    causal = is_causal and attn_mask is None
+    if causal and (masks or added or need_weights):
+        masks.append(ew.logical_not(_causal(sizes.queries, sizes.keys)))
+        causal = False
     mask = _combined([_padded_mask(m, added) for m in masks], qh)
     p = dropout_p if training else 0.0
     attended: Node | None = None
     if need_weights:
         out, attended = _attended(qh, kh, vh, mask, p, None)
     else:
-        out = _output(qh, kh, vh, mask, False, p, None)
+        out = _output(qh, kh, vh, mask, causal, p, None)
     joined = mv.reshape(mv.permute(out, (2, 0, 1, 3)), q.type.shape)
     output = linear(wrap(joined), out_proj_weight, out_proj_bias)
     if not batched:
