@@ -337,6 +337,9 @@ NOT_FLOAT = bad(DTypeError, r"takes float32, float64 or .*, not weft.int64: conv
                 x(2, 2), on="int64")
 
 
+SWAPS = these([2, 3, 3], "int32")
+
+
 def square(*batch: int) -> Any:
     return x(*batch, 3, 3)
 
@@ -394,6 +397,35 @@ LINALG = [
     Op("linalg.lstsq", (s(TALL, x(4, 2)), s(x(4, 2), x(4, 3), driver="gelsd", smooth=False),
                         s(x(4, 2), x(4, 1), driver="gels"), s(x(2, 4, 2), x(2, 4, 1))), "f",
        loose=100),
+    Op("linalg.lu", (s(REGULAR), s(square(2)), s(x(2, 4)), s(x(4, 2)), s(x(0, 2, 2), grad=False)),
+       "f", loose=50, errors=(
+        bad(ShapeError, r"lu takes matrices, not shape \[3\]", x(3)),
+        bad(ValueError, "pivot=False is not there", x(2, 2), pivot=False))),
+    Op("linalg.lu_factor", (s(REGULAR), s(x(2, 3, 2))), "f", loose=50),
+    Op("linalg.lu_factor_ex", (s(REGULAR), s(these([[1.0, 1.0], [1.0, 1.0]]), grad=False)), "f",
+       loose=50, errors=(bad(ValueError, r"a pivot is 0: info=2",
+                             these([[1.0, 1.0], [1.0, 1.0]]), check_errors=True),)),
+    Op("lu", (s(REGULAR), s(REGULAR, get_infos=True)), "f", loose=50),
+    Op("Tensor.lu", (s(REGULAR),), "f", loose=50),
+    Op("linalg.lu_solve", (s(REGULAR, SWAPS, x(3, 2)), s(REGULAR, SWAPS, x(3, 2), adjoint=True),
+                           s(REGULAR, SWAPS, x(2, 3), left=False)),
+       "f", loose=50, errors=(bad(DTypeError, "exchanges of rows are integers", REGULAR, x(3),
+                                  x(3, 1)),)),
+    *[Op(name, (s(x(3, 2), REGULAR, SWAPS),), "f", loose=50) for name in ("lu_solve",
+                                                                         "Tensor.lu_solve")],
+    Op("lu_unpack", (s(REGULAR, SWAPS), s(x(4, 3), SWAPS), s(REGULAR, SWAPS, unpack_data=False,
+                                                            grad=False)), "f", loose=50),
+    *[Op(name, (s(x(4, 3), x(2)), s(x(2, 3, 2), x(2, 2))), "f", loose=20)
+      for name in ("linalg.householder_product", "orgqr", "Tensor.orgqr")],
+    *[Op(name, (s(x(4, 2), x(2), x(4, 3)), s(x(3, 2), x(2), x(2, 3), False, True, grad=False)), "f",
+         loose=20, errors=(
+        bad(ShapeError, "with no more of them than rows", x(3, 2), x(3), x(3, 1)),))
+      for name in ("ormqr", "Tensor.ormqr")],
+    Op("svd_lowrank", (s(x(4, 3), 2), s(x(2, 4), 1, 1)), "f", random=True,
+       grad=False),
+    Op("pca_lowrank", (s(x(4, 3), 2), s(x(2, 4), center=False)), "f", random=True,
+       grad=False, errors=(
+        bad(ValueError, "q=7", x(3, 4), 7),)),
     Op("linalg.vector_norm", (s(x(2, 3)), s(x(2, 3), 1, 0), s(x(2, 3), inf, 1, True), s(x(4), 3),
                               s(x(4), 0, grad=False), s(x(3), -1), s(x(2), dtype=D("float64")),
                               s(these([0.0, 0.0]), 0.5), s(these([0.0, 0.0]))), "f", loose=4),

@@ -6,6 +6,7 @@
     │                                                cannot take
     ├── DeviceError      (RuntimeError)              a device that is not there, or two that differ
     ├── DataError        (RuntimeError, ValueError)  values that an op cannot take, found when run
+    │   └── LinAlgError  (numpy.linalg.LinAlgError)  matrices that cannot be solved or decomposed
     ├── OptionError      (RuntimeError, ValueError)  an option that an op cannot take
     ├── OutOfMemoryError (RuntimeError, MemoryError) a device's memory does not suffice
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
@@ -30,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pickle import UnpicklingError
+
+import numpy as np
 
 
 class WeftError(Exception):
@@ -56,6 +59,10 @@ class DeviceError(WeftError, RuntimeError):
 
 class DataError(WeftError, RuntimeError, ValueError):
     """Values that an op cannot take; raised when it is run."""
+
+
+class LinAlgError(DataError, np.linalg.LinAlgError):
+    """Matrices that cannot be solved for, or decomposed."""
 
 
 class OptionError(WeftError, RuntimeError, ValueError):

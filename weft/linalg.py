@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import did_you_mean
+from .errors import LinAlgError, did_you_mean
 from .tensors.checked_solvers import cholesky_ex, inv_ex, solve_ex
 from .tensors.decompositions import (
     cholesky,
@@ -37,9 +37,11 @@ from .tensors.decompositions import (
     vector_norm,
 )
 from .tensors.linalg import matmul
+from .tensors.lu import householder_product, lu, lu_factor, lu_factor_ex, lu_solve
 from .tensors.numeric import powers as vander
 
 __all__ = [
+    "LinAlgError",
     "cholesky",
     "cholesky_ex",
     "cond",
@@ -50,9 +52,14 @@ __all__ = [
     "eigh",
     "eigvals",
     "eigvalsh",
+    "householder_product",
     "inv",
     "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
     "matrix_exp",
     "matrix_norm",

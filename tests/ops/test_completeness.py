@@ -25,7 +25,7 @@ NOT_DIFFERENTIABLE = {
     *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
-    *("argmax", "argmin", "argsort", "searchsorted", "gcd", "max_places"),
+    *("argmax", "argmin", "argsort", "searchsorted", "gcd", "max_places", "swapped_rows"),
     *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
     "piece",  # made when a graph is planned, after its gradients
     "bundle",  # of gradients, on their way to the rule of a call

@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
 #: Their samples are not those of the function of that name.
 OTHERWISE_CALLED = {
+    "svd_lowrank",
+    "pca_lowrank",
     *("einsum", "where", "normal.in_place", "linalg.pinv.singular", "zero_"),
     "cholesky_inverse",
 }

@@ -25,7 +25,10 @@ def together(*values: Any) -> tuple[Tensor, ...]:
     like = next((v for v in values if isinstance(v, Tensor)), None)
     if like is None:
         return broadcast_tensors(*[as_tensor(float(v)) for v in values])
-    made = [v if isinstance(v, Tensor) else full((), v, dtype=like.dtype) for v in values]
+    made = [
+        v if isinstance(v, Tensor) else full((), v, dtype=like.dtype, device=like.device)
+        for v in values
+    ]
     return broadcast_tensors(*made)
 
 

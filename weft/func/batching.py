@@ -243,7 +243,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("sgn", "complex", "real", "imag", "conj"), _broadcast),
     **dict.fromkeys(("where", "cast", "same", "detach", "polygamma", "to_device"), _broadcast),
     **dict.fromkeys(("matmul", "solve", "det", "logabsdet", "signdet", "cholesky"), _broadcast),
-    **dict.fromkeys(("qr", "eig", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
+    **dict.fromkeys(("qr", "lu", "eig", "eigh", "svd", "pinv", "matrix_exp"), _broadcast),
     "over": _with_attrs(lambda attrs, size: attrs),
     "graft": _graft,
     "reshape": _with_attrs(lambda shape, size: (size, *shape)),

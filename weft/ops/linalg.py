@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import float32, float64, int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, LinAlgError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, record1, type_of
 from .base import broadcast
 from .complex import complex_, conj, imag, real
@@ -85,7 +85,7 @@ def _failed(what: str, f: Any, *arrays: Any) -> Any:
     try:
         return f(*arrays)
     except np.linalg.LinAlgError:
-        raise np.linalg.LinAlgError(what) from None
+        raise LinAlgError(what) from None
 
 
 # ---- systems of equations

@@ -17,6 +17,7 @@ from . import (
     joining,
     legacy,
     lesser,
+    lu as factors,
     placing,
     products,
     searching,
@@ -101,6 +102,8 @@ class FamilyMethods(TensorCore):
     det, slogdet, logdet, inverse = de.det, de.slogdet, de.logdet, de.inverse
     matrix_power, pinverse = de.matrix_power, de.pinverse
     matrix_exp = de.matrix_exp
+    lu, lu_solve = legacy.lu, legacy.lu_solve
+    orgqr, ormqr = factors.householder_product, factors.ormqr
 
     cholesky, qr, svd = legacy.cholesky, legacy.qr, legacy.svd  # of old (legacy.py)
 

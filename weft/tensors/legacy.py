@@ -12,7 +12,7 @@ from ..dtypes import as_dtype, dtype, get_default_dtype, set_default_dtype
 from ..engine.devices import resolve
 from ..errors import DTypeError
 from ..graph.node import Node
-from . import decompositions
+from . import decompositions, lu as factors
 from .core import TensorCore, is_number, node_of, wrap
 from .creation import empty, moved, tensor
 from .devices import device_of, set_default_device
@@ -160,6 +160,18 @@ def svd(input: Tensor, some: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """
     u, s, vh = decompositions.svd(input, full_matrices=not some)
     return u, s, vh.mH
+
+
+@with_out
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+    """:func:`weft.linalg.lu_factor`, of old; with ``get_infos``, ``lu_factor_ex``."""
+    return factors.lu_factor_ex(A, pivot=pivot) if get_infos else factors.lu_factor(A, pivot=pivot)
+
+
+@with_out
+def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """:func:`weft.linalg.lu_solve`, of old."""
+    return factors.lu_solve(LU_data, LU_pivots, b)
 
 
 def set_default_tensor_type(t: Any) -> None:

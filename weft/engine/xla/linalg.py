@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import expm, lu_factor, lu_solve
 
+from ...errors import LinAlgError
 from ...graph.node import OPS
 from .rules import Checked, Rule, Value, plain, with_attrs
-
-_LinAlgError = np.linalg.LinAlgError
 
 
 def _solve(a: Value, b: Value) -> Checked:
@@ -73,8 +72,20 @@ def _eig(x: Value) -> Value:
     return jax.pure_callback(lambda a: OPS["eig"].reference(np.asarray(a)), like, x)
 
 
+def _lu(x: Value) -> Value:
+    m, n = x.shape[-2:]
+    both, pivots, order = jax.lax.linalg.lu(x)
+    swaps = jnp.zeros((*x.shape[:-2], m), x.dtype).at[..., : min(m, n)].set(pivots.astype(x.dtype))
+    return jnp.concatenate([both, order.astype(x.dtype)[..., None], swaps[..., None]], axis=-1)
+
+
+def _swapped_rows(m: int, swaps: Value) -> Value:
+    order = jax.lax.linalg.lu_pivots_to_permutation(swaps.astype(jnp.int32), m)
+    return order.astype(jnp.int64)
+
+
 def _says(text: str) -> Any:
-    return lambda sig, wrong: (_LinAlgError, text)
+    return lambda sig, wrong: (LinAlgError, text)
 
 
 def _qr(x: Value) -> Value:
@@ -83,6 +94,8 @@ def _qr(x: Value) -> Value:
 
 RULES: dict[str, Rule] = {
     "solve": plain(_solve),
+    "lu": plain(_lu),
+    "swapped_rows": with_attrs(_swapped_rows),
     "det": plain(jnp.linalg.det),
     "logabsdet": plain(lambda x: jnp.linalg.slogdet(x)[1]),
     "signdet": plain(lambda x: jnp.linalg.slogdet(x)[0]),
