@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 import weft
 import weft.nn.functional as F
 from weft import nn
+from weft.engine.native import jit, target
+from weft.engine.native.attention import Attention
+from weft.engine.native.ir import Module
 
 pytestmark = pytest.mark.usefixtures("native")
 
@@ -102,6 +106,25 @@ def test_second_order() -> None:
         return weft.autograd.grad(sum(x.square().sum() for x in first), given)
 
     assert kernels(twice, q, k, v, g)[0] == 0  # (nobody asks for the values)
+
+
+@pytest.mark.parametrize("width", [16, 32])
+def test_narrower_vectors(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = target.host().features.replace("+avx512", "-avx512")
+    narrow = replace(target.host(), vector_bytes=width, registers=16, features=features)
+    monkeypatch.setattr(target, "host", lambda: narrow)
+    assert kernels(gradients, *operands((8,), 67, 70, 20, 7, weft.float32)) == (1, 1)
+
+
+@pytest.mark.parametrize("triple", ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"])
+@pytest.mark.parametrize("wanted", [None, (0, 1, 2), (2,)])
+def test_code_for_other_processors(triple: str, wanted: Any) -> None:
+    other = target.named(triple)
+    strides = ((4096, 64),) * (3 if wanted is None else 4)
+    spec = Attention((8,), 64, 64, 64, 64, strides, True, 0.125, wanted, "float32")
+    module = Module(other.vector_bytes)
+    spec.emit(module, "kernel", other.vector_bytes)
+    assert "kernel:" in jit.assembly(module.text(), other)
 
 
 def test_large_scores_and_any_number_of_threads() -> None:

@@ -12,7 +12,7 @@ import weft
 import weft.nn.functional as F
 from weft import Tensor
 from weft.engine.native import jit, target
-from weft.engine.native.along import Extreme, Order, RunningSum
+from weft.engine.native.along import EvenSums, Extreme, Order, RunningSum
 from weft.engine.native.ctc import Ctc
 from weft.engine.native.in_range import InRange
 from weft.engine.native.ir import Module
@@ -202,6 +202,7 @@ def test_code_for_other_processors(triple: str) -> None:
         WindowPlaces((3, 9, 9), (4, 4), (True, False), "bfloat16"),
         *[Extreme((3, 40, inner), "argmax", "float32") for inner in (1, 7)],
         *[RunningSum((3, 40, inner), "float16") for inner in (1, 7)],
+        *[EvenSums((3, 40, inner), 7, "float32") for inner in (1, 7)],
         *[Order((3, 40, 2), True, count, "float64") for count in (5, 40)],
         InRange(1003, 0.0, 1.0, "float32"),
         *[Ctc(op, (9, 3, 5), 4, 0, "float") for op in ("ctc_likelihood", "ctc_occupancy")],
