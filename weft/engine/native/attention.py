@@ -82,15 +82,30 @@ class Attention:
 
     @property
     def size(self) -> int:
-        """Elements of the result."""
-        return sum([prod(shape) for shape in self.shapes])
+        """Elements of all results together."""
+        return sum([view.size for view in self.results])
 
     @property
-    def shapes(self) -> list[Shape]:
-        """Of the results, which follow one another."""
-        q, k = (*self.lead, self.queries), (*self.lead, self.keys)
-        of_inputs = ((*q, self.features), (*k, self.features), (*k, self.values))
-        return [(*q, self.values)] if self.wanted is None else [of_inputs[n] for n in self.wanted]
+    def results(self) -> list[View]:
+        """Where each result is. What heads give for a query lies side by side: attention is mostly
+        followed by a product with all of it.
+        """
+        q, k = (self.queries, self.features), (self.keys, self.features)
+        of_inputs = (q, k, (self.keys, self.values))
+        rows = [(self.queries, self.values)]
+        if self.wanted is not None:
+            rows = [of_inputs[n] for n in self.wanted]
+        found, start = [], 0
+        for count, row in rows:
+            shape = (*self.lead, count, row)
+            strides = dense_strides(shape)
+            if len(self.lead) > 1:
+                *outer, heads = self.lead
+                *before, per_row, per_head, one = dense_strides((*outer, count, heads, row))
+                strides = (*before, per_head, per_row, one)
+            found.append(View(shape, strides, start))
+            start += prod(shape)
+        return found
 
     def placed(self, views: list[View]) -> Attention:
         """The same of operands that lie so."""
@@ -179,10 +194,7 @@ class _Writer:
             }
         start = self.k.tid * room.size
         self.at = {name: fn.address(space, start + at, self.kind) for name, at in places.items()}
-        self.outs = [
-            fn.address(out, sum([prod(s) for s in spec.shapes[:n]]), self.kind)
-            for n in range(len(spec.shapes))
-        ]
+        self.out = out
         with self.k.share(prod(spec.lead)) as head:
             q, k, v, *g = [
                 fn.address(x, batch_offset(fn, head, spec.lead, strides[:-1]), self.kind)
@@ -369,12 +381,12 @@ class _Writer:
         self._softmax(first, seen)
         block = fn.const(_BLOCK, "i64")
         self._product(at["scores"], (self.pitch, 1), at["v"], self.values, at["out"], (block, seen))
-        to = fn.address(self.outs[0], (head * spec.queries + first) * spec.values, self.kind)
+        to, pitch = self._result(0, head, first)
         with fn.loop(0, live) as r:
             factor = fn.splat(fn.load(self.kind, at["totals"], r), self.lanes)
             for start, mask in self._columns(spec.values):
                 value = fn.load(self.type, at["out"], r * self.values + start)
-                fn.store(value * factor, to, r * spec.values + start, mask)
+                fn.store(value * factor, to, r * pitch + start, mask)
 
     def _gradients(self, head: Value, first: Value, live: Value, seen: Value) -> None:
         fn, spec, at = self.fn, self.spec, self.at
@@ -392,7 +404,7 @@ class _Writer:
         if 0 in spec.wanted:
             rows = self.pitch, 1
             self._product(at["weights"], rows, at["k"], self.features, at["out"], (block, seen))
-            to = fn.address(self.outs[0], (head * spec.queries + first) * spec.features, self.kind)
+            to = self._result(0, head, first)
             self._give(at["out"], spec.features, live, to, spec.scale)
 
     def _through_softmax(self, first: Value, seen: Value) -> None:
@@ -423,14 +435,23 @@ class _Writer:
         every = fn.const(spec.keys, "i64")
         for name, operand, count in (("dk", 1, spec.features), ("dv", 2, spec.values)):
             if operand in spec.wanted:
-                out = self.outs[spec.wanted.index(operand)]
-                to = fn.address(out, head * (spec.keys * count), self.kind)
+                to = self._result(spec.wanted.index(operand), head, fn.const(0, "i64"))
                 self._give(self.at[name], count, every, to)
 
-    def _give(self, x: Value, count: int, live: Value, to: Value, scale: float = 1.0) -> None:
+    def _result(self, n: int, head: Value, first: Value) -> tuple[Value, int]:
+        """Where the rows of a result begin, from a head's ``first`` on; how far they are apart."""
+        view = self.spec.results[n]
+        *lead, pitch, _ = view.strides
+        start = batch_offset(self.fn, head, self.spec.lead, lead) + first * pitch + view.offset
+        return self.fn.address(self.out, start, self.kind), pitch
+
+    def _give(
+        self, x: Value, count: int, live: Value, to: tuple[Value, int], scale: float = 1.0
+    ) -> None:
         """Rows of the workspace to the result."""
         fn, row = self.fn, -(-count // self.lanes) * self.lanes
         with fn.loop(0, live) as r:
             for start, mask in self._columns(count):
                 value = fn.load(self.type, x, r * row + start)
-                fn.store(value * scale if scale != 1 else value, to, r * count + start, mask)
+                value = value * scale if scale != 1 else value
+                fn.store(value, to[0], r * to[1] + start, mask)

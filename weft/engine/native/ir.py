@@ -269,12 +269,28 @@ class Function:
         if mask is None:
             self.emit(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
             return
+        if align < 4:
+            mask = self._hidden(mask)
         name = f"llvm.masked.store.{suffix(value.type)}.p0"
         self.module.declare(name, "void", [value.type, "ptr", "i32", mask.type])
         self.emit(
             f"call void @{name}({value.type} {value.text}, ptr {at.text}, i32 {align}, "
             f"{mask.type} {mask.text})"
         )
+
+    def _hidden(self, mask: Value) -> Value:
+        """The same mask, which LLVM takes for one that it does not know.
+
+        Where only one lane is to be stored, of 8 or 16 bits that were 32 before, LLVM 22 stores all
+        of the 32 for AVX-512 if it knows the mask (``reduceMaskedStoreToScalarStore``).
+        """
+        count = lanes(mask.type)
+        bits = self.op(f"i{count}", f"bitcast {mask.type} {mask.text} to i{count}")
+        wide = bits if count == 64 else self.op("i64", f"zext {bits.type} {bits.text} to i64")
+        unknown = self.op("i64", f'call i64 asm "", "=r,0"(i64 {wide.text})')
+        if count < 64:
+            unknown = self.op(bits.type, f"trunc i64 {unknown.text} to {bits.type}")
+        return self.op(mask.type, f"bitcast {bits.type} {unknown.text} to {mask.type}")
 
     def prefetch(self, pointer: Value, *, write: bool = False) -> None:
         """Asks for a cache line that will be read, or written; it need not exist."""

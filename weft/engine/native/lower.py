@@ -233,9 +233,7 @@ class Graph:
         if whole is None:
             whole = self._known[key] = self.add_step("whole", sig, operands, size=spec.size)
             self.dtypes[whole.value] = self._step_of[whole.value].dtype = spec.dtype
-        shape, before = spec.shapes[number], spec.shapes[:number]
-        view = View(shape, dense_strides(shape), sum([prod(s) for s in before]))
-        found = Operand(whole.value, view)
+        found = Operand(whole.value, spec.results[number])
         return self._cast(found, sig.type.dtype.name) if half else found
 
     def _in_single(self, kind: str, sig: Signature, operands: tuple[Operand, ...]) -> Operand:
