@@ -543,6 +543,15 @@ def test_nothing_is_written_beyond_a_result(columns: int, dtype: str) -> None:
         np.testing.assert_array_equal(out[end:], before[end:])
 
 
+def test_reductions_over_no_dimension() -> None:
+    x = weft.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 5.0]])
+    assert "loop       [6]: ne  [" in weft.explain(lambda: x.any(()))
+    assert weft.compile(lambda x: x.all(()))(x).tolist() == [
+        [False, True, True],
+        [True, False, True],
+    ]
+
+
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "REFERENCE", True)
     weft.randn(3).exp().sum().item()

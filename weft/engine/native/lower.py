@@ -183,6 +183,8 @@ class Graph:
         these are shared out among the threads.
         """
         dims, _ = sig.attrs
+        if not dims:
+            return operand
         sizes = operand.view.shape
         few = sig.type.size < _FEW_VALUES and operand.view.size >= _LARGE_REDUCTION
         if few and 0 in dims and len(dims) > 1 and sizes[0] >= _FEW_VALUES and not is_half(sig):
