@@ -9,6 +9,7 @@ from typing import Any
 from samples_complex import COMPLEX
 from samples_lesser import LESSER
 from samples_numeric import NUMERIC
+from samples_special import BEYOND
 from sampling import (
     FAR_DIM,
     NOT_OPERANDS,
@@ -447,5 +448,5 @@ LINALG = [
 FAMILIES: list[Op] = [
     *NUMERIC,
     *JOINING, *PRODUCTS, *PLACING, *SPECIAL, *STATISTICS, *SEARCHING, *LINALG, *LESSER,
-    *COMPLEX,
+    *COMPLEX, *BEYOND,
 ]

@@ -46,10 +46,25 @@ from .dtypes import (
     uint8,
 )
 from .engine.explained import explain, profile
-from .engine.native.processors import get_num_threads, set_num_threads
+from .engine.native.processors import (
+    get_num_interop_threads,
+    get_num_threads,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+)
 from .engine.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .graph.device import device
 from .replay import compile
+from .tensors.asked import (
+    can_cast,
+    frobenius_norm,
+    is_signed,
+    nonzero_static,
+    nuclear_norm,
+    range,
+)
+from .tensors.bessel import i0
 from .tensors.complex import (
     adjoint,
     angle,
@@ -67,6 +82,7 @@ from .tensors.complex import (
     view_as_complex,
     view_as_real,
 )
+from .tensors.counts import binomial, poisson
 from .tensors.creation import (
     arange,
     as_tensor,
@@ -207,6 +223,8 @@ from .tensors.elementwise import (
     trunc,
     trunc as fix,
 )
+from .tensors.gammas import gammainc as igamma, gammaincc as igammac
+from .tensors.histograms import histogram, histogramdd
 from .tensors.indexing import (
     gather,
     index_add,
@@ -317,6 +335,7 @@ from .tensors.numeric import (
 )
 from .tensors.placing import (
     as_strided,
+    as_strided_scatter,
     diag,
     diag_embed,
     diagflat,
@@ -458,6 +477,7 @@ from .tensors.special import (
     logaddexp2,
     logit,
     mvlgamma,
+    nextafter,
     polygamma,
     signbit,
     sinc,
@@ -714,6 +734,7 @@ __all__ = [
     "argsort",
     "argwhere",
     "as_strided",
+    "as_strided_scatter",
     "as_tensor",
     "asarray",
     "asin",
@@ -733,6 +754,7 @@ __all__ = [
     "bfloat16",
     "bilinear",
     "bincount",
+    "binomial",
     "bitwise_and",
     "bitwise_left_shift",
     "bitwise_not",
@@ -747,6 +769,7 @@ __all__ = [
     "broadcast_tensors",
     "broadcast_to",
     "bucketize",
+    "can_cast",
     "cartesian_prod",
     "cat",
     "cdist",
@@ -859,6 +882,7 @@ __all__ = [
     "fmin",
     "fmod",
     "frac",
+    "frobenius_norm",
     "from_dlpack",
     "from_numpy",
     "from_torch",
@@ -874,6 +898,7 @@ __all__ = [
     "get_default_device",
     "get_default_dtype",
     "get_float32_matmul_precision",
+    "get_num_interop_threads",
     "get_num_threads",
     "get_rng_state",
     "greater",
@@ -886,9 +911,14 @@ __all__ = [
     "hardshrink",
     "heaviside",
     "histc",
+    "histogram",
+    "histogramdd",
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
+    "igamma",
+    "igammac",
     "iinfo",
     "imag",
     "index_add",
@@ -915,6 +945,7 @@ __all__ = [
     "is_grad_enabled",
     "is_nonzero",
     "is_same_size",
+    "is_signed",
     "is_tensor",
     "isclose",
     "isfinite",
@@ -1002,12 +1033,15 @@ __all__ = [
     "neg",
     "negative",
     "newaxis",
+    "nextafter",
     "nn",
     "no_grad",
     "nonzero",
+    "nonzero_static",
     "norm",
     "normal",
     "not_equal",
+    "nuclear_norm",
     "numel",
     "ones",
     "ones_like",
@@ -1023,6 +1057,7 @@ __all__ = [
     "pinverse",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson",
     "polar",
     "polygamma",
     "positive",
@@ -1044,6 +1079,7 @@ __all__ = [
     "randn_like",
     "random",
     "randperm",
+    "range",
     "ravel",
     "real",
     "realize",
@@ -1081,7 +1117,9 @@ __all__ = [
     "set_default_dtype",
     "set_default_tensor_type",
     "set_float32_matmul_precision",
+    "set_flush_denormal",
     "set_grad_enabled",
+    "set_num_interop_threads",
     "set_num_threads",
     "set_printoptions",
     "set_rng_state",

@@ -25,7 +25,16 @@ NOT_DIFFERENTIABLE = {
     *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left", "shift_right"),
-    *("argmax", "argmin", "argsort", "searchsorted", "gcd", "max_places", "swapped_rows"),
+    *(
+        "argmax",
+        "argmin",
+        "argsort",
+        "searchsorted",
+        "gcd",
+        "max_places",
+        "swapped_rows",
+        "nextafter",
+    ),
     *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
     "piece",  # made when a graph is planned, after its gradients
     "bundle",  # of gradients, on their way to the rule of a call
@@ -138,6 +147,7 @@ NOT_OPS = {
     *("get_default_dtype", "set_default_dtype", "set_printoptions", "load", "save"),
     *("frombuffer", "is_anomaly_enabled"),
     *("get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
+    *("get_num_interop_threads", "set_flush_denormal", "set_num_interop_threads"),
     *("compile", "explain", "profile", "get_num_threads", "set_num_threads"),
     *("get_default_device", "set_default_device", "set_default_tensor_type"),
     *("get_float32_matmul_precision", "set_float32_matmul_precision"),

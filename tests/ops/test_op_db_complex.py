@@ -34,6 +34,7 @@ OTHERWISE_CALLED = {
 #: What weft does otherwise, of real numbers too: ``as_strided`` counts a tensor's own elements;
 #: tolerances are numbers; the empty result of ``gather`` has no history.
 OTHERWISE_DONE = {
+    "as_strided_scatter",  # PyTorch's gradient to the input is that of what is overwritten
     *("as_strided.partial_views", "linalg.matrix_rank", "linalg.matrix_rank.hermitian", "gather"),
     *("norm.nuc", "linalg.norm.subgradients_at_zero"),
     "logcumsumexp",  # (an angle is known up to turns)

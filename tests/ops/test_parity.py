@@ -234,7 +234,9 @@ def gradients(lib: Any, op: Op, sample: Sample, dtype: str) -> Any:
     outputs = [r for r in results if r.requires_grad]
     weights = [np.cos(np.arange(float(r.numel()))).reshape(tuple(r.shape)) for r in outputs]
     seeds = [lib.tensor(w, dtype=r.dtype) for w, r in zip(weights, outputs, strict=True)]
-    return lib.autograd.grad(outputs, leaves, seeds, allow_unused=True) if outputs else []
+    if not outputs:
+        return []
+    return attempt(lib, lib.autograd.grad, outputs, leaves, seeds, allow_unused=True)
 
 
 @pytest.mark.parametrize(("op", "code"), [c for c in cases("f") if c.values[0].grad])
@@ -243,7 +245,7 @@ def test_gradients(op: Op, code: str) -> None:
     for dtype, sample in product(DTYPES[code], op.samples_for(code)):
         if sample.grad:
             found, wanted = (gradients(lib, op, sample, dtype) for lib in (weft, torch))
-            if takes_more(found, wanted):
+            if takes_more(found, wanted) or wanted == []:  # (PyTorch has no gradient)
                 continue
             if differs := difference(found, wanted, op.loose * 2):
                 wrong.append(f"{dtype} {sample}: {differs}")

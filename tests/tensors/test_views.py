@@ -278,3 +278,30 @@ class TestCopies:
         x.add_(1)
         del x
         assert y.tolist() == (base()[0, 1:] + 1).tolist()
+
+
+def test_a_changed_shape_is_no_view_of_another_tensor() -> None:
+    x = weft.ones(2, 3, requires_grad=True)
+    y = x * 2
+    row = y[0]
+    y.unsqueeze_(0)
+    y.transpose_(1, 2)
+    y.detach_()
+    assert not y.requires_grad
+    y.add_(1)
+    assert (y.tolist(), row.tolist()) == ([[[3, 3], [3, 3], [3, 3]]], [3, 3, 3])
+    with pytest.raises(weft.errors.GradientError, match=r"detach_\(\) of a view"):
+        (x * 2)[0].unsqueeze_(0).detach_()
+
+
+def test_the_shape_of_a_detached_tensor_changes_in_place() -> None:
+    x = weft.ones(2, 3, requires_grad=True)
+    d = x.detach()
+    row = d[0]
+    d.unsqueeze_(0)
+    d.mul_(2)
+    assert (d.tolist(), x.tolist()) == ([[[2] * 3] * 2], [[2] * 3] * 2)
+    assert row.tolist() == [2, 2, 2]
+    assert not d.detach_().requires_grad
+    with pytest.raises(weft.errors.GradientError, match="shape of a leaf"):
+        x.detach().requires_grad_().unsqueeze_(0)

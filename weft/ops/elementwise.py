@@ -162,6 +162,8 @@ hypot: Binary = binary(
 # Euclid's algorithm is a loop whose length depends on the values.
 gcd: Binary = binary("gcd", np.gcd, check=_only_integer)
 
+nextafter: Binary = binary("nextafter", np.nextafter, check=_only_float)
+
 # ---- functions of one argument
 
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..calls import by_element
-from ..dtypes import float32, get_default_dtype
+from ..dtypes import float32
 from ..graph.node import Node
 from ..ops import elementwise as ew
-from .core import node_of, wrap
+from .core import wrap
 from .out import with_out
+from .special import floating
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -313,7 +314,9 @@ def _y1(x: Node) -> Node:
 
 
 def _spherical_j0(x: Node) -> Node:
-    return _over(ew.sin(x), x, 1.0)
+    end = ew.eq(ew.abs_(x), math.inf)
+    finite = ew.where(end, 1.0, x)
+    return ew.where(end, 0.0, _over(ew.sin(finite), finite, 1.0))
 
 
 def _spherical_slope(x: Node) -> Node:
@@ -323,12 +326,6 @@ def _spherical_slope(x: Node) -> Node:
 
 
 # ---- functions of Tensors
-
-
-def floating(input: Tensor) -> Node:
-    """A node of floats, of integers in the default dtype."""
-    x = node_of(input)
-    return x if x.type.dtype.is_inexact else ew.cast(x, get_default_dtype())
 
 
 def special(name: str, rule: Rule, slope: Rule, doc: str) -> Function:

@@ -144,6 +144,7 @@ class TensorCore:
     _grad: Tensor | None = None
     _hooks: Any = None
     _retains_grad: Any = None
+    _reshaped: bool = False  # a view of what it was before its shape was changed in place
     _used_at: int = -1  # a gradient: its version when an optimiser's step used it
     _added_at: int = -1  # and its version when more was added to it after that
 
@@ -261,15 +262,19 @@ class TensorCore:
 
         What it was goes on as a tensor of its own, on which its earlier views look from then on.
         """
-        if self._base is None:
-            if self._node.tracks & LEAF:
+        if self._base is None or self._is_alias():
+            if node_of(self).tracks & LEAF:
                 raise GradientError(
                     "the shape of a leaf tensor that requires grad is changed in place: take a "
                     "view of it, such as y = x.unsqueeze(0), or make a new one"
                 )
             root = wrap(self._node)
-            root._version = self._version
+            root._version, root._base = self._version, self._base
+            if self._base is not None:
+                for name in ("_base_version", "_cuts", "_view_mode"):
+                    setattr(root, name, getattr(self, name))
             view = cut(root)
+            self._reshaped = True
         else:
             view = cut(self)
         if self._retains_grad is not None:

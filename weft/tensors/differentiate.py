@@ -397,14 +397,16 @@ def detach_(self: Tensor) -> Tensor:
     Raises:
         GradientError: for a view, whose history is its base's.
     """
-    if self._base is not None and not self._is_alias():
+    if self._base is not None and not self._is_alias() and not self._reshaped:
         raise GradientError(
             "detach_() of a view: its history is that of the tensor it was cut from. Write "
             "x = x.detach()"
         )
-    node = node_of(self)
-    if node.tracks:
-        self._node = ew.detach(node)
+    if node_of(self).tracks:
+        owner = self if self._base is None or self._is_alias() else self._base
+        owner._node = ew.detach(owner._node)
+        if owner is not self:
+            owner._version += 1  # so that this tensor is cut again
         self._retains_grad = None
     return self
 

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 from . import (
     absent,
     activations,
+    asked,
+    bessel,
     complex as cx,
     decompositions as de,
     devices,
     elementwise as el,
+    gammas,
+    histograms,
     joining,
     legacy,
     lesser,
@@ -60,6 +64,7 @@ class FamilyMethods(TensorCore):
     take, take_along_dim, unfold = placing.take, placing.take_along_dim, placing.unfold
     as_strided, index_copy, index_fill = placing.as_strided, placing.index_copy, placing.index_fill
     masked_scatter, select_scatter = placing.masked_scatter, placing.select_scatter
+    as_strided_scatter = placing.as_strided_scatter
     slice_scatter, diagonal_scatter = placing.slice_scatter, placing.diagonal_scatter
     scatter_reduce = placing.scatter_reduce
     index_copy_, index_fill_ = in_place(placing.index_copy), in_place(placing.index_fill)
@@ -76,6 +81,10 @@ class FamilyMethods(TensorCore):
     lcm, heaviside, copysign, fmax = special.lcm, special.heaviside, special.copysign, special.fmax
     fmin, float_power, ldexp = special.fmin, special.float_power, special.ldexp
     polygamma = special.polygamma_method
+    nextafter, i0 = special.nextafter, bessel.i0
+    igamma, igammac = gammas.gammainc, gammas.gammaincc
+    nextafter_ = in_place(special.nextafter)
+    i0_, igamma_, igammac_ = in_place(bessel.i0), in_place(igamma), in_place(igammac)
     xlogy_, logit_ = in_place(special.xlogy), in_place(special.logit)
     erfinv_, sinc_ = in_place(special.erfinv), in_place(special.sinc)
     mvlgamma_, sgn_ = in_place(special.mvlgamma), in_place(cx.sgn)
@@ -132,6 +141,8 @@ class FamilyMethods(TensorCore):
     is_nonzero, is_same_size = lesser.is_nonzero, lesser.is_same_size
     sum_to_size, renorm, histc = lesser.sum_to_size, lesser.renorm, lesser.histc
     index_reduce, narrow_copy = lesser.index_reduce, lesser.narrow_copy
+    histogram, is_signed = histograms.histogram, asked.is_signed
+    nonzero_static = asked.nonzero_static
     renorm_, put_ = in_place(lesser.renorm), in_place(lesser.put)
     index_reduce_ = in_place(lesser.index_reduce)
     fill_diagonal_, apply_, map_ = lesser.fill_diagonal_, lesser.apply_, lesser.map_

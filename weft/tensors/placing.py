@@ -191,6 +191,27 @@ def as_strided(
     return wrap(ix.take(mv.reshape(x, (x.type.size,)), [places]))
 
 
+def as_strided_scatter(
+    input: Tensor,
+    src: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int | None = None,
+) -> Tensor:
+    """A copy of ``input`` with ``src`` at the places of :func:`as_strided`.
+
+    Raises:
+        ShapeError: as :func:`as_strided`, or if ``src`` has not the shape ``size``.
+    """
+    x, new = node_of(input), node_of(src)
+    if new.type.shape != tuple(size):
+        raise ShapeError(f"as_strided_scatter: src of shape {list(src.shape)} for {list(size)}")
+    numbers = wrap(mv.reshape(mv.arange(x.type.size, int64), x.type.shape))
+    places = as_strided(numbers, size, stride, storage_offset).flatten()
+    flat = wrap(mv.reshape(x, (x.type.size,)))
+    return index_copy(flat, 0, places, src.flatten()).reshape(x.type.shape)
+
+
 # ---- writing at places of one dimension
 
 

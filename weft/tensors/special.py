@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..calls import composed
+from ..calls import by_element, composed
 from ..dtypes import as_dtype, bool_, complex128, dtype, float64, get_default_dtype
 from ..errors import DTypeError, OptionError
 from ..graph.node import Node
@@ -141,19 +141,29 @@ def xlog1py(input: Operand, other: Operand) -> Tensor:
     return wrap(ew.where(zero, 0, ew.mul(x, ew.log1p(ew.where(zero, 0, y)))))
 
 
-@with_out
-def entr(input: Tensor) -> Tensor:
-    """``-input * log(input)``: 0 at 0, minus infinity below; there the gradient is 0."""
-    x = _floating(input)
+def _entr(x: Node) -> Node:
     inside = ew.gt(x, 0)
     y = ew.neg(ew.mul(x, ew.log(ew.where(inside, x, 1))))
-    return wrap(ew.where(ew.lt(x, 0), -math.inf, y))
+    return ew.where(inside, y, ew.where(ew.lt(x, 0), -math.inf, ew.mul(x, 0)))
+
+
+def _entr_slope(x: Node) -> Node:
+    return ew.neg(ew.add(ew.log(x), 1))
+
+
+@with_out
+def entr(input: Tensor) -> Tensor:
+    """``-input * log(input)``: 0 at 0, minus infinity below.
+
+    The gradient is infinite at 0, and NaN below.
+    """
+    return wrap(by_element(_entr, _entr_slope, floating(input)))
 
 
 @with_out
 def ndtr(input: Tensor) -> Tensor:
     """The probability that a standard normal number is at most ``input``."""
-    return wrap(ew.mul(ew.erfc(ew.mul(_floating(input), -math.sqrt(0.5))), 0.5))
+    return wrap(ew.mul(ew.erfc(ew.mul(floating(input), -math.sqrt(0.5))), 0.5))
 
 
 #: Below this, ``log_ndtr`` is a series: ``erfc`` would lose digits in float32, and soon vanish.
@@ -166,7 +176,7 @@ def log_ndtr(input: Tensor) -> Tensor:
 
     Far below zero by the asymptotic series of Mills' ratio (Abramowitz and Stegun, 26.2.12).
     """
-    x = _floating(input)
+    x = floating(input)
     far, below = ew.lt(x, _TAIL), ew.lt(x, 0)
     low = ew.where(far, x, _TAIL)
     square, one = ew.mul(low, low), mv.full(x.type, 1)
@@ -188,13 +198,13 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     Args:
         eps: ``input`` is first held between ``eps`` and ``1 - eps``.
     """
-    x = _floating(input)
+    x = floating(input)
     if eps is not None:
         x = node_of(clamp(wrap(x), eps, 1 - eps))
     return wrap(ew.log(ew.div(x, ew.sub(mv.full(x.type, 1), x))))
 
 
-def _floating(input: Tensor) -> Node:
+def floating(input: Tensor) -> Node:
     x = node_of(input)
     return x if x.type.dtype.is_inexact else ew.cast(x, get_default_dtype())
 
@@ -207,7 +217,7 @@ erfinv = _float_unary(ew.erfinv, "The inverse of the error function")
 @with_out
 def sinc(input: Tensor) -> Tensor:
     """``sin(pi * input) / (pi * input)``, and 1 at 0."""
-    x = _floating(input)
+    x = floating(input)
     zero = ew.eq(x, 0)
     angle = ew.mul(ew.where(zero, 1, x), math.pi)
     return wrap(ew.where(zero, 1, ew.div(ew.sin(angle), angle)))
@@ -222,7 +232,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     """
     if n < 0:
         raise OptionError(f"polygamma: the order must not be negative: {n}")
-    x = _floating(input)
+    x = floating(input)
     return wrap(ew.polygamma(x, n) if n else ew.digamma(x))
 
 
@@ -240,7 +250,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """
     if p < 1:
         raise OptionError(f"mvlgamma: p must be positive, not {p}")
-    x = _floating(input)
+    x = floating(input)
     steps = mv.arange(p, x.type.dtype, 0, -0.5)
     terms = ew.lgamma(ew.add(mv.reshape(x, (*x.type.shape, 1)), steps))
     total = rd.sum_(terms, (x.type.ndim,))
@@ -275,6 +285,9 @@ def isneginf(input: Tensor) -> Tensor:
 
 hypot = _binary(ew.hypot, "``sqrt(input**2 + other**2)``, without overflow.")
 gcd = _binary(ew.gcd, "The greatest common divisor.")
+
+
+nextafter = _binary(ew.nextafter, "The next floating number after ``input``, towards ``other``.")
 
 
 @with_out
@@ -340,5 +353,5 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2**other``."""
     exponent = node_of(other)
     if not exponent.type.dtype.is_inexact:
-        exponent = ew.cast(exponent, _floating(input).type.dtype)
+        exponent = ew.cast(exponent, floating(input).type.dtype)
     return mul(input, power(2.0, wrap(exponent)))

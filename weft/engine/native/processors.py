@@ -27,6 +27,26 @@ def get_num_threads() -> int:
     return _threads
 
 
+def get_num_interop_threads() -> int:
+    """1: there are no threads for whole operations beside those within them."""
+    return 1
+
+
+def set_num_interop_threads(num: int) -> None:
+    """Without effect (:func:`get_num_interop_threads`).
+
+    Raises:
+        RuntimeError: unless ``num`` is a positive integer.
+    """
+    if num < 1:
+        raise RuntimeError(f"set_num_interop_threads expects a positive integer, but got {num}")
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: very small numbers are computed with in any case."""
+    return False
+
+
 def set_num_threads(num: int) -> None:
     """How many threads a computation may use from now on.
 

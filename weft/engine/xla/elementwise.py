@@ -189,6 +189,7 @@ RULES: dict[str, Rule] = {
     "atan2": plain(jnp.arctan2),
     "hypot": plain(jnp.hypot),
     "gcd": plain(jnp.gcd),
+    "nextafter": plain(jnp.nextafter),
     "exp": plain(jnp.exp),
     "exp2": plain(_exp2),
     "expm1": plain(jnp.expm1),
