@@ -110,6 +110,7 @@ def resnet50(s: Setting, w: _Weights) -> tuple[Params, Forward]:
 
 def gpt2(s: Setting, w: _Weights) -> tuple[Params, Forward]:
     heads = max(s.width // 64, 1)
+    kernel: Any = "cudnn" if jax.default_backend() == "gpu" else None
     blocks = [
         {
             "n1": (w.ones(s.width), w.zeros(s.width)),
@@ -139,7 +140,8 @@ def gpt2(s: Setting, w: _Weights) -> tuple[Params, Forward]:
         for b in p["blocks"]:
             parts = _linear(b["qkv"], norm(b["n1"], x)).reshape(n, t, 3, heads, c // heads)
             q, k, v = (parts[:, :, i] for i in range(3))
-            y = jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(n, t, c)
+            y = jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=kernel)
+            y = y.reshape(n, t, c)
             x = x + _linear(b["proj"], y)
             x = x + _linear(b["down"], jax.nn.gelu(_linear(b["up"], norm(b["n2"], x))))
         return norm(p["norm"], x) @ p["tokens"].T
