@@ -174,7 +174,6 @@ def test_a_file_without_checksums_is_read(torch: Any, tmp_path: Path) -> None:
     [
         (lambda t: t.ones(2, dtype=t.uint16), "a tensor of dtype uint16"),
         (lambda t: t.eye(2).to_sparse(), "a sparse tensor"),
-        (lambda t: t.ones(2, device="meta"), "on the device 'meta'"),
         (lambda t: t.quantize_per_tensor(t.ones(2), 1.0, 0, t.quint8), "quint8|a quantized tensor"),
     ],
 )
@@ -186,6 +185,21 @@ def test_what_weft_does_not_have_is_named(
     with pytest.raises(UnsupportedOp, match=message) as caught:
         weft.load(tmp_path / "c.pt")
     assert f"'{tmp_path / 'c.pt'}'" in str(caught.value)
+
+
+@pytest.mark.parity
+def test_tensors_without_values_are_loaded_as_such(torch: Any, tmp_path: Path) -> None:
+    given = {
+        "x": torch.ones(2, 3, device="meta", dtype=torch.float64),
+        "p": torch.nn.Linear(2, 3, device="meta").weight,
+    }
+    torch.save(given, tmp_path / "c.pt")
+    found = weft.load(tmp_path / "c.pt")
+    assert all(t.is_meta for t in found.values())
+    assert found["x"].shape == (2, 3)
+    assert found["x"].dtype is weft.float64
+    assert isinstance(found["p"], weft.nn.Parameter)
+    assert found["p"].requires_grad
 
 
 @pytest.mark.parity

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..dtypes import BY_NAME, dtype, uint8
 from ..errors import CheckpointError, DeviceError, UnsupportedOp
-from ..graph.device import device
+from ..graph.device import META, device
 from ..nn.parameter import Parameter
 from ..tensors.core import TensorCore
+from ..tensors.creation import empty
 from ..tensors.shape import Size
 from ..tensors.tensor import Tensor
 from .numpy_values import numpy_name
@@ -48,7 +49,6 @@ _KINDS = {
     "_rebuild_sparse_csr_tensor": "a sparse tensor",
     "_rebuild_qtensor": "a quantized tensor",
     "_rebuild_nested_tensor": "a nested tensor",
-    "_rebuild_meta_tensor_no_storage": "a tensor on the device 'meta', without values",
     "_rebuild_device_tensor_from_numpy": "a tensor of another device's backend",
 }
 
@@ -129,6 +129,7 @@ class Rebuilder:
             "torch._utils._rebuild_tensor_v3": self._tensor_v3,
             "torch._utils._rebuild_parameter": _parameter,
             "torch._utils._rebuild_parameter_with_state": _parameter,
+            "torch._utils._rebuild_meta_tensor_no_storage": _without_values,
             "torch._tensor._rebuild_from_type_v2": _from_type,
         }
 
@@ -247,6 +248,14 @@ class Rebuilder:
 def _parameter(data: Any, requires_grad: Any = True, hooks: Any = None, state: Any = None) -> Any:
     wanted = requires_grad is True and isinstance(data, Tensor) and data.dtype.is_inexact
     return Parameter(data, wanted)
+
+
+def _without_values(kind: Any, shape: Any, strides: Any, requires_grad: Any) -> Tensor:
+    """A tensor on "meta"."""
+    if not isinstance(kind, dtype):
+        raise TypeError("a tensor without a dtype")
+    wanted = requires_grad is True and kind.is_inexact
+    return empty(_size(shape), dtype=kind, device=META, requires_grad=wanted)
 
 
 def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
