@@ -19,6 +19,12 @@ class Stream:
     def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
         self.device = gpu(device)
 
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
     def synchronize(self) -> None:
         """Runs what is pending and waits for the GPU."""
         cuda.synchronize(self.device)

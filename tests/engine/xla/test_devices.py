@@ -295,7 +295,7 @@ def test_streams_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
     assert x.tolist() == [2, 2, 2]
     with pytest.warns(UserWarning, match="cannot be reset"):
         weft.cuda.reset_peak_memory_stats()
-    with weft.cuda.StreamContext(stream):
+    with weft.cuda.StreamContext(stream), stream:
         assert isinstance(weft.cuda.memory_summary(), str)
 
 
