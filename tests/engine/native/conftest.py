@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from weft import config
 from weft.engine import realize
-from weft.engine.native import jit, processors
+from weft.engine.native import jit, memory, processors
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +36,34 @@ def four_threads() -> Iterator[None]:
     processors.set_num_threads(before)
 
 
+class Bordered:
+    """Results with a border on both sides, which no kernel may write to."""
+
+    border, most = 192, 500
+
+    def __init__(self) -> None:
+        self.made: list[tuple[Any, int]] = []
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        if len(self.made) == self.most:
+            self.check()
+        size = prod(shape) * dtype.itemsize
+        whole = np.full(size + 2 * self.border, 0xA5, np.uint8)
+        self.made.append((whole, size))
+        return whole[self.border : self.border + size].view(dtype).reshape(shape)
+
+    def check(self) -> None:
+        for whole, size in self.made:
+            assert (whole[: self.border] == 0xA5).all(), "written before a result"
+            assert (whole[self.border + size :] == 0xA5).all(), "written beyond a result"
+        self.made.clear()
+
+
 @pytest.fixture
 def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Native code at the first run, each run compared with the reference."""
+    """Native code at the first run, each run compared with the reference, results with borders."""
+    bordered = Bordered()
+    monkeypatch.setattr(memory, "new_array", bordered.array)
     realize.realize_pending()
     realize.forget_programs()
     monkeypatch.setattr(config, "REFERENCE", False)
@@ -43,3 +71,4 @@ def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(config, "COMPARE", True)
     yield
     realize.forget_programs()
+    bordered.check()
