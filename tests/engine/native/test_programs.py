@@ -14,12 +14,8 @@ from hypothesis import given, settings, strategies as st
 import weft
 import weft.nn.functional as F
 from weft import config, nn, optim
-from weft.dtypes import BY_NAME
 from weft.engine import realize
 from weft.engine.native.jit import Stats
-from weft.engine.native.kernels import code_of
-from weft.engine.native.loop_spec import Apply, Load, Loop, Reduce, Store
-from weft.engine.native.threads import launch, runtime_address
 
 pytestmark = pytest.mark.usefixtures("native")
 
@@ -492,64 +488,6 @@ def test_large_sums_are_shared_out() -> None:
             wanted = 2 * x.astype(np.float64).sum(dims, keepdims=keep)
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-2)
     assert weft.compile(lambda x: x.amax())(t).item() == x.max()
-
-
-@pytest.mark.parametrize("shape", [(2050, 700), (16, 128, 513), (1031, 1024), (70_000, 17)])
-def test_long_columns_are_reduced_in_parts(shape: tuple[int, ...]) -> None:
-    draw = np.random.default_rng(0)
-    x = weft.tensor(draw.normal(size=shape).astype(np.float32))
-    whole = weft.tensor(draw.integers(-9, 9, shape), dtype=weft.int32)
-    dims = tuple(range(len(shape) - 1))
-    for y in (x, x.double(), whole):
-        for reduce in (weft.sum, weft.amax):
-            check(*[reduce(y, dims, keepdim=keep) for keep in (False, True)])
-    check(x.sum(0), x.mean(dims), (x > 0).any(0), x.transpose(-1, -2).contiguous().sum(0))
-    plan = weft.explain(lambda: x.sum(dims))
-    assert plan.count("sum  [") == (1 if shape[0] == 1031 else 2), plan
-
-
-@pytest.mark.parametrize(
-    "dtype", ["bfloat16", "float16", "int8", "uint8", "bool", "int16", "float32"]
-)
-@pytest.mark.parametrize("columns", [1, 9, 17, 33, 65])
-def test_nothing_is_written_beyond_a_result(columns: int, dtype: str) -> None:
-    """(LLVM would store 32 bits where only one lane of 8 or 16 bits was to be stored.)"""
-    source = "int32" if dtype.startswith(("i", "u")) else "float32"
-    cast = Apply("cast", source, dtype, (0,))
-    kept = Loop(
-        (4, columns),
-        (False, False),
-        (Load(0, source, (0, 1), 0), cast),
-        (Store(1, 1, dtype, (columns, 1), 0),),
-    )
-    summed = Loop(
-        (4, 3, columns),
-        (False, True, False),
-        (
-            Load(0, source, (0, 0, 1), 0),
-            Reduce("sum", source, 0),
-            Apply("cast", source, dtype, (1,)),
-        ),
-        (Store(2, 1, dtype, (columns, 0, 1), 0),),
-    )
-    x = np.ones(columns, source)
-    for loop in (kept, summed):
-        out = np.full(32 * columns + 64, 77, np.uint8)
-        before = out.copy()
-        arguments = np.array([runtime_address(), x.ctypes.data, out.ctypes.data], np.int64)
-        launch(code_of(loop).address, arguments.ctypes.data, 1)
-        end = 4 * columns * BY_NAME[dtype].itemsize
-        assert (out[:end] != before[:end]).any()
-        np.testing.assert_array_equal(out[end:], before[end:])
-
-
-def test_reductions_over_no_dimension() -> None:
-    x = weft.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 5.0]])
-    assert "loop       [6]: ne  [" in weft.explain(lambda: x.any(()))
-    assert weft.compile(lambda x: x.all(()))(x).tolist() == [
-        [False, True, True],
-        [True, False, True],
-    ]
 
 
 def test_reference_only(monkeypatch: pytest.MonkeyPatch) -> None:
