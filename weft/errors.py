@@ -11,6 +11,7 @@
     ├── OutOfMemoryError (RuntimeError, MemoryError) a device's memory does not suffice
     ├── GradientError    (RuntimeError)              a backward() that cannot be done
     ├── IndexOutOfRange  (IndexError, RuntimeError)  an index beyond the end
+    ├── IndexingError    (ShapeError, DTypeError, IndexError)  what cannot be an index here
     ├── CompileError     (RuntimeError)              a function that weft.compile cannot record
     ├── UnsupportedOp    (NotImplementedError)       a feature that weft does not have (yet)
     ├── CheckpointError  (RuntimeError, ValueError, pickle.UnpicklingError)  a file or state that
@@ -79,6 +80,10 @@ class GradientError(WeftError, RuntimeError):
 
 class IndexOutOfRange(WeftError, IndexError, RuntimeError):
     """An index beyond the end of a dimension."""
+
+
+class IndexingError(ShapeError, DTypeError, IndexError):
+    """What cannot be an index of this tensor: a mask of another shape, floats."""
 
 
 class CompileError(WeftError, RuntimeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from loss_samples import LET_PASS
 from samples import OPS
@@ -78,3 +79,19 @@ def test_of_symmetric_matrices(name: str, check: Callable[..., bool]) -> None:
     weft.manual_seed(0)
     x = weft.randn(2, 3, 3, dtype=weft.float64, requires_grad=True)
     assert check(SYMMETRIC[name], (x,))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "function",
+    [lambda lib, x: x.std(0).sum(), lambda lib, x: lib.atan2(x, x * 0).sum()],
+    ids=["std", "atan2"],
+)
+def test_no_gradient_where_a_root_or_an_angle_has_none(function: Callable[..., Any]) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for lib in (weft, torch):
+        x = lib.tensor([[0.0, 1.0], [0.0, 2.0]], requires_grad=True)
+        function(lib, x).backward()
+        found.append(x.grad.tolist())
+    np.testing.assert_allclose(*found, rtol=1e-6)

@@ -261,3 +261,27 @@ class TestMistakes:
         with pytest.raises(error, match=message):
             x[index] = 0
         assert x.tolist() == source().tolist()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        weft.ones(3, dtype=weft.bool),
+        weft.ones(1),
+        1.0,
+        (weft.tensor([0, 1, 2]), weft.tensor([0, 1])),
+        "a",
+    ],
+    ids=["mask", "floats", "float", "lengths", "str"],
+)
+def test_what_cannot_be_an_index_is_an_index_error(index: Any) -> None:
+    with pytest.raises(IndexError) as caught:
+        weft.ones(4, 5)[index]
+    assert isinstance(caught.value, weft.errors.IndexingError)
+
+
+def test_one_integer_is_an_index_for_python() -> None:
+    assert [1, 2][weft.tensor([1])] == 2
+    for wrong in (weft.tensor(1.0), weft.tensor([0, 1])):
+        with pytest.raises(TypeError, match="only one integer can be an index"):
+            [1, 2][wrong]

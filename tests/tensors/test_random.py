@@ -278,3 +278,23 @@ def test_filling_in_place(name: str) -> None:
     fill()
     assert x[0].tolist() == [-9] * 64
     assert -9 not in x[1]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: weft.zeros(2).uniform_(2, 1),
+        lambda: weft.zeros(2).normal_(0, -1),
+        lambda: weft.zeros(2).bernoulli_(1.5),
+        lambda: weft.zeros(2).exponential_(0),
+        lambda: weft.normal(0.0, -1.0, (2,)),
+        lambda: weft.normal(0.0, weft.tensor([-1.0])),
+        lambda: weft.bernoulli(weft.tensor([2.0])),
+        lambda: weft.randperm(-1),
+        lambda: weft.multinomial(weft.tensor([0.0, 0.0]), 1),
+        lambda: weft.multinomial(weft.tensor([1.0, float("inf")]), 1),
+    ],
+)
+def test_parameters_that_give_no_distribution(draw: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"must|between|takes|no number|negative"):
+        weft.realize(draw())

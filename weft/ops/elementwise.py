@@ -141,12 +141,20 @@ minimum: Binary = binary(
     ),
     check=no_complex,
 )
+
+
+def _squares(a: Node, b: Node) -> Node:
+    """Their sum; 1 in place of 0, so that no angle has no gradient."""
+    total = add(mul(a, a), mul(b, b))
+    return where(eq(total, 0), 1, total)
+
+
 atan2: Binary = binary(
     "atan2",
     np.arctan2,
     (
-        lambda g, a, b, y: mul(g, div(b, add(mul(a, a), mul(b, b)))),
-        lambda g, a, b, y: neg(mul(g, div(a, add(mul(a, a), mul(b, b))))),
+        lambda g, a, b, y: mul(g, div(b, _squares(a, b))),
+        lambda g, a, b, y: neg(mul(g, div(a, _squares(a, b)))),
     ),
     check=_only_float,
 )

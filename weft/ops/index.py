@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, IndexingError, ShapeError
 from ..graph.node import Grads, Node, Op, Shape, TensorType, record, type_of
 from .base import broadcast
 from .movement import zeros
@@ -23,7 +23,11 @@ def _region(wrap: bool, x: TensorType, indices: Sequence[TensorType]) -> Shape:
     for i in indices:
         if i.dtype is not int64:
             raise DTypeError(f"an index must be int64, not {i.dtype}")
-    return broadcast("indexing", *[i.shape for i in indices]) + x.shape[len(indices) :]
+    try:
+        places = broadcast("indexing", *[i.shape for i in indices])
+    except ShapeError as error:
+        raise IndexingError(str(error)) from None
+    return places + x.shape[len(indices) :]
 
 
 def _check(wrap: bool, shape: Shape, indices: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..dtypes import bool_, int64, uint8
 from ..engine.realize import value_of
-from ..errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
+from ..errors import DTypeError, IndexingError, IndexOutOfRange, OptionError, ShapeError
 from ..graph.device import CPU, device
 from ..graph.modes import grad_enabled
 from ..graph.node import Node, number
@@ -41,7 +41,7 @@ def _array_node(item: Any) -> Node:
     """An integer or boolean array of an index, as a node.
 
     Raises:
-        DTypeError: for floats.
+        IndexingError: for floats.
     """
     if isinstance(item, TensorCore):
         node = node_of(item)
@@ -50,7 +50,7 @@ def _array_node(item: Any) -> Node:
         node = as_leaf(array if array.size else array.astype(np.int64))
     kind = node.type.dtype
     if kind.is_inexact:
-        raise DTypeError(f"an index must be int or bool, not {kind}: convert it with .long()")
+        raise IndexingError(f"an index must be int or bool, not {kind}: convert it with .long()")
     if kind in (bool_, uint8):
         return node if kind is bool_ else ew.ne(node, 0)
     return ew.cast(node, int64)
@@ -59,7 +59,7 @@ def _array_node(item: Any) -> Node:
 def _places(mask: Node, shape: Sequence[int], dim: int) -> list[Node]:
     """The places where a mask holds, one node per dimension of the mask."""
     if mask.type.shape != tuple(shape):
-        raise ShapeError(
+        raise IndexingError(
             f"a mask of shape {list(mask.type.shape)} does not fit the dimensions of shape "
             f"{list(shape)} (from dimension {dim} on) that it indexes"
         )
@@ -137,7 +137,7 @@ class _Index:
         try:
             i = item.__index__()
         except (AttributeError, TypeError):
-            raise TypeError(
+            raise IndexingError(
                 "an index must be an int, a slice, ..., None, or an array of ints or bools, not "
                 f"{type(item).__name__}"
             ) from None
@@ -314,11 +314,13 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of dimension ``dim``.
 
     Raises:
-        ShapeError: unless ``index`` is a vector.
+        IndexingError: unless ``index`` is a vector.
     """
     x, i = _vector(node_of(input)), node_of(index)
     if i.type.ndim > 1:
-        raise ShapeError(f"index_select takes a vector of places, not shape {list(i.type.shape)}")
+        raise IndexingError(
+            f"index_select takes a vector of places, not shape {list(i.type.shape)}"
+        )
     d = normal_dim("index_select", dim, x.type.ndim)
     order = (d, *[k for k in range(x.type.ndim) if k != d])
     i = ew.cast(mv.reshape(i, (i.type.size,)), int64)

@@ -11,7 +11,14 @@ from ..dtypes import BY_NAME, as_dtype, bfloat16, dtype
 from ..engine.devices import NO_VALUES, resolve
 from ..engine.realize import computed, realize_pending, value_of
 from ..engine.reference import Failure
-from ..errors import DeviceError, DTypeError, GradientError, OptionError
+from ..errors import (
+    DeviceError,
+    DTypeError,
+    GradientError,
+    IndexingError,
+    OptionError,
+    ShapeError,
+)
 from ..graph.device import CPU, META, device
 from ..graph.modes import user_warning
 from ..graph.node import LEAF, leaf, type_of
@@ -58,11 +65,11 @@ def item(input: Tensor) -> Any:
     """The one element as a Python number. Runs the graph.
 
     Raises:
-        RuntimeError: unless there is just one.
+        ShapeError: unless there is just one.
     """
     kind = node_of(input).type
     if kind.size != 1:
-        raise RuntimeError(
+        raise ShapeError(
             f"item() takes a tensor of one element, not shape {list(kind.shape)} with {kind.size}:"
             " reduce it first, for example with .sum() or .mean(), or use .tolist()"
         )
@@ -90,11 +97,17 @@ def truth(self: Tensor) -> bool:
 
 
 def index(self: Tensor) -> int:
-    """The one integer element, where Python wants an index."""
-    value = item(self)
-    if not isinstance(value, (int, bool)):
-        raise TypeError(f"only an integer tensor can be an index, not {node_of(self).type.dtype}")
-    return int(value)
+    """The one integer element, where Python wants an index.
+
+    Raises:
+        IndexingError: for anything else.
+    """
+    kind = node_of(self).type
+    if kind.size != 1 or kind.dtype.is_inexact:
+        raise IndexingError(
+            f"only one integer can be an index, not {kind.dtype} of shape {list(kind.shape)}"
+        )
+    return int(item(self))
 
 
 def dlpack(self: Tensor, **options: Any) -> Any:

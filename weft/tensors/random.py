@@ -274,7 +274,8 @@ def randperm(
     if out is not None:
         kind = {"dtype": dtype, "device": device, "requires_grad": requires_grad}
         return made_in(out, randperm, n, generator=generator, **kind)
-    order = argsort(rnd.random_bits(key_for(generator, resolve(device)), (n,)), 0)
+    shape = _checked("randperm", sizes_of("randperm", (n,)))
+    order = argsort(rnd.random_bits(key_for(generator, resolve(device)), shape), 0)
     return finished(ew.cast(order, int64 if dtype is None else as_dtype(dtype)), requires_grad)
 
 
@@ -320,7 +321,15 @@ def normal(
     pin_memory: bool = False,
     layout: layout = strided,
 ) -> Tensor:
-    """Normal numbers of the given mean and standard deviation (numbers or tensors)."""
+    """Normal numbers of the given mean and standard deviation (numbers or tensors).
+
+    Raises:
+        OptionError: for a negative ``std``; DataError, when run, for a tensor that has one.
+    """
+    if isinstance(std, TensorCore):
+        std = wrap(in_range(node_of(std), "normal: std must not be negative", 0.0))
+    else:
+        _check_deviation("normal", std)
     given = [node_of(x).type for x in (mean, std) if isinstance(x, TensorCore)]
     if size is None:
         size = broadcast("normal", *[kind.shape for kind in given])
@@ -335,10 +344,14 @@ def normal(
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
-    """1 with the probability that ``input`` (or ``p``) gives, else 0."""
+    """1 with the probability that ``input`` (or ``p``) gives, else 0.
+
+    Raises:
+        OptionError: for a number that is no probability; DataError, when run, for a tensor's.
+    """
     x = node_of(input)
     u = rnd.random_uniform(key_for(generator, x.type.device), x.type.shape, float32)
-    chance = ew.cast(x, float32) if p is None else number(p, float32)
+    chance = _chance("bernoulli", input if p is None else p)
     return wrap(ew.cast(ew.lt(u, chance), x.type.dtype))
 
 
@@ -402,13 +415,33 @@ def _probabilities(name: str, input: Tensor) -> Tensor:
     return wrap(ew.div(x, in_range(total, f"{name}: a row must have a positive sum", least)))
 
 
+def _check_deviation(name: str, std: float) -> None:
+    if std < 0:
+        raise OptionError(f"{name}: std must not be negative, but is {std}")
+
+
+def _chance(name: str, p: Any) -> Node:
+    """A probability, or a tensor of them."""
+    if isinstance(p, TensorCore):
+        return in_range(ew.cast(node_of(p), float32), f"{name} takes probabilities", 0.0, 1.0)
+    if not 0 <= p <= 1:
+        raise OptionError(f"{name}: p must be between 0 and 1, not {p}")
+    return number(p, float32)
+
+
 # ---- in place, as methods
 
 
 def uniform_(
     self: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
-    """Fills with numbers uniform in [low, high); both parts of complex numbers."""
+    """Fills with numbers uniform in [low, high); both parts of complex numbers.
+
+    Raises:
+        OptionError: for a ``low`` above ``high``.
+    """
+    if low > high:
+        raise OptionError(f"uniform_: there is no number from {low} up to {high}")
     kind = node_of(self).type
     if kind.dtype.is_complex:
         uniform_(view_as_real(self), low, high, generator=generator)
@@ -422,7 +455,12 @@ def uniform_(
 def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
-    """Fills with normal numbers; complex ones have half of the variance in each part."""
+    """Fills with normal numbers; complex ones have half of the variance in each part.
+
+    Raises:
+        OptionError: for a negative ``std``.
+    """
+    _check_deviation("normal_", std)
     kind = node_of(self).type
     if kind.dtype.is_complex:
         normal_(view_as_real(self), mean, std * math.sqrt(0.5), generator=generator)
@@ -434,10 +472,14 @@ def normal_(
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """Fills with 1 with probability ``p``, else 0."""
+    """Fills with 1 with probability ``p``, else 0.
+
+    Raises:
+        OptionError: for a number that is no probability; DataError, when run, for a tensor's.
+    """
     kind = node_of(self).type
     u = rnd.random_uniform(key_for(generator, kind.device), kind.shape, float32)
-    chance = ew.cast(node_of(p), float32) if isinstance(p, TensorCore) else number(p, float32)
+    chance = _chance("bernoulli_", p)
     return copy_into(self, ew.cast(ew.lt(u, chance), kind.dtype))
 
 
@@ -461,7 +503,13 @@ def _limit(d: dtype) -> int:
 
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Fills with exponentially distributed numbers of rate ``lambd``."""
+    """Fills with exponentially distributed numbers of rate ``lambd``.
+
+    Raises:
+        OptionError: unless it is positive.
+    """
+    if lambd <= 0:
+        raise OptionError(f"exponential_: lambd must be positive, not {lambd}")
     kind = node_of(self).type
     u = rnd.random_uniform(
         key_for(generator, kind.device), kind.shape, _floating("exponential_", kind.dtype)

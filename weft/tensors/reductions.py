@@ -145,8 +145,13 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """Standard deviation over ``dim``: the square root of :func:`var`."""
-    return wrap(ew.sqrt(node_of(var(input, dim, unbiased, keepdim, correction=correction))))
+    """Standard deviation over ``dim``: the square root of :func:`var`.
+
+    Where it is 0 it has no gradient, as in PyTorch.
+    """
+    spread = node_of(var(input, dim, unbiased, keepdim, correction=correction))
+    none = ew.eq(spread, 0)
+    return wrap(ew.where(none, 0, ew.sqrt(ew.where(none, 1, spread))))
 
 
 class ValuesIndices(NamedTuple):

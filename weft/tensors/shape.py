@@ -95,6 +95,8 @@ def view(input: Tensor, *shape: Any) -> Tensor:
         ShapeError: if the elements' order in memory allows no view of that shape.
     """
     node = node_of(input)
+    if len(shape) == 1 and shape[0] is node.type.dtype:
+        shape = (node.type.shape,)
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)):
         raise UnsupportedOp(f"view({shape[0]!r}): reading the same bits as another dtype")
     new = resolved("view", sizes_of("view", shape), node.type.size)

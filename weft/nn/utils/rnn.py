@@ -55,7 +55,7 @@ class PackedSequence(_Fields):
         return self._of(self.data.to(*args, **kwargs))
 
     def _of(self, data: Tensor) -> PackedSequence:
-        return PackedSequence(data, *self[1:])
+        return self if data is self.data else PackedSequence(data, *self[1:])
 
     def float(self) -> PackedSequence:
         """With data in float32."""
