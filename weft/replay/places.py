@@ -26,7 +26,7 @@ class Places:
 
     def item(self, container: Any, key: Any) -> str:
         """The place of an item."""
-        inside = repr(key) if isinstance(key, (str, int)) else self.name(key)
+        inside = repr(key) if key.__class__ in (str, int) else self.name(key)
         return f"{self.name(container)}[{inside}]"
 
     def holds(self, place: str, known: list[Any], index: int) -> None:
