@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -380,3 +382,60 @@ def test_normal_draws_for_every_place_of_the_common_shape() -> None:
         assert drawn.shape == (3, 4)
         assert len(set(drawn.flatten().tolist())) == 12
     assert weft.normal(0, weft.ones(2, dtype=weft.float64)).dtype is weft.float64
+
+
+# ---- distributions of one's own
+
+
+class Triangle(D.Distribution):
+    """As programs write them for PyTorch: ``log_prob``, ``sample`` and ``expand`` of their own."""
+
+    arg_constraints: Any = {"width": D.constraints.positive}
+    support = D.constraints.real
+
+    def __init__(self, width: Any, validate_args: bool | None = None) -> None:
+        self.width = width
+        super().__init__(width.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        new = self._get_checked_instance(Triangle, _instance)
+        new.width = self.width.expand(batch_shape)
+        super(Triangle, new).__init__(new.width.shape, validate_args=False)
+        return new
+
+    def log_prob(self, value: Any) -> Any:
+        self._validate_sample(value)
+        return (1 - (value / self.width).abs()).clamp(min=0).log() - self.width.log()
+
+    def sample(self, sample_shape: Any = ()) -> Any:
+        shape = self._extended_shape(sample_shape)
+        return (weft.rand(shape) - weft.rand(shape)) * self.width
+
+
+def test_a_distribution_of_ones_own_goes_into_others() -> None:
+    weft.manual_seed(0)
+    own = Triangle(weft.tensor([1.0, 2.0]))
+    value = weft.tensor([0.5, 1.0])
+    expected = own.log_prob(value)
+    np.testing.assert_allclose(D.Independent(own, 1).log_prob(value).item(), expected.sum().item())
+    moved = D.TransformedDistribution(own, D.AffineTransform(1.0, 2.0))
+    found = moved.log_prob(value * 2 + 1)
+    np.testing.assert_allclose(found.numpy(), expected.numpy() - np.log(2), rtol=1e-6)
+    mixed = D.MixtureSameFamily(D.Categorical(weft.ones(2)), own)
+    assert mixed.log_prob(weft.tensor([0.5])).shape == (1,)
+    assert own.expand((3, 2)).sample((4,)).shape == (4, 3, 2)
+    with pytest.raises(DataError, match="width"):
+        Triangle(weft.tensor([-1.0]))
+
+
+def test_distributions_are_copied_and_pickled() -> None:
+    for kind, (_, value) in KINDS.items():
+        made = both(kind)[0]
+        for again in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+            same(again.log_prob(weft.tensor(value)), made.log_prob(weft.tensor(value)))
+
+
+def test_parameters_without_values_are_not_checked() -> None:
+    with weft.device("meta"):
+        made = D.Normal(weft.zeros(3), weft.ones(3))
+    assert made.log_prob(weft.zeros(3, device="meta")).shape == (3,)

@@ -87,8 +87,8 @@ class Distribution:
         Raises:
             DataError: where a parameter or value is not what it must be.
         """
-        if current.get() is not None:  # no value is known yet
-            return
+        if current.get() is not None or any([value.is_meta for _, _, value in wanted]):
+            return  # no value is known
         with no_grad():
             met = [constraint.check(value).all() for _, constraint, value in wanted]
         realize(*met)
@@ -132,6 +132,19 @@ class Distribution:
                 event = value.shape[value.ndim - constraint.event_dim :]
                 setattr(new, name, value.expand((*new.batch_shape, *event)))
         return new
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """What ``expand`` of a user's class fills: a new object, not initialised.
+
+        Raises:
+            UnsupportedOp: for a subclass of ``cls`` with an ``__init__`` of its own, but no
+                ``expand``.
+        """
+        if _instance is None and type(self).__init__ is not cls.__init__:  # type: ignore[misc]
+            raise UnsupportedOp(
+                f"{type(self).__name__} has an __init__ of its own: define expand()"
+            )
+        return type(self).__new__(type(self)) if _instance is None else _instance
 
     def _with_shape(self, batch_shape: Sequence[int]) -> Self:
         """A copy, of another batch, without what was computed of the parameters."""
@@ -335,7 +348,7 @@ class Independent(Distribution):
         return self.base_dist.rsample(sample_shape)
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        return summed(self.base_dist._log_prob(value), self.reinterpreted_batch_ndims)
+        return summed(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
 
     def entropy(self) -> Tensor:
         return summed(self.base_dist.entropy(), self.reinterpreted_batch_ndims)

@@ -110,12 +110,12 @@ class MixtureSameFamily(Distribution):
         return out
 
     def _cdf(self, value: Tensor) -> Tensor:
-        each = self._component_distribution._cdf(value.unsqueeze(self._place))
+        each = self._component_distribution.cdf(value.unsqueeze(self._place))
         out: Tensor = (each * self._mixture_distribution.probs).sum(-1)
         return out
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        each = self._component_distribution._log_prob(value.unsqueeze(self._place))
+        each = self._component_distribution.log_prob(value.unsqueeze(self._place))
         out: Tensor = (each + self._mixture_distribution.logits.log_softmax(-1)).logsumexp(-1)
         return out
 

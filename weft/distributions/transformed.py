@@ -110,14 +110,14 @@ class TransformedDistribution(Distribution):
             part = summed(volume, dim - transform.domain.event_dim)
             total = part if total is None else total + part
             y = x
-        base = summed(self.base_dist._log_prob(y), dim - len(self.base_dist.event_shape))
+        base = summed(self.base_dist.log_prob(y), dim - len(self.base_dist.event_shape))
         return base if total is None else base - total
 
     def _sign(self) -> Any:
         return ComposeTransform(self.transforms).sign
 
     def _cdf(self, value: Tensor) -> Tensor:
-        below = self.base_dist._cdf(self._back(value))
+        below = self.base_dist.cdf(self._back(value))
         sign = self._sign()
         return below if isinstance(sign, int) and sign == 1 else sign * (below - 0.5) + 0.5
 
@@ -186,10 +186,10 @@ class _Half(TransformedDistribution):
         return zeros_like(self.scale)
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        return where(value >= 0, self.base_dist._log_prob(value) + math.log(2), -math.inf)
+        return where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -math.inf)
 
     def _cdf(self, value: Tensor) -> Tensor:
-        return 2 * self.base_dist._cdf(value) - 1  # type: ignore[no-any-return]
+        return 2 * self.base_dist.cdf(value) - 1  # type: ignore[no-any-return]
 
     def icdf(self, value: Tensor) -> Tensor:
         return self.base_dist.icdf((value + 1) / 2)  # type: ignore[no-any-return]
