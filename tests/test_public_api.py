@@ -61,7 +61,11 @@ SHARED_INSIDE = {
 #: Names that PyTorch has elsewhere, or not at all.
 OWN_NAMES = {
     "weft": {"errors", "explain", "from_torch", "models", "profile", "realize", "train"},
-    "weft.amp": {"get_autocast_dtype", "is_autocast_enabled"},  # torch
+    "weft.amp": {  # torch
+        *("clear_autocast_cache", "get_autocast_cpu_dtype", "get_autocast_dtype"),
+        *("get_autocast_gpu_dtype", "is_autocast_cache_enabled", "is_autocast_cpu_enabled"),
+        "is_autocast_enabled",
+    },
     "weft.autograd": {
         "FunctionCtx",  # torch.autograd.function
         "GradcheckError",  # torch.autograd.gradcheck

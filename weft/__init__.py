@@ -529,7 +529,16 @@ if TYPE_CHECKING:
         special,
         utils,
     )
-    from .amp import autocast, get_autocast_dtype, is_autocast_enabled
+    from .amp import (
+        autocast,
+        clear_autocast_cache,
+        get_autocast_cpu_dtype,
+        get_autocast_dtype,
+        get_autocast_gpu_dtype,
+        is_autocast_cache_enabled,
+        is_autocast_cpu_enabled,
+        is_autocast_enabled,
+    )
     from .backends import are_deterministic_algorithms_enabled, use_deterministic_algorithms
     from .nn.functional import (
         adaptive_avg_pool1d,
@@ -588,7 +597,11 @@ _SUBPACKAGES = (
     ),
     *("utils", "version"),
 )
-_OF_AMP = ("autocast", "get_autocast_dtype", "is_autocast_enabled")
+_OF_AMP = (
+    *("autocast", "clear_autocast_cache", "get_autocast_cpu_dtype", "get_autocast_dtype"),
+    *("get_autocast_gpu_dtype", "is_autocast_cache_enabled", "is_autocast_cpu_enabled"),
+    "is_autocast_enabled",
+)
 _OF_BACKENDS = ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms")
 #: Functions of layers that PyTorch has here too.
 _OF_LAYERS = (
@@ -789,6 +802,7 @@ __all__ = [
     "clamp",
     "clamp_max",
     "clamp_min",
+    "clear_autocast_cache",
     "clip",
     "clone",
     "column_stack",
@@ -894,7 +908,9 @@ __all__ = [
     "gcd",
     "ge",
     "ger",
+    "get_autocast_cpu_dtype",
     "get_autocast_dtype",
+    "get_autocast_gpu_dtype",
     "get_default_device",
     "get_default_dtype",
     "get_float32_matmul_precision",
@@ -938,6 +954,8 @@ __all__ = [
     "int64",
     "inverse",
     "is_anomaly_enabled",
+    "is_autocast_cache_enabled",
+    "is_autocast_cpu_enabled",
     "is_autocast_enabled",
     "is_complex",
     "is_conj",

@@ -249,3 +249,13 @@ def test_custom_functions() -> None:
     assert seen == [True, False]
     assert a.grad.dtype is weft.float32
     assert Product.apply(a, a).dtype is weft.float32
+
+
+def test_names_of_old() -> None:
+    assert not weft.is_autocast_cpu_enabled()
+    with weft.autocast("cpu", dtype=weft.float16):
+        assert weft.is_autocast_cpu_enabled()
+        assert weft.get_autocast_cpu_dtype() is weft.float16
+    assert weft.get_autocast_gpu_dtype() is weft.get_autocast_dtype("cuda")
+    assert not weft.is_autocast_cache_enabled()
+    weft.clear_autocast_cache()

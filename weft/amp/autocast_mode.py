@@ -133,6 +133,33 @@ def get_autocast_dtype(device_type: str = "cpu") -> DType:
     return (autocast_mode.get() or {}).get(device_type) or _DEFAULTS[device_type]
 
 
+# ---- names of old
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """``is_autocast_enabled("cpu")``, of old."""
+    return is_autocast_enabled("cpu")
+
+
+def get_autocast_cpu_dtype() -> DType:
+    """``get_autocast_dtype("cpu")``, of old."""
+    return get_autocast_dtype("cpu")
+
+
+def get_autocast_gpu_dtype() -> DType:
+    """``get_autocast_dtype("cuda")``, of old."""
+    return get_autocast_dtype("cuda")
+
+
+def is_autocast_cache_enabled() -> bool:
+    """False: there is no cache of converted parameters; equal conversions are computed once."""
+    return False
+
+
+def clear_autocast_cache() -> None:
+    """Without effect: there is no cache."""
+
+
 # ---- custom functions
 
 
