@@ -51,8 +51,12 @@ BEYOND = [
                 s(x(2), 0, grad=False)), "f", loose=50)
       for name in POLYNOMIALS],
     *[Op(name, (s(x(2, 3), x(3)), s(these([0.0, 1.0, inf, nan]), these([1.0, 1.0, 0.0, 0.0]))),
-         "f", grad=False)
+         "f", grad=False, errors=(
+        bad(DTypeError, "takes float32 or float64, not weft.float16", x(2), x(2), on="float16"),))
       for name in ("nextafter", "Tensor.nextafter")],
+    *[Op(name, (s(x(2, 3)), s(x()), s(x(0, 2)), s(these([0.0, -8.0, 7.9, nan, 1e-5]), grad=False)),
+         "f", errors=(bad(DTypeError, "mantissa takes a floating dtype", x(2), on="int64"),))
+      for name in ("frexp", "Tensor.frexp")],
     Op("poisson", (s(pos(2, 3)), s(pos(0, 2))), "f", random=True, grad=False, errors=(
         *NOT_A_TENSOR, bad(DTypeError, "poisson takes floats", x(2), on="int64"))),
     Op("binomial", (s(pos(2, 3), chance(2, 3)),), "f", random=True, grad=False, errors=(

@@ -34,6 +34,7 @@ NOT_DIFFERENTIABLE = {
         "max_places",
         "swapped_rows",
         "nextafter",
+        "exponent",
     ),
     *("ctc_likelihood", "ctc_occupancy"),  # nn.functional.ctc_loss has the gradient
     "piece",  # made when a graph is planned, after its gradients

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import bool_, converted, dtype
+from ..dtypes import bool_, converted, dtype, int32
 from ..errors import DTypeError
 from ..graph.node import Grads, Node, Op, TensorType, record, record1, type_of
 from .base import (
@@ -170,7 +170,22 @@ hypot: Binary = binary(
 # Euclid's algorithm is a loop whose length depends on the values.
 gcd: Binary = binary("gcd", np.gcd, check=_only_integer)
 
-nextafter: Binary = binary("nextafter", np.nextafter, check=_only_float)
+
+def _only_wide(name: str, x: TensorType) -> None:
+    _only_float(name, x)
+    if x.dtype.is_reduced:  # (which references see as float32)
+        raise DTypeError(f"{name} takes float32 or float64, not {x.dtype}")
+
+
+# A number is mantissa * 2**exponent, with a mantissa from 1/2 to 1.
+exponent: Unary = unary("exponent", lambda x: np.frexp(x)[1], check=_only_float, out=int32)
+mantissa: Unary = unary(
+    "mantissa",
+    lambda x: np.frexp(x)[0],
+    lambda g, x: div(g, exp2(cast(exponent(x), g.type.dtype))),
+    check=_only_float,
+)
+nextafter: Binary = binary("nextafter", np.nextafter, check=_only_wide)
 
 # ---- functions of one argument
 

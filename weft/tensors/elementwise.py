@@ -136,7 +136,10 @@ def _unary(call: Callable[[Node], Node], doc: str, *, to_float: bool = False) ->
     op, name = op_of(call), call.__name__.rstrip("_")
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-        node = node_of(input)
+        try:
+            node = input._node if input._base is None else input._sync()
+        except AttributeError:
+            node = node_of(input)  # says what is expected
         if to_float and not node.type.dtype.is_inexact:
             node = ew.cast(node, get_default_dtype())
         tensor = wrap(record1(op, node))

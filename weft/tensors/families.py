@@ -81,6 +81,7 @@ class FamilyMethods(TensorCore):
     lcm, heaviside, copysign, fmax = special.lcm, special.heaviside, special.copysign, special.fmax
     fmin, float_power, ldexp = special.fmin, special.float_power, special.ldexp
     polygamma = special.polygamma_method
+    frexp = special.frexp
     nextafter, i0 = special.nextafter, bessel.i0
     igamma, igammac = gammas.gammainc, gammas.gammaincc
     nextafter_ = in_place(special.nextafter)

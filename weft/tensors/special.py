@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..calls import by_element, composed
 from ..dtypes import as_dtype, bool_, complex128, dtype, float64, get_default_dtype
@@ -285,6 +285,24 @@ def isneginf(input: Tensor) -> Tensor:
 
 hypot = _binary(ew.hypot, "``sqrt(input**2 + other**2)``, without overflow.")
 gcd = _binary(ew.gcd, "The greatest common divisor.")
+
+
+class Frexp(NamedTuple):
+    """What :func:`frexp` returns."""
+
+    mantissa: Tensor
+    exponent: Tensor
+
+
+@with_out
+def frexp(input: Tensor) -> Frexp:
+    """``input = mantissa * 2**exponent``, with a mantissa from 1/2 to 1 and int32 exponents.
+
+    Raises:
+        DTypeError: for integers.
+    """
+    x = node_of(input)
+    return Frexp(wrap(ew.mantissa(x)), wrap(ew.exponent(x)))
 
 
 nextafter = _binary(ew.nextafter, "The next floating number after ``input``, towards ``other``.")

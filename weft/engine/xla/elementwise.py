@@ -190,6 +190,8 @@ RULES: dict[str, Rule] = {
     "hypot": plain(jnp.hypot),
     "gcd": plain(jnp.gcd),
     "nextafter": plain(jnp.nextafter),
+    "mantissa": plain(lambda x: jnp.frexp(x)[0]),
+    "exponent": plain(lambda x: jnp.frexp(x)[1]),
     "exp": plain(jnp.exp),
     "exp2": plain(_exp2),
     "expm1": plain(jnp.expm1),
