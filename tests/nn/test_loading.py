@@ -181,3 +181,13 @@ def test_positional_arguments_of_state_dict_still_work() -> None:
     with pytest.warns(FutureWarning, match="Positional args"):
         assert nn.Linear(2, 1).state_dict(given, "p.", True) is given
     assert given["p.weight"].requires_grad
+
+
+def test_statistics_from_before_batches_were_counted() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.InstanceNorm1d(2, track_running_stats=True))
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("tracked")}
+    state = {k: v.clone() for k, v in state.items()}
+    model(weft.randn(3, 2, 4))
+    assert model.load_state_dict(state) == ([], [])
+    assert model[0].num_batches_tracked == 1
+    assert model[0].running_mean.tolist() == [0, 0]

@@ -38,6 +38,10 @@ torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 
         ("sparse", ["Embedding", "EmbeddingBag"]),
         ("transformer", ["Transformer", "TransformerEncoderLayer"]),
         ("upsampling", ["Upsample"]),
+        (
+            "module",
+            ["Module", "register_module_forward_hook", "register_module_full_backward_hook"],
+        ),
         ("pixelshuffle", ["PixelShuffle"]),
         ("fold", ["Fold", "Unfold"]),
         ("flatten", ["Flatten", "Unflatten"]),
@@ -54,6 +58,17 @@ def test_classes_are_where_pytorch_has_them(file: str, names: list[str]) -> None
         assert issubclass(getattr(ours, name), nn.Module)
         if not name.startswith("_"):
             assert getattr(ours, name) is getattr(nn, name) is getattr(nn.modules, name)
+
+
+def test_hooks_on_all_modules_are_with_their_base() -> None:
+    assert set(nn.modules.module.__all__) <= set(vars(torch.nn.modules.module))
+    called: list[str] = []
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, given, result: called.append(type(module).__name__)
+    )
+    nn.Sequential(nn.ReLU())(weft.ones(1))
+    handle.remove()
+    assert called == ["ReLU", "Sequential"]
 
 
 def test_bases_say_what_a_layer_is() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..dtypes import int64
@@ -58,6 +58,15 @@ class _NormBase(Module):
         count = tensor(0, dtype=int64, device=device) if track_running_stats else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Any, *rest: Any
+    ) -> None:
+        """As every module; what was saved before batches were counted leaves the count as it is."""
+        count, key = self.num_batches_tracked, f"{prefix}num_batches_tracked"
+        if (local_metadata.get("version") or 1) < 2 and count is not None:
+            state_dict = {key: count, **state_dict}
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def reset_running_stats(self) -> None:
         """Forgets the batches seen."""

@@ -18,7 +18,6 @@ from .. import (
     flatten,
     linear,
     loss,
-    module,
     norm,
     padding,
     pooling,
@@ -26,7 +25,7 @@ from .. import (
     transformer,
     vision,
 )
-from . import utils as utils
+from . import module as module, utils as utils
 
 #: PyTorch's files and, where they are called otherwise, weft's.
 _FILES = {
@@ -42,7 +41,6 @@ _FILES = {
     "instancenorm": norm,
     "linear": linear,
     "loss": loss,
-    "module": module,
     "normalization": norm,
     "padding": padding,
     "pixelshuffle": vision,
