@@ -38,10 +38,6 @@ torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 
         ("sparse", ["Embedding", "EmbeddingBag"]),
         ("transformer", ["Transformer", "TransformerEncoderLayer"]),
         ("upsampling", ["Upsample"]),
-        (
-            "module",
-            ["Module", "register_module_forward_hook", "register_module_full_backward_hook"],
-        ),
         ("pixelshuffle", ["PixelShuffle"]),
         ("fold", ["Fold", "Unfold"]),
         ("flatten", ["Flatten", "Unflatten"]),
