@@ -716,6 +716,36 @@ def test_results_of_many_kinds() -> None:
     assert is_replayed(step)
 
 
+def test_detached_results() -> None:
+    layer = nn.Linear(4, 2)
+    optimizer = optim.SGD(layer.parameters(), 0.1)
+    held: list[weft.Tensor] = []
+
+    def train(x: weft.Tensor, keep: bool) -> tuple[weft.Tensor, weft.Tensor]:
+        optimizer.zero_grad()
+        y = layer(x)
+        loss = y.square().mean()
+        loss.backward()
+        optimizer.step()
+        if keep:
+            held.append(loss)
+        return loss.detach(), y.data
+
+    step = weft.compile(train)
+    losses = []
+    for x in batches(6, 3, 4):
+        wanted = layer(x).detach()
+        loss, y = step(x, False)
+        assert not loss.requires_grad
+        np.testing.assert_allclose(y.cpu().numpy(), wanted.cpu().numpy(), rtol=1e-5)
+        losses.append(loss)
+    assert is_replayed(step)
+    assert len({x.item() for x in losses}) == 6
+    for x in batches(4, 3, 4):  # what is kept keeps Python
+        assert step(x, True)[0].item() == held[-1].item()
+    assert len(held) == 4
+
+
 def test_methods() -> None:
     class Trainer:
         def __init__(self) -> None:

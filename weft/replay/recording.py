@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,9 @@ def _explain_results(
 ) -> None:
     """``old``: ids of tensors that were there before the call, and are changed by it."""
     made, moved = _owners(known, old)
+    returned = list(returned)
+    bases = _bases_of_their_own(known, returned)
+    loose = {id(b._node) for b in bases.values()}
     earlier = {id(c.before) for c in recording.run.changes}
     out = {id(t._node) for t in returned}
     for k, node in enumerate(recording.run.stored):
@@ -188,14 +192,31 @@ def _explain_results(
             recording.gradients += [(t, k) for t in owners]
         elif len(owners) == 1 and _is_plain(owners[0]):
             recording.changed[id(owners[0])] = owners[0], k
-        elif id(node) in earlier and not owners:
-            recording.unused.append(k)  # kept only in case that the run fails
+        elif (id(node) in earlier or id(node) in loose) and not owners:
+            recording.unused.append(k)  # kept in case that the run fails, or for a view of it
         else:
             raise Obstacle(f"a tensor of {node.type} is kept somewhere after the call")
     used = {*map(id, recording.tensors.values()), *recording.changed}
     recording.held = [(t, t._grad) for t in known if id(t.__dict__.get("_grad")) in used]
-    if any(id(t._node) not in recording.returned or t._base is not None for t in returned):
+    if any(
+        id(t._node) not in recording.returned or (t._base is not None and id(t._base) not in bases)
+        for t in returned
+    ):
         raise Obstacle("it returns a tensor that it has not computed, or a view")
+
+
+def _bases_of_their_own(known: Iterable[Any], returned: list[Any]) -> dict[int, Any]:
+    """By id, what nobody holds but one view of it that is returned (``loss.detach()``): the view is
+    as good as a tensor of its own.
+    """
+    others = {*map(id, known), *map(id, returned)}
+    found = {}
+    for view in returned:
+        base = view._base
+        # (references: the view's, the local variable, the argument)
+        if base is not None and id(base) not in others and getrefcount(base) == 3:
+            found[id(base)] = base
+    return found
 
 
 Owners = defaultdict[int, list[Any]]
