@@ -161,6 +161,8 @@ def _reference_searchsorted(right: bool, sequence: Any, values: Any) -> Any:
     side: Any = "right" if right else "left"
     if sequence.ndim == 1:
         return np.asarray(np.searchsorted(sequence, values, side), np.int64)
+    if 0 in (sequence.size, values.size):  # in front of nothing, or nothing
+        return np.zeros(values.shape, np.int64)
     rows = zip(
         sequence.reshape(-1, sequence.shape[-1]), values.reshape(-1, values.shape[-1]), strict=True
     )

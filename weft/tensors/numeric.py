@@ -34,7 +34,7 @@ def _trapezoids(name: str, y: Any, x: Any, dx: float, dim: int) -> Any:
     means = (y.narrow(d, 1, n - 1) + y.narrow(d, 0, n - 1)) / 2
     if x is None:
         return means * dx
-    if x.shape[-1 if x.ndim == 1 else d] != n:
+    if x.ndim not in (1, y.ndim) or x.shape[-1 if x.ndim == 1 else d] != n:
         raise ShapeError(
             f"{name}: x of shape {list(x.shape)} does not fit dimension {d} of y, of size {n}"
         )

@@ -36,7 +36,7 @@ def batch_norm(
     Raises:
         ShapeError: if channels differ, or a channel has just one value in training.
         DTypeError: if the others are not of the input's dtype, or float32 for one of 16 bits.
-        OptionError: unless ``eps`` is positive.
+        OptionError: unless ``eps`` is positive, or outside training 0.
     """
     x = node_of(input)
     if x.type.ndim < 2:
@@ -62,8 +62,10 @@ def batch_norm(
         weight=weight,
         bias=bias,
     )
-    if eps <= 0:
-        raise OptionError(f"batch_norm: eps must be positive, not {eps}")
+    if eps < 0 or (training and eps == 0):
+        raise OptionError(
+            f"batch_norm: eps must be {'positive' if training else '0 or more'}, not {eps}"
+        )
     row = (1, channels, *(1,) * (x.type.ndim - 2))
     kind = x.type.dtype
     if kind.is_reduced:  # sums in float32, where 16-bit input has float32 parameters, too
