@@ -32,10 +32,10 @@ OTHERWISE_CALLED = {
     "cholesky_inverse",
 }
 #: What weft does otherwise, of real numbers too: ``as_strided`` counts a tensor's own elements;
-#: tolerances are numbers; the empty result of ``gather`` has no history.
+#: tolerances are numbers.
 OTHERWISE_DONE = {
     "as_strided_scatter",  # PyTorch's gradient to the input is that of what is overwritten
-    *("as_strided.partial_views", "linalg.matrix_rank", "linalg.matrix_rank.hermitian", "gather"),
+    *("as_strided.partial_views", "linalg.matrix_rank", "linalg.matrix_rank.hermitian"),
     *("norm.nuc", "linalg.norm.subgradients_at_zero"),
     "logcumsumexp",  # (an angle is known up to turns)
     *("linalg.lstsq", "linalg.lstsq.grad_oriented"),
