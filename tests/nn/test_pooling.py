@@ -158,3 +158,12 @@ def test_adaptive_max_pool_of_each_sample_for_itself() -> None:
         lambda one, sample: F.fractional_max_pool2d(one[None], 2, 3, _random_samples=sample[None])
     )(x, numbers)
     assert weft.equal(each[:, 0], whole)
+
+
+def test_a_window_of_the_lowest_values_alone() -> None:
+    x = weft.full((1, 1, 3, 6), -float("inf"), requires_grad=True)
+    y, places = F.max_pool2d(x, 3, (2, 1), 1, (1, 2), return_indices=True)
+    assert places.tolist() == [[[[1, 0, 1, 2], [7, 6, 7, 8]]]]  # the first within the input
+    y.sum().backward()
+    row = [1.0, 2.0, 1.0, 0.0, 0.0, 0.0]
+    assert x.grad.tolist() == [[[row, row, [0.0] * 6]]]

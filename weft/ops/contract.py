@@ -359,19 +359,16 @@ def _reference_max_pool(p: Pool, x: Any) -> Any:
 
 
 def _winners(p: Pool, x: Any) -> tuple[Any, Shape]:
-    """Which place of each window holds its first maximum (a NaN counts as one)."""
+    """Which place of each window holds its first maximum within ``x`` (a NaN counts as one)."""
     out = _pool_out(p, x)
+    inside = _pad(np.ones((1, 1, *x.shape[2:]), bool), p.window.padding)
     x = _pad(x, p.window.padding, _lowest(x.dtype))
-    best: Any = None
-    winner: Any = None
+    best: Any = _lowest(x.dtype)
+    winner: Any = -1
     for k, (_, region) in enumerate(_taps(p.kernel, out, p.window)):
         here = x[region]
-        if best is None:
-            best, winner = here, np.zeros(here.shape, np.int64)
-        else:
-            better = (here > best) | np.isnan(here)
-            winner = np.where(better, k, winner)
-            best = np.where(better, here, best)
+        better = (here > best) | np.isnan(here) | (inside[region] & np.less(winner, 0))
+        winner, best = np.where(better, k, winner), np.where(better, here, best)
     return winner, out
 
 

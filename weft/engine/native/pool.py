@@ -1,7 +1,7 @@
 """Maximum over windows, where it lies, and its gradient: with lanes along output pixels.
 
-The taps of a window are looked at in the kernel's order. A later one wins if it is greater or NaN;
-where a window's first tap lies outside, it begins with the lowest value there is, at no place.
+The taps of a window that are within the input are looked at in the kernel's order. A later one wins
+if it is greater or NaN.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MaxPool:
 
 def emit_max_pool(module: Module, name: str, spec: MaxPool, *, vector_bytes: int = 64) -> int:
     """``out = max_pool(x)``; args ``(runtime, x, out)``. Returns 0, the bytes of workspace."""
-    p = _Pooling(module, name, spec, vector_bytes)
+    p = _Pooling(module, name, spec, vector_bytes, places=False)
     x, out = p.k.pointers(2)
 
     def write(best: Value, _where: Value, at: Value, live: Value | None) -> None:
@@ -61,7 +61,7 @@ def emit_max_pool(module: Module, name: str, spec: MaxPool, *, vector_bytes: int
 def emit_max_pool_take(module: Module, name: str, spec: MaxPool, *, vector_bytes: int = 64) -> int:
     """``out``: the ``values`` at the maxima of ``x``; args ``(runtime, x, values, out)``.
 
-    A window whose maximum is at no place takes 0. Returns 0, the bytes of workspace.
+    Returns 0, the bytes of workspace.
     """
     p = _Pooling(module, name, spec, vector_bytes)
     x, values, out = p.k.pointers(3)
@@ -108,8 +108,17 @@ def emit_max_pool_put(module: Module, name: str, spec: MaxPool, *, vector_bytes:
 
 
 class _Pooling:
-    def __init__(self, module: Module, name: str, spec: MaxPool, vector_bytes: int) -> None:
-        self.spec, self.k = spec, Kernel(module, name)
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        spec: MaxPool,
+        vector_bytes: int,
+        *,
+        places: bool = True,
+    ) -> None:
+        """``places``: whether it is asked where the maxima are."""
+        self.spec, self.k, self.places = spec, Kernel(module, name), places
         self.fn = self.k.fn
         self.lanes = vector_bytes // max(4, size_of(spec.kind))
         self.space = axes(spec.window, spec.x[2:], spec.kernel, False)
@@ -143,12 +152,8 @@ class _Pooling:
         first = (plane * self.rows + row) * wide.out
         with fn.loop(0, wide.out, lanes) as across:
             best = fn.variable(vector(self.spec.kind, lanes), self.spec.lowest)
-            where = fn.variable(vector("i32", lanes))
-            starts = [
-                i * axis.move + axis.phases[0].offset
-                for i, axis in ((z, depth), (y, high), (across, wide))
-            ]
-            fn.store(self._first(*starts), where)
+            where = fn.variable(vector("i32", lanes), -1)
+            start = across * wide.move + wide.phases[0].offset
             top, _, deep = reach(fn, depth, z)
             left, _, tall = reach(fn, high, y)
             with (
@@ -157,7 +162,7 @@ class _Pooling:
                 fn.loop(0, wide.phases[0].taps) as kw,
             ):
                 line = ((top + kd * depth.gap) * high.size + left + kh * high.gap) * wide.size
-                self._look(here, line, starts[2] + kw * wide.gap, best, where)
+                self._look(here, line, start + kw * wide.gap, best, where)
             live = None
             if wide.out % lanes:
                 live = fn.first_lanes(lanes, fn.const(wide.out, "i64") - across)
@@ -172,30 +177,23 @@ class _Pooling:
         )
         return columns, fn.compare("ult", columns, self.space[2].size)
 
-    def _first(self, z: Value, y: Value, x: Value) -> Value:
-        """Where the first taps are; -1 outside."""
-        fn, (depth, high, wide) = self.fn, self.space
-        columns, inside = self._columns(x, wide.move)
-        line = fn.convert("trunc", (z * high.size + y) * wide.size, "i32")
-        within = fn.compare("ult", z, depth.size) & fn.compare("ult", y, high.size)
-        inside = inside & fn.splat(within, self.lanes)
-        return fn.select(inside, columns + fn.splat(line, self.lanes), -1)
-
     def _look(self, plane: Value, line: Value, start: Value, best: Value, where: Value) -> None:
         """One tap: the row at ``line`` of the plane from column ``start``."""
         fn, lanes = self.fn, self.lanes
         columns, inside = self._columns(start, self.space[2].move)
         kind = vector(self.spec.kind, lanes)
         value = self._load(fn.address(plane, line, self.spec.kind), start, columns, inside)
-        before = fn.load(kind, best)
+        before, so_far = fn.load(kind, best), fn.load(vector("i32", lanes), where)
         if is_float(kind):
             better = fn.compare("ogt", value, before) | fn.compare("uno", value, value)
         else:
             better = fn.compare("ugt" if self.spec.unsigned else "sgt", value, before)
+        if self.places:  # the first one of all may be as low as what is looked for begins with
+            better = better | fn.compare("slt", so_far, 0)
         better = better & inside
         fn.store(fn.select(better, value, before), best)
         places = columns + fn.splat(fn.convert("trunc", line, "i32"), lanes)
-        fn.store(fn.select(better, places, fn.load(vector("i32", lanes), where)), where)
+        fn.store(fn.select(better, places, so_far), where)
 
     def _load(self, row: Value, start: Value, columns: Value, inside: Value) -> Value:
         fn, lanes, kind = self.fn, self.lanes, vector(self.spec.kind, self.lanes)

@@ -154,16 +154,16 @@ def _tap(x: Value, tap: tuple[Shape, Shape, Shape]) -> Value:
 
 
 def _winners(p: Any, x: Value) -> tuple[Value, list[tuple[Shape, Shape, Shape]]]:
-    """Which place of each window holds its first maximum (a NaN counts as one)."""
+    """Which place of each window holds its first maximum within ``x`` (a NaN counts as one)."""
     taps = _taps(p, x.shape[2:])
+    inside = _pad(jnp.ones((1, 1, *x.shape[2:]), bool), p, jnp.zeros((), bool))
     x = _pad(x, p, _lowest(x.dtype))
-    best = _tap(x, taps[0])
-    winner = jnp.zeros(best.shape, jnp.int32)
-    for k, tap in enumerate(taps[1:], 1):
+    best: Any = _lowest(x.dtype)
+    winner: Any = jnp.full((), -1, jnp.int32)
+    for k, tap in enumerate(taps):
         here = _tap(x, tap)
-        better = (here > best) | jnp.isnan(here)
-        winner = jnp.where(better, k, winner)
-        best = jnp.where(better, here, best)
+        better = (here > best) | jnp.isnan(here) | (_tap(inside, tap) & (winner < 0))
+        winner, best = jnp.where(better, k, winner), jnp.where(better, here, best)
     return winner, taps
 
 
