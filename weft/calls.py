@@ -159,22 +159,23 @@ def _infer_call(body: Body, *types: TensorType) -> TensorType:
     return body.kinds[0] if len(body.kinds) == 1 else type_of((), float32)
 
 
+def _results(body: Body, numbers: Sequence[int], arrays: Sequence[Any]) -> list[Any]:
+    """Some results of a body, and no step that does not lead to them."""
+    values = [*arrays, *[c.value for c in body.constants], *[None] * len(body.steps)]
+    first = len(values) - len(body.steps)
+    for k in body.needed(numbers):
+        sig, places = body.steps[k]
+        values[first + k] = bind(sig)(*[values[p] for p in places])
+    return [values[body.outputs[n]] for n in numbers]
+
+
 def _run_call(body: Body, *arrays: Any) -> Any:
-    values = [*arrays, *[c.value for c in body.constants]]
-    for sig, places in body.steps:
-        values.append(bind(sig)(*[values[p] for p in places]))
-    found = [values[p] for p in body.outputs]
+    found = _results(body, range(len(body.outputs)), arrays)
     return found if len(found) > 1 else found[0]
 
 
 def _run_piece(part: Part, *arrays: Any) -> Any:
-    body, number = part
-    values = [*arrays, *[c.value for c in body.constants], *[None] * len(body.steps)]
-    first = len(values) - len(body.steps)
-    for k in body.needed((number,)):
-        sig, places = body.steps[k]
-        values[first + k] = bind(sig)(*[values[p] for p in places])
-    return values[body.outputs[number]]
+    return _results(part.body, (part.number,), arrays)[0]
 
 
 def _call_rule(node: Node, g: Node, want: Sequence[bool]) -> Grads:

@@ -48,12 +48,32 @@ class LogitRelaxedBernoulli(OfProbs):
         return temperature.log() + diff - 2 * log1p(diff.exp())
 
 
-class RelaxedBernoulli(TransformedDistribution):
+class _Relaxed(TransformedDistribution):
+    """What the untransformed distribution has."""
+
+    base_dist: Any
+
+    @property
+    def temperature(self) -> Any:
+        """How far from 0 and 1, or from the corners, they are."""
+        return self.base_dist.temperature
+
+    @property
+    def probs(self) -> Tensor:
+        """The probabilities of what is near to 1, or to each corner."""
+        return self.base_dist.probs  # type: ignore[no-any-return]
+
+    @property
+    def logits(self) -> Tensor:
+        """Their log-odds, or logarithms."""
+        return self.base_dist.logits  # type: ignore[no-any-return]
+
+
+class RelaxedBernoulli(_Relaxed):
     """Numbers between 0 and 1, the nearer to either the lower ``temperature``; with gradients."""
 
     arg_constraints = OfProbs.arg_constraints
     support = constraints.unit_interval
-    base_dist: Any
 
     def __init__(
         self,
@@ -64,21 +84,6 @@ class RelaxedBernoulli(TransformedDistribution):
     ) -> None:
         base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args)
         super().__init__(base, SigmoidTransform(), validate_args)
-
-    @property
-    def temperature(self) -> Any:
-        """How far from 0 and 1 they are."""
-        return self.base_dist.temperature
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities of what is near to 1."""
-        return self.base_dist.probs  # type: ignore[no-any-return]
-
-    @property
-    def logits(self) -> Tensor:
-        """Their log-odds."""
-        return self.base_dist.logits  # type: ignore[no-any-return]
 
 
 class ExpRelaxedCategorical(OfClasses):
@@ -112,12 +117,11 @@ class ExpRelaxedCategorical(OfClasses):
         return out
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(_Relaxed):
     """Vectors of sum 1, the nearer to one of its corners the lower ``temperature``."""
 
     arg_constraints = OfClasses.arg_constraints
     support = constraints.simplex
-    base_dist: Any
 
     def __init__(
         self,
@@ -128,18 +132,3 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args)
         super().__init__(base, ExpTransform(), validate_args)
-
-    @property
-    def temperature(self) -> Any:
-        """How far from the corners they are."""
-        return self.base_dist.temperature
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities of the corners."""
-        return self.base_dist.probs  # type: ignore[no-any-return]
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithms."""
-        return self.base_dist.logits  # type: ignore[no-any-return]

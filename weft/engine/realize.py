@@ -12,7 +12,7 @@ from weakref import ReferenceType
 
 from .. import config
 from ..errors import CompileError
-from ..graph.body import Body, Gradient, Inlined, has_calls, inlined
+from ..graph.body import Body, Inlined, has_calls, inlined
 from ..graph.device import CPU, META
 from ..graph.liveness import Work, part_of, settle, take_pending
 from ..graph.modes import Where
@@ -265,9 +265,8 @@ def _plan(work: Work) -> Planned | Placed:
 
 def _is_whole(body: Body) -> bool:
     """Has the body's device a kernel for all of it?"""
-    forward = body.source.body if isinstance(body.source, Gradient) else body
     place = body.kinds[0].device
-    is_attention = forward.rule[0] in ("attention", "masked_attention")
+    is_attention = body.forward.rule[0] in ("attention", "masked_attention")
     if not is_attention or place is None or place is META:
         return False
     if place is not CPU:

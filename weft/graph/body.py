@@ -69,6 +69,11 @@ class Body:
         return found[::-1]
 
     @property
+    def forward(self) -> Body:
+        """The body that it computes gradients of; else itself."""
+        return self.source.body if isinstance(self.source, Gradient) else self
+
+    @property
     def rule(self) -> tuple[str, tuple[Any, ...]]:
         """The name and the options of the rule that was recorded as one node; else ""."""
         options = self.source[1] if self.source else None

@@ -37,7 +37,7 @@ _MOST_FEATURES = 256
 
 def is_attention(body: Body) -> bool:
     """Is it attention, or its first gradient, for which this kernel is better than products?"""
-    forward = body.source.body if isinstance(body.source, Gradient) else body
+    forward = body.forward
     name, options = forward.rule
     if name != "attention" or len(forward.inputs) != 3:
         return False
@@ -125,8 +125,7 @@ def attention(sig: Signature) -> Attention | None:
     body = sig.attrs.body if isinstance(sig.attrs, Part) else None
     if body is None or not is_attention(body):
         return None
-    gradient = isinstance(body.source, Gradient)
-    causal, scale, _ = (body.source.body if gradient else body).rule[1]
+    causal, scale, _ = body.forward.rule[1]
     q, _, v = body.inputs[:3]
     return Attention(
         lead=q.shape[:-2],
@@ -137,7 +136,7 @@ def attention(sig: Signature) -> Attention | None:
         strides=tuple([dense_strides(t.shape)[:-1] for t in body.inputs]),
         causal=causal,
         scale=scale,
-        wanted=body.source.wanted if gradient else None,
+        wanted=body.source.wanted if isinstance(body.source, Gradient) else None,
         dtype="float32" if q.dtype.is_reduced else q.dtype.name,
     )
 
@@ -165,11 +164,13 @@ class _Writer:
         self.height = _ROWS if module.avx512 else _FEW_ROWS
         self.width = _VECTORS * lanes
         self.panels = -(-spec.keys // self.width)
-        self.features = -(-spec.features // lanes) * lanes
-        self.values = -(-spec.values // lanes) * lanes
+        self.features, self.values = self._padded(spec.features), self._padded(spec.values)
         # (an odd number of vectors: rows one below the other are not in one set of the cache)
         self.pitch = (self.panels * _VECTORS + 1) * lanes
         self.gradient = spec.wanted is not None
+
+    def _padded(self, count: int) -> int:
+        return -(-count // self.lanes) * self.lanes
 
     def emit(self) -> int:
         spec, fn = self.spec, self.fn
@@ -243,7 +244,7 @@ class _Writer:
         """``live`` rows of an operand, and zeros up to a whole block."""
         fn, spec = self.fn, self.spec
         count = spec.features if operand < 2 else spec.values
-        row, stride = -(-count // self.lanes) * self.lanes, spec.strides[operand][-1]
+        row, stride = self._padded(count), spec.strides[operand][-1]
         with fn.loop(0, live) as r:
             source, target = (first + r) * stride, r * row
             for start, mask in self._columns(count):
@@ -256,7 +257,7 @@ class _Writer:
     def _turned(self, x: Value, operand: int, count: int, to: Value) -> None:
         """``to[panel][feature][width]``: keys side by side; after the last one it comes again."""
         fn, lanes, stride = self.fn, self.lanes, self.spec.strides[operand][-1]
-        padded = -(-count // lanes) * lanes
+        padded = self._padded(count)
         last = fn.const(self.spec.keys - 1, "i64")
         with fn.loop(0, self.panels * self.width, lanes) as first:
             panel = first // self.width * (self.width * padded) + first % self.width
@@ -296,7 +297,7 @@ class _Writer:
 
     def _scores(self, a: Value, panels: Value, count: int, seen: Value, to: Value) -> None:
         """Rows of a block times all columns of panels that are seen."""
-        fn, padded = self.fn, -(-count // self.lanes) * self.lanes
+        fn, padded = self.fn, self._padded(count)
         tile = self._tile(_VECTORS, (padded, 1), self.width, self.pitch, add=False)
         depth = fn.const(count, "i64")
         with fn.loop(0, (seen + self.width - 1) // self.width) as p:
@@ -449,7 +450,7 @@ class _Writer:
         self, x: Value, count: int, live: Value, to: tuple[Value, int], scale: float = 1.0
     ) -> None:
         """Rows of the workspace to the result."""
-        fn, row = self.fn, -(-count // self.lanes) * self.lanes
+        fn, row = self.fn, self._padded(count)
         with fn.loop(0, live) as r:
             for start, mask in self._columns(count):
                 value = fn.load(self.type, x, r * row + start)

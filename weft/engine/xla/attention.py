@@ -31,7 +31,7 @@ def is_attention(body: Body) -> bool:
     lengths. Of a mask they give the gradient only in some shapes: that is computed otherwise.
     """
     source = body.source
-    forward = source.body if isinstance(source, Gradient) else body
+    forward = body.forward
     if len(forward.inputs) != _RULES.get(forward.rule[0]):
         return False
     if isinstance(source, Gradient) and max(source.wanted) > 2:
@@ -58,7 +58,7 @@ def _is_taken(q: TensorType, k: TensorType, v: TensorType) -> bool:
 def by_kernel(body: Body, inputs: Sequence[Value]) -> Sequence[Value]:
     """The results of such a body. Equal calls in one program are one call there."""
     source = body.source
-    forward = source.body if isinstance(source, Gradient) else body
+    forward = body.forward
     q, k, v, *rest = inputs
     masks = rest[: len(forward.inputs) - 3]
     # (as if to be differentiated in any case: so it is the same call)
