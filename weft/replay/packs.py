@@ -7,9 +7,7 @@ its value, keeps what he has: the tensors are given another array first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from operator import attrgetter
-from sys import getrefcount
 from typing import Any
 from weakref import ref
 
@@ -18,15 +16,12 @@ from ..engine.realize import computed
 from ..engine.xla.packs import Pack, packed
 from ..graph.node import LEAF, TensorType, leaf
 from ..tensors.core import wrap
-from .places import Places
+from .places import Places, are_mine
 
 Kind = tuple[TensorType, int]  # type and what a node tracks
 
 _node = attrgetter("_node")
 base_of, kind_of = attrgetter("_base"), attrgetter("type", "tracks")
-
-#: References to what is nobody else's: its owner, the list that it is in, an argument.
-_MINE = 3
 
 #: Bytes of the largest that are put together: to copy more takes longer than an argument does.
 SMALL = 1 << 14
@@ -53,10 +48,7 @@ class Check:
         self._are_there = places.compiled()
 
     def holds(self) -> bool:
-        if not self._are_there():
-            return False
-        counts = [*map(getrefcount, chain.from_iterable(self._mine))]
-        return counts.count(_MINE) == len(counts)
+        return self._are_there() and are_mine(*self._mine)
 
 
 class Group:

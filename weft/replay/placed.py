@@ -26,12 +26,10 @@ from ..engine.xla.program import Compiled, Packing, Placed
 from ..graph.node import LEAF, Node, leaf, next_order
 from ..tensors.core import wrap
 from .packs import Changed, Check, Group, Made, base_of, groups_of, kind_of
+from .places import MINE
 from .recording import Recording, node_like
 
 _node, _value = attrgetter("_node"), attrgetter("value")
-
-#: References to what is nobody else's: its owner, the list that it is in, an argument.
-_MINE = 3
 
 
 class PlacedReplay:
@@ -226,8 +224,8 @@ class PlacedReplay:
         values = [*map(_value, nodes)]
         if not (
             all([v.__class__ is self._array for v in values])
-            and max(map(getrefcount, nodes), default=0) <= _MINE
-            and max(map(getrefcount, values), default=0) <= _MINE
+            and max(map(getrefcount, nodes), default=0) <= MINE
+            and max(map(getrefcount, values), default=0) <= MINE
         ):
             del nodes, values
             values = [self._made_ours(handle) for handle in handles]
@@ -248,10 +246,10 @@ class PlacedReplay:
         """The value of a tensor, in an array and node that nobody else has."""
         node = handle._node
         value = computed(node)
-        shared = getrefcount(node) > _MINE  # its tensor, the local variable, the argument
+        shared = getrefcount(node) > MINE  # its tensor, the local variable, the argument
         if value.__class__ is not self._array:
             value = put(value, self._part.device)
-        elif shared or getrefcount(value) > _MINE:
+        elif shared or getrefcount(value) > MINE:
             with platform.wide():
                 value = jax.numpy.copy(value)
         if shared:

@@ -8,7 +8,6 @@ has: the tensor is given another one first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
@@ -21,13 +20,10 @@ from ..engine.native.results import is_lent, new_array
 from ..engine.realize import value_of
 from ..graph.node import LEAF, Node, TensorType, leaf, next_order
 from ..tensors.core import wrap
-from .places import Places
+from .places import MINE, Places, are_mine
 from .recording import Recording, node_like
 
 _node = attrgetter("_node")
-
-#: References to what is nobody else's: its owner, the list that it is in, an argument.
-_MINE = 3
 
 
 def _new_array(kind: TensorType) -> Any:
@@ -42,20 +38,15 @@ def _whole(value: Any) -> Any:
 def _taken(node: Node) -> Any:
     """The array of a node that nobody else has, if nobody else has that either."""
     array = node.value
-    if array.__class__ is not np.ndarray or getrefcount(array) != _MINE:  # node, local, argument
+    if array.__class__ is not np.ndarray or getrefcount(array) != MINE:  # node, local, argument
         return None
     base, flags = array.base, array.flags
     if base is not None:  # (results are views of arrays as they were allocated)
         whole = base.__class__ is np.ndarray and (base.base is None or is_lent(base))
-        alone = whole and getrefcount(base) == _MINE
+        alone = whole and getrefcount(base) == MINE
         if not alone or base.nbytes != array.nbytes:
             return None
     return array if flags.c_contiguous and flags.writeable else None
-
-
-def _are_mine(*lists: list[Any]) -> bool:
-    counts = [*map(getrefcount, chain.from_iterable(lists))]
-    return counts.count(_MINE) == len(counts)
 
 
 class Slots:
@@ -88,15 +79,15 @@ class Slots:
         """Sees to it that all tensors have arrays of their own. False if one has become another
         kind of tensor.
         """
-        if all(map(is_, map(_node, self.handles), self.nodes)) and _are_mine(
+        if all(map(is_, map(_node, self.handles), self.nodes)) and are_mine(
             self.nodes, self.arrays
         ):
             return True
         for k in range(len(self.handles)):
             mine = (
                 self.handles[k]._node is self.nodes[k]
-                and getrefcount(self.nodes[k]) == _MINE
-                and getrefcount(self.arrays[k]) == _MINE
+                and getrefcount(self.nodes[k]) == MINE
+                and getrefcount(self.arrays[k]) == MINE
             )
             if not mine and not self._adopt(k):
                 return False
@@ -108,7 +99,7 @@ class Slots:
         if (old.type, old.tracks) != self._kinds[k] or handle._base is not None:
             return False
         value_of(old)
-        array = _taken(old) if getrefcount(old) == _MINE else None  # handle, local, argument
+        array = _taken(old) if getrefcount(old) == MINE else None  # handle, local, argument
         if array is None:
             array = _new_array(old.type)
             np.copyto(array, value_of(old))
@@ -198,7 +189,7 @@ class Replay:
             if len(self._gradients.tensors) != len(self._gradients.params):
                 return False  # they have not been made
             self._unmoved, self._watched = self._compiled(), len(self._slots.handles)
-        return self._unmoved() and _are_mine(*self._mine)
+        return self._unmoved() and are_mine(*self._mine)
 
     def _compiled(self) -> Callable[[], bool]:
         """Asks whether each tensor has its node, and each parameter its gradient."""
@@ -318,9 +309,9 @@ class _Gradients:
         held = self.params[k].__dict__.get("_grad") is tensor
         if (
             tensor._node is not self.nodes[k]
-            or getrefcount(tensor) != _MINE + held  # the local in place of the parameter
-            or getrefcount(self.nodes[k]) != _MINE
-            or getrefcount(self.arrays[k]) != _MINE
+            or getrefcount(tensor) != MINE + held  # the local in place of the parameter
+            or getrefcount(self.nodes[k]) != MINE
+            or getrefcount(self.arrays[k]) != MINE
         ):
             self._make(k, bound)
 
